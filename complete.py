@@ -1,0 +1,172 @@
+"""Completes pictures: searches a trained model for what belongs into their holes.
+
+  python complete.py data/your-test-data/aligned/*.png --outDir completions
+  python complete.py face.png --maskType left --approach pgd --checkpointDir checkpoints/pretrained
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from masks import LOWRES_BLOCK, TYPES, hide, make_mask
+from options import SearchOptions
+from utils import (
+    Parser,
+    PictureError,
+    Progress,
+    UserError,
+    grid,
+    image_size,
+    load_picture,
+    number,
+    run,
+    save_gif,
+    save_picture,
+    unique_names,
+)
+
+
+def parse_args():
+    parser = Parser(__doc__)
+    options = SearchOptions
+    parser.add_argument("imgs", metavar="IMG", type=Path, nargs="+", help="pictures of the model's size and kind")
+    parser.add_argument("--approach", choices=["adam", "pgd"], default=options.approach,
+                        help="optimizer of z: adam, or pgd, gradient descent with momentum")
+    parser.add_argument("--lr", type=number(float, 0, above=True), default=options.lr, help="step size")
+    parser.add_argument("--beta1", type=number(float, 0, 1), default=options.beta1, help="adam: beta1")
+    parser.add_argument("--beta2", type=number(float, 0, 1), default=options.beta2, help="adam: beta2")
+    parser.add_argument("--eps", type=number(float, 0, above=True), default=options.eps, help="adam: epsilon")
+    parser.add_argument("--momentum", type=number(float, 0, 1), default=options.momentum, help="pgd: momentum")
+    parser.add_argument("--nIter", type=number(int, 1), default=options.n_iter, help="iterations of the search")
+    parser.add_argument("--imgSize", type=image_size, metavar="N", help="stop unless the model has this size")
+    parser.add_argument("--lam", type=number(float, 0), default=options.lam, help="weight of the perceptual loss")
+    parser.add_argument("--checkpointDir", type=Path, default=Path("checkpoints"),
+                        help="the model's directory; where the default holds none, the model in its `pretrained`")
+    parser.add_argument("--outDir", type=Path, default=Path("completions"), help="where everything is written")
+    parser.add_argument("--outInterval", type=number(int, 1), default=options.out_interval,
+                        help="iterations between two frames")
+    parser.add_argument("--maskType", choices=TYPES, default="center", help="what is hidden")
+    parser.add_argument("--centerScale", type=number(float, 0, 0.5), default=0.25,
+                        help="center: the hole reaches from this share of the side to 1 minus it")
+    parser.add_argument("--batchSize", type=number(int, 1), default=64, help="pictures searched at a time")
+    parser.add_argument("--seed", type=number(int, 0, 2**31 - 1), default=options.seed,
+                        help="what the first z and the random mask follow from")
+    return parser.parse_args()
+
+
+def model_directory(named: Path) -> Path:
+    """The directory named, or that of the bundled model where the default one holds none."""
+    if named == Path("checkpoints") and not (named / "config.json").exists():
+        return Path(__file__).resolve().parent / "checkpoints" / "pretrained"
+    return named
+
+
+def read_batch(paths: Sequence[Path], dcgan: Any) -> dict[int, np.ndarray]:
+    """The pictures of `paths` that can be read, by their place among them; the others are named."""
+    pictures = {}
+    for place, path in enumerate(paths):
+        try:
+            pictures[place], fitted = load_picture(path, dcgan.image_size, dcgan.c_dim)
+        except PictureError as error:
+            print(f"left out: {error}", flush=True)
+            continue
+        if fitted:
+            print(f"{path} was cropped to its central square and resized to the model's {dcgan.image_size} pixels")
+    return pictures
+
+
+class Record:
+    """What the search for one batch leaves in `out`: grids 8 wide, logs, loss curves, results and a GIF.
+
+    `suffix` keeps the files of one batch from overwriting another's.
+    """
+
+    def __init__(self, out: Path, suffix: str, places: Sequence[int], lam: float):
+        import tensorflow as tf
+
+        self.out, self.suffix, self.places, self.lam = out, suffix, places, lam
+        self.frames: list[np.ndarray] = []
+        self.summary = tf.summary
+        self.writer = tf.summary.create_file_writer(str(out / "logs"))
+
+    def save_grid(self, name: str, pictures: np.ndarray) -> None:
+        save_picture(self.out / f"{name}{self.suffix}.png", grid(pictures))
+
+    def frame(self, state: Any) -> None:
+        """Writes a SearchState's grids, a line in each picture's log, and the loss curves up to it."""
+        self.save_grid(f"hats_imgs/{state.iteration:04d}", state.generated)
+        self.save_grid(f"completed/{state.iteration:04d}", state.completed)
+        self.frames.append(grid(state.completed))
+        total = state.losses @ [1, self.lam]
+        for place, loss, z in zip(self.places, total[-1], state.z, strict=True):
+            with open(self.out / "logs" / f"hats_{place:02d}.log", "a") as file:
+                print(state.iteration, f"{loss:.8g}", *(f"{value:.8g}" for value in z), file=file)
+        curves = {"contextual_loss": state.losses[..., 0], "perceptual_loss": state.losses[..., 1], "loss": total}
+        with self.writer.as_default():
+            for name, losses in curves.items():
+                for i, mean in enumerate(losses.mean(axis=1), state.iteration + 1 - len(losses)):
+                    self.summary.scalar(name + self.suffix, mean, step=i)
+        self.writer.flush()
+
+    def finish(self, names: Sequence[str], completed: np.ndarray) -> None:
+        """Writes the completed pictures one by one, and the GIF of the frames."""
+        for name, picture in zip(names, completed, strict=True):
+            save_picture(self.out / "final" / f"{name}.png", picture)
+        save_gif(self.out / f"completion{self.suffix}.gif", self.frames)
+
+
+def clear(out: Path) -> None:
+    """Makes the folders of `out` and removes what an earlier call left of frames, logs and curves there."""
+    for pattern in ("hats_imgs/*.png", "completed/*.png", "logs/hats_*.log", "logs/events.out.tfevents.*"):
+        for path in out.glob(pattern):
+            path.unlink()
+    (out / "logs").mkdir(parents=True, exist_ok=True)
+
+
+def main() -> int:
+    args = parse_args()
+    options = SearchOptions(args.approach, args.lr, args.beta1, args.beta2, args.eps, args.momentum, args.nIter,
+                            args.lam, args.outInterval, args.seed)
+
+    from model import DCGAN
+
+    directory = model_directory(args.checkpointDir)
+    dcgan = DCGAN.load(directory)
+    if args.imgSize and args.imgSize != dcgan.image_size:
+        raise UserError(f"the model in {directory} is for --imgSize {dcgan.image_size}, not {args.imgSize}")
+    mask = make_mask(args.maskType, dcgan.image_size, args.centerScale, args.seed)
+    lowres = LOWRES_BLOCK if args.maskType == "lowres" else 0
+    names = unique_names(args.imgs)
+    clear(args.outDir)
+    progress = Progress(len(range(0, len(names), args.batchSize)) * args.nIter, "iterations")
+    completed = 0
+    for number_, start in enumerate(range(0, len(names), args.batchSize)):
+        batch = read_batch(args.imgs[start : start + args.batchSize], dcgan)
+        if not batch:
+            continue
+        places = [start + place for place in batch]
+        pictures = np.stack(list(batch.values()))
+        record = Record(args.outDir, f"_{number_ + 1}" if number_ else "", places, args.lam)
+        record.save_grid("before", pictures)
+        record.save_grid("masked", hide(pictures, mask, bool(lowres)))
+        for state in dcgan.complete(pictures, mask, options, lowres, places):
+            record.frame(state)
+            loss = np.mean(state.losses[-1] @ [1, args.lam])
+            progress.update(number_ * args.nIter + state.iteration, f"loss {loss:.4g}")
+        record.finish([names[place] for place in places], state.completed)
+        completed += len(pictures)
+
+    if not completed:
+        raise UserError("none of the pictures can be read: name PNG or JPEG files")
+    out = args.outDir
+    print(f"look at {out}/before.png, {out}/masked.png, {out}/completed/{args.nIter:04d}.png, {out}/completion.gif")
+    print(f"completed pictures: {out}/final")
+    if completed < len(names):
+        raise UserError(f"{len(names) - completed} of {len(names)} pictures cannot be read; the others are completed")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

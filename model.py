@@ -1,0 +1,363 @@
+"""A DCGAN, its adversarial training, and the search that completes pictures with it.
+
+Radford et al., "Unsupervised Representation Learning with Deep Convolutional GANs" (arXiv:1511.06434); Yeh, Chen
+et al., "Semantic Image Inpainting with Deep Generative Models" (arXiv:1607.07539); Amos, "Image Completion with
+Deep Learning in TensorFlow" (2016), here "the post".
+
+    dcgan = DCGAN.load("checkpoints/pretrained")
+    images = dcgan.generator(z)              # z [batch, z_dim] in [-1, 1] -> [batch, H, W, c_dim] in [-1, 1]
+    logits = dcgan.discriminator(images)     # [batch, 1]
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from options import SearchOptions, TrainOptions
+from utils import UserError, quiet_stderr, to_float, to_uint8, write_atomic
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow is imported
+with quiet_stderr():
+    import keras
+    import tensorflow as tf
+
+from ops import Weights, batch_norm, conv2d, conv2d_transpose, linear, lrelu
+
+LOSSES = ("d_loss", "d_loss_real", "d_loss_fake", "g_loss")
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """What `DCGAN.train` yields after a step; the arrays are tensors that nobody has waited for yet."""
+
+    step: int
+    """Steps done, 1 and up."""
+    epoch: int
+    """0 and up."""
+    batch: int
+    """Place of the step in its epoch, 1 to `batches`."""
+    batches: int
+    """Steps an epoch."""
+    losses: Any
+    """[4]: LOSSES as the updates saw them; d_loss is that before the D update, g_loss that of the second G update."""
+    z: Any
+    """[batch, z_dim], the step's z."""
+    d_logits_real: Any
+    """[batch, 1], of the D update."""
+    d_logits_fake: Any
+    """[batch, 1], of the D update."""
+
+
+@dataclass(frozen=True)
+class SearchState:
+    """What `DCGAN.complete` yields: where the search stands after some iterations."""
+
+    iteration: int
+    """Updates of z so far."""
+    z: np.ndarray
+    """[batch, z_dim] in [-1, 1]."""
+    generated: np.ndarray
+    """[batch, H, W, c_dim] uint8: G(z)."""
+    completed: np.ndarray
+    """[batch, H, W, c_dim] uint8: the known pixels as they came, G(z) in the hole."""
+    losses: np.ndarray
+    """[k, batch, 2]: contextual and perceptual loss of the k iterations since the last state, this one included."""
+
+
+class DCGAN:
+    """Generator and discriminator with their training and the search for z.
+
+    `generator` is the averaged generator of training, the one to sample and complete with. Both networks run
+    batch normalisation in inference mode unless called with `training=True`.
+    """
+
+    def __init__(self, image_size: int = 64, c_dim: int = 3, z_dim: int = 100, gf_dim: int = 64, df_dim: int = 64,
+                 seed: int = 0):
+        """Networks for [image_size, image_size, c_dim] pictures with random weights that follow from `seed`.
+
+        `image_size` is a power of two, 8 or more; `gf_dim` and `df_dim` are the widths of the generator's last and
+        the discriminator's first hidden layer.
+        """
+        if image_size < 8 or image_size & (image_size - 1):
+            raise ValueError(f"image_size {image_size} is not a power of two, 8 or more")
+        self.config = {"image_size": image_size, "c_dim": c_dim, "z_dim": z_dim, "gf_dim": gf_dim, "df_dim": df_dim}
+        self.image_size, self.c_dim, self.z_dim = image_size, c_dim, z_dim
+        self.generator = self._build_generator(seed)
+        self.discriminator = self._build_discriminator(seed + 1)
+        self.step = tf.Variable(0, dtype=tf.int64)
+        self.live_generator: Any = None  # the one that training updates; set by start_training
+
+    # ------------------------------------------------------------------------------------ networks
+
+    def _widths(self, base: int) -> list[int]:
+        """Channels of the feature maps from 4x4 up to image_size / 2: at 64, [512, 256, 128, 64] for base 64."""
+        stages = self.image_size.bit_length() - 3
+        return [base * min(8, 2**i) for i in reversed(range(stages))]
+
+    def _build_generator(self, seed: int) -> keras.Model:
+        weights = Weights(seed)
+        widths = self._widths(self.config["gf_dim"])
+        layers = [
+            keras.Input((self.z_dim,)),
+            linear(4 * 4 * widths[0], weights, "g_h0_lin"),
+            keras.layers.Reshape((4, 4, widths[0])),  # 4x4x512 at image_size 64
+            batch_norm("g_bn0"),
+            keras.layers.ReLU(),
+        ]
+        for i, width in enumerate(widths[1:], 1):  # -> 8x8x256 -> 16x16x128 -> 32x32x64
+            layers += [conv2d_transpose(width, weights, f"g_h{i}"), batch_norm(f"g_bn{i}"), keras.layers.ReLU()]
+        layers += [  # -> 64x64x3
+            conv2d_transpose(self.c_dim, weights, f"g_h{len(widths)}"),
+            keras.layers.Activation("tanh"),
+        ]
+        return keras.Sequential(layers, name="generator")
+
+    def _build_discriminator(self, seed: int) -> keras.Model:
+        weights = Weights(seed)
+        widths = self._widths(self.config["df_dim"])[::-1]
+        layers = [
+            keras.Input((self.image_size, self.image_size, self.c_dim)),
+            conv2d(widths[0], weights, "d_h0_conv"),  # 64x64x3 -> 32x32x64
+            lrelu(),
+        ]
+        for i, width in enumerate(widths[1:], 1):  # -> 16x16x128 -> 8x8x256 -> 4x4x512
+            layers += [conv2d(width, weights, f"d_h{i}_conv"), batch_norm(f"d_bn{i}"), lrelu()]
+        layers += [keras.layers.Flatten(), linear(1, weights, f"d_h{len(widths)}_lin")]
+        return keras.Sequential(layers, name="discriminator")
+
+    # ------------------------------------------------------------------------------------ training
+
+    def train(self, pictures: np.ndarray, options: TrainOptions) -> Iterator[TrainState]:
+        """Trains on `pictures`, uint8 [N, H, W, c_dim], from the step reached; yields after each step.
+
+        A step is one D update and two G updates on the same z. What it does follows from the pictures, the options
+        and the step's number alone. Stop by leaving the loop.
+        """
+        if self.live_generator is None:
+            self.start_training(options)
+        batch_size = min(options.batch_size, len(pictures))
+        batches = len(pictures) // batch_size
+        for step in range(int(self.step), options.epochs * batches):
+            epoch, batch = divmod(step, batches)
+            order = np.random.default_rng([options.seed, epoch]).permutation(len(pictures))
+            x_real = pictures[order[batch * batch_size : (batch + 1) * batch_size]]
+            outcome = self._train_step(tf.constant(x_real), tf.constant(step), options)
+            yield TrainState(step + 1, epoch, batch + 1, batches, *outcome)
+
+    def start_training(self, options: TrainOptions) -> None:
+        """Makes what only training needs: the generator that is updated, and an optimizer for each network."""
+        self.live_generator = self._build_generator(seed=0)
+        self.live_generator.set_weights(self.generator.get_weights())
+        self._g_optimizer, self._d_optimizer = (
+            keras.optimizers.Adam(options.learning_rate, beta_1=options.beta1, epsilon=1e-8, name="adam")
+            for _ in range(2)
+        )
+        self._g_optimizer.build(self.live_generator.trainable_variables)
+        self._d_optimizer.build(self.discriminator.trainable_variables)
+
+    @tf.function
+    def _train_step(self, pictures, step, options: TrainOptions):
+        """One D update and two G updates; returns what TrainState holds of them."""
+        seeds = tf.stack([[options.seed, 2 * step], [options.seed, 2 * step + 1]])
+        batch_size = tf.shape(pictures)[0]
+        x_real = tf.cast(pictures, tf.float32) / 127.5 - 1
+        if options.flip:
+            coins = tf.random.stateless_uniform([batch_size, 1, 1, 1], seeds[1])
+            x_real = tf.where(coins < 0.5, x_real, x_real[:, :, ::-1])
+        z = tf.random.stateless_uniform([batch_size, self.z_dim], seeds[0], minval=-1.0)
+
+        with tf.GradientTape() as tape:
+            x_fake = self.live_generator(z, training=True)
+            with tape.stop_recording():
+                d_losses, d_logits_real, d_logits_fake = self._update_discriminator(x_real, x_fake)
+            # G has not changed since, so its first update needs no second forward pass.
+            g_loss = self._g_loss(x_fake)
+        self._update_generator(tape, g_loss)
+        with tf.GradientTape() as tape:
+            g_loss = self._g_loss(self.live_generator(z, training=True))
+        self._update_generator(tape, g_loss)
+
+        self._update_average(options.ema)
+        self.step.assign_add(1)
+        return tf.stack([*d_losses, g_loss]), z, d_logits_real, d_logits_fake
+
+    def _update_discriminator(self, x_real, x_fake):
+        with tf.GradientTape() as tape:
+            # Two passes: batch normalisation must see reals and fakes apart.
+            d_logits_real = self.discriminator(x_real, training=True)
+            d_logits_fake = self.discriminator(x_fake, training=True)
+            d_loss_real = cross_entropy(d_logits_real, 1.0)
+            d_loss_fake = cross_entropy(d_logits_fake, 0.0)
+            d_loss = d_loss_real + d_loss_fake
+        variables = self.discriminator.trainable_variables
+        self._d_optimizer.apply(tape.gradient(d_loss, variables), variables)
+        return (d_loss, d_loss_real, d_loss_fake), d_logits_real, d_logits_fake
+
+    def _g_loss(self, x_fake):
+        return cross_entropy(self.discriminator(x_fake, training=True), 1.0)
+
+    def _update_generator(self, tape, g_loss):
+        variables = self.live_generator.trainable_variables
+        self._g_optimizer.apply(tape.gradient(g_loss, variables), variables)
+
+    def _update_average(self, ema: float):
+        # The ramp keeps the random first weights from lingering in the average of a short run.
+        step = tf.cast(self.step, tf.float32)
+        decay = tf.minimum(ema, (1 + step) / (10 + step))
+        for average, live in zip(self.generator.variables, self.live_generator.variables, strict=True):
+            average.assign(live + decay * (average - live))
+
+    # ---------------------------------------------------------------------------------- completion
+
+    def complete(self, pictures: np.ndarray, mask: np.ndarray, options: SearchOptions, lowres: int = 0,
+                 places: Sequence[int] | None = None) -> Iterator[SearchState]:
+        """Searches for each picture the z in [-1, 1] whose G(z) agrees with its known pixels and looks real.
+
+        pictures: uint8 [batch, H, W, c_dim].
+        mask: [H, W] or [batch, H, W], 1 where a pixel is known and 0 in the hole. Nothing of the hole is read, but
+            for `lowres`: the means of blocks of that side are then known everywhere.
+        places: what number each picture has, 0 and up unless given; its first z follows from the seed and that.
+
+        Minimises contextual + lam * perceptual for each picture (the post; paper, section 3.2) and yields the
+        state at iteration 0, every `out_interval` iterations, and the last.
+        """
+        n = len(pictures)
+        mask = np.asarray(mask, bool)[..., None]
+        places = range(n) if places is None else places
+        # Convolutions add up in another order at some odd batch sizes. At powers of two they do not, so the batch is
+        # filled up with copies; otherwise a picture's last bits would depend on how many are beside it.
+        rows = np.arange(1 << (n - 1).bit_length()) % n
+        y = tf.constant(to_float(pictures)[rows])
+        known = tf.constant(np.broadcast_to(mask, (n, *mask.shape[-3:]))[rows], tf.float32)
+        z = tf.constant(np.stack([first_z(options.seed, place, self.z_dim) for place in places])[rows])
+        slots = (tf.zeros_like(z), tf.zeros_like(z))
+        losses = []
+        for i in range(options.n_iter + 1):
+            next_z, slots, loss, x_fake = self._search_step(z, slots, tf.constant(i), y, known, lowres, options)
+            losses.append(loss)
+            if i == options.n_iter or i % options.out_interval == 0:
+                generated = to_uint8(x_fake[:n])
+                completed = np.where(mask, pictures, generated)
+                yield SearchState(i, z[:n].numpy(), generated, completed, np.stack(losses)[:, :n])
+                losses = []
+            z = next_z
+
+    @tf.function
+    def _search_step(self, z, slots, i, y, known, lowres: int, options: SearchOptions):
+        """Iteration i (0 and up): (z after it, optimizer slots, [batch, 2] losses at z, G(z))."""
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            x_fake = self.generator(z)
+            contextual = tf.reduce_sum(known * tf.abs(x_fake - y), axis=[1, 2, 3])
+            if lowres:
+                contextual += tf.reduce_sum(tf.abs(block_means(x_fake, lowres) - block_means(y, lowres)), [1, 2, 3])
+            d_logits = self.discriminator(x_fake)
+            perceptual = tf.nn.sigmoid_cross_entropy_with_logits(tf.ones_like(d_logits), d_logits)[:, 0]
+            total = contextual + options.lam * perceptual
+        gradient = tape.gradient(total, z)
+        z, slots = UPDATES[options.approach](z, gradient, slots, tf.cast(i + 1, tf.float32), options)
+        return tf.clip_by_value(z, -1.0, 1.0), slots, tf.stack([contextual, perceptual], axis=1), x_fake
+
+    # --------------------------------------------------------------------------------------- files
+
+    def save(self, directory: str | Path) -> None:
+        """Writes config.json and a checkpoint; the training state too, if there is one."""
+        directory = Path(directory)
+        write_atomic(directory / "config.json", lambda p: p.write_text(json.dumps(self.config, indent=2) + "\n"))
+        checkpoint = tf.train.Checkpoint(**self._named_variables(training=self.live_generator is not None))
+        manager = tf.train.CheckpointManager(checkpoint, str(directory), max_to_keep=3, checkpoint_name="dcgan")
+        manager.save(checkpoint_number=int(self.step))
+
+    @classmethod
+    def load(cls, directory: str | Path) -> "DCGAN":
+        """The model in `directory`, ready for use; UserError if there is none or it is damaged."""
+        try:
+            config = json.loads(Path(directory, "config.json").read_text())
+            dcgan = cls(**config)
+        except (FileNotFoundError, NotADirectoryError):
+            raise UserError(f"no model in {directory}: name a directory that train-dcgan.py wrote") from None
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{directory}/config.json is damaged: {error}") from error
+        dcgan._restore(directory, training=False)
+        return dcgan
+
+    def resume(self, directory: str | Path, options: TrainOptions) -> None:
+        """Takes up the training that `directory` holds; UserError if it holds a model without training state."""
+        self.start_training(options)
+        self._restore(directory, training=True)
+        for optimizer in (self._g_optimizer, self._d_optimizer):
+            optimizer.learning_rate = options.learning_rate
+
+    def _restore(self, directory: str | Path, training: bool) -> None:
+        path = tf.train.latest_checkpoint(str(directory))
+        if not path:
+            raise UserError(f"no checkpoint in {directory}: name a directory that train-dcgan.py wrote")
+        try:
+            status = tf.train.Checkpoint(**self._named_variables(training)).read(path)
+            status.assert_existing_objects_matched().expect_partial()
+        except AssertionError as error:
+            missing = "no training state to resume from; start from it by --init" if training else str(error)
+            raise UserError(f"the checkpoint {path} does not fit: {missing}") from error
+        except (tf.errors.OpError, ValueError) as error:
+            raise UserError(f"the checkpoint {path} is damaged: {error}") from error
+
+    def _named_variables(self, training: bool) -> dict[str, Any]:
+        """The checkpoint's contents under names of their own, not under where Python keeps the objects."""
+        contents: dict[str, Any] = {
+            "step": self.step,
+            "generator": _by_name(self.generator),
+            "discriminator": _by_name(self.discriminator),
+        }
+        if training:
+            contents["live_generator"] = _by_name(self.live_generator)
+            contents["g_optimizer"] = {v.path.split("/", 1)[1]: v.value for v in self._g_optimizer.variables}
+            contents["d_optimizer"] = {v.path.split("/", 1)[1]: v.value for v in self._d_optimizer.variables}
+        return contents
+
+
+def _by_name(network: keras.Model) -> dict[str, dict[str, tf.Variable]]:
+    return {
+        layer.name: {variable.name: variable.value for variable in layer.variables}
+        for layer in network.layers
+        if layer.variables
+    }
+
+
+def cross_entropy(logits, label: float):
+    """Mean sigmoid cross-entropy of logits, all with one label, 1 for real and 0 for fake."""
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(tf.fill(tf.shape(logits), label), logits))
+
+
+def block_means(images, side: int):
+    """[B, H, W, C] -> [B, H / side, W / side, C]: the means of side x side blocks."""
+    return tf.nn.avg_pool2d(images, side, side, "VALID")
+
+
+def first_z(seed: int, place: int, z_dim: int) -> np.ndarray:
+    """[z_dim] float32, uniform in [-1, 1]: the z from which the search for picture number `place` starts."""
+    return np.random.default_rng([seed, place]).uniform(-1, 1, z_dim).astype(np.float32)
+
+
+def _adam(z, gradient, slots, t, options: SearchOptions):
+    """Kingma & Ba, arXiv:1412.6980, algorithm 1; t counts from 1."""
+    m, v = slots
+    m = options.beta1 * m + (1 - options.beta1) * gradient
+    v = options.beta2 * v + (1 - options.beta2) * gradient**2
+    m_hat = m / (1 - options.beta1**t)
+    v_hat = v / (1 - options.beta2**t)
+    return z - options.lr * m_hat / (tf.sqrt(v_hat) + options.eps), (m, v)
+
+
+def _pgd(z, gradient, slots, t, options: SearchOptions):
+    """The post's projected gradient descent with Nesterov momentum; the projection is the caller's clip."""
+    previous, unused = slots
+    velocity = options.momentum * previous - options.lr * gradient
+    return z - options.momentum * previous + (1 + options.momentum) * velocity, (velocity, unused)
+
+
+UPDATES = {"adam": _adam, "pgd": _pgd}

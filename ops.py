@@ -1,0 +1,51 @@
+"""The DCGAN's building blocks (Radford et al., arXiv:1511.06434), thin over Keras layers.
+
+Images and feature maps are NHWC float32.
+"""
+
+import keras
+import tensorflow as tf
+
+
+class Weights(keras.initializers.RandomNormal):
+    """Initial weights N(0, 0.02); one object shared by a network's layers draws each its own from the seed."""
+
+    def __init__(self, seed: int):
+        super().__init__(stddev=0.02, seed=keras.random.SeedGenerator(seed))
+
+
+class Linear(keras.layers.Dense):
+    """A dense layer whose row i does not depend, to the last bit, on how many rows there are.
+
+    Matrix products of few rows add up in another order than those of many; so the rows are filled up to a
+    multiple of 16. A completion must not change with the number of pictures beside it.
+    """
+
+    def call(self, x, training=None):
+        rows = tf.shape(x)[0]
+        return super().call(tf.pad(x, [[0, -rows % 16], [0, 0]]))[:rows]
+
+
+def linear(units: int, weights: Weights, name: str) -> keras.layers.Layer:
+    """[B, n] -> [B, units], with bias."""
+    return Linear(units, kernel_initializer=weights, name=name)
+
+
+def conv2d(filters: int, weights: Weights, name: str) -> keras.layers.Layer:
+    """[B, 2s, 2s, c] -> [B, s, s, filters]: 5x5 kernel, stride 2, SAME, with bias."""
+    return keras.layers.Conv2D(filters, 5, strides=2, padding="same", kernel_initializer=weights, name=name)
+
+
+def conv2d_transpose(filters: int, weights: Weights, name: str) -> keras.layers.Layer:
+    """[B, s, s, c] -> [B, 2s, 2s, filters]: 5x5 kernel, stride 2, SAME, with bias."""
+    return keras.layers.Conv2DTranspose(filters, 5, strides=2, padding="same", kernel_initializer=weights, name=name)
+
+
+def batch_norm(name: str) -> keras.layers.Layer:
+    """Normalises each channel: by the batch when training, by the moving statistics (momentum 0.9) otherwise."""
+    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
+
+
+def lrelu() -> keras.layers.Layer:
+    """max(x, 0.2 x)."""
+    return keras.layers.LeakyReLU(negative_slope=0.2)

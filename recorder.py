@@ -1,0 +1,103 @@
+"""What a training run leaves on disk besides its checkpoints: samples, losses and TensorBoard's events."""
+
+import csv
+import time
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from model import DCGAN, LOSSES, TrainState
+from utils import clock, grid, save_picture, to_uint8, write_atomic
+
+COLUMNS = ["step", "epoch", "seconds", *LOSSES, "images_per_second"]
+PACE = 5.0  # seconds between two lines of the log
+
+
+class Recorder:
+    """Records the states that `DCGAN.train` yields.
+
+    Losses are fetched from the device only when they are written, so that training does not wait for its log.
+    """
+
+    def __init__(self, dcgan: DCGAN, sample_dir: Path, log_dir: Path, sample_interval: int, steps: int, seed: int):
+        """`steps` is the number of the run's last step; the fixed z of the samples follows from `seed`."""
+        self.dcgan, self.sample_dir, self.sample_interval, self.steps = dcgan, sample_dir, sample_interval, steps
+        self.sample_z = np.random.default_rng(seed).uniform(-1, 1, (64, dcgan.z_dim)).astype(np.float32)
+        sample_dir.mkdir(parents=True, exist_ok=True)
+        log_dir.mkdir(parents=True, exist_ok=True)
+        self.csv_path = log_dir / "losses.csv"
+        self.earlier = self._continue_csv(int(dcgan.step))
+        self.writer = tf.summary.create_file_writer(str(log_dir))
+        tf.summary.trace_on(graph=True)  # ends when the first step has been traced
+        self.tracing = True
+        self.pending: list[tuple[TrainState, float]] = []
+        self.start = self.written = time.monotonic()
+        self.first_step = int(dcgan.step)
+
+    def _continue_csv(self, step: int) -> float:
+        """Keeps the rows of an earlier run up to the step it is resumed at; returns the seconds it took."""
+        rows = []
+        if step and self.csv_path.exists():
+            with open(self.csv_path, newline="") as file:
+                rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS)][1:]
+            rows = [row for row in rows if int(row[0]) <= step]
+
+        def write(partial: Path):
+            with open(partial, "w", newline="") as file:
+                csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+
+        write_atomic(self.csv_path, write)
+        return float(rows[-1][2]) if rows else 0.0
+
+    def record(self, state: TrainState) -> None:
+        """Takes note of a step; writes and prints what is due."""
+        if self.tracing:
+            with self.writer.as_default():
+                tf.summary.trace_export("train_step", step=0)
+            self.tracing = False
+        self.pending.append((state, time.monotonic()))
+        sampling = state.step % self.sample_interval == 0 or state.step == self.steps
+        if sampling or state.batch == state.batches or time.monotonic() - self.written > PACE:
+            self.flush()
+        if sampling:
+            self.sample(state)
+
+    def flush(self) -> None:
+        """Writes the losses noted since the last time, and prints the newest."""
+        if not self.pending:
+            return
+        losses = np.stack([state.losses for state, _ in self.pending])  # waits for the device
+        now = time.monotonic()
+        images = sum(state.z.shape[0] for state, _ in self.pending)
+        rate = images / (now - self.written)
+        rows = []
+        with self.writer.as_default():
+            for (state, moment), values in zip(self.pending, losses, strict=True):
+                seconds = self.earlier + moment - self.start
+                rows.append([state.step, state.epoch, f"{seconds:.3f}", *(f"{v:.8g}" for v in values), f"{rate:.2f}"])
+                for name, value in zip(LOSSES, values, strict=True):
+                    tf.summary.scalar(name, value, step=state.step)
+        self.writer.flush()
+        with open(self.csv_path, "a", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+        left = (self.steps - state.step) * (now - self.start) / (state.step - self.first_step)
+        print(
+            f"Epoch: [{state.epoch:2d}] [{state.batch:4d}/{state.batches:4d}] "
+            f"time: {self.earlier + now - self.start:.4f}, d_loss: {values[0]:.8f}, g_loss: {values[3]:.8f}, "
+            f"{rate:.1f} images/s, {clock(left)} left",
+            flush=True,
+        )
+        self.pending = []
+        self.written = now
+
+    def sample(self, state: TrainState) -> None:
+        """Writes the fixed z's samples, and TensorBoard's histograms and images."""
+        samples = grid(to_uint8(self.dcgan.generator(self.sample_z)))
+        save_picture(self.sample_dir / f"train_{state.epoch:02d}_{state.batch:04d}.png", samples)
+        with self.writer.as_default(step=state.step):
+            tf.summary.image("G", samples[None])
+            tf.summary.histogram("z", state.z)
+            tf.summary.histogram("d", tf.sigmoid(state.d_logits_real))
+            tf.summary.histogram("d_", tf.sigmoid(state.d_logits_fake))
+        self.writer.flush()

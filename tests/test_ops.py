@@ -1,0 +1,88 @@
+"""The building blocks against NumPy."""
+
+import model  # noqa: F401  # imports TensorFlow quietly
+import numpy as np
+import ops
+import pytest
+
+RNG = np.random.default_rng(0)
+
+
+def built(layer, x):
+    """The layer, built for x, with random biases, and its output."""
+    layer.build(x.shape)
+    layer.bias.assign(RNG.normal(size=layer.bias.shape))
+    return layer, layer(x).numpy()
+
+
+def convolve(x, kernel):
+    """5x5, stride 2, SAME: an even input is padded by one before and two after."""
+    n, side, _, _ = x.shape
+    padded = np.pad(x, [(0, 0), (1, 2), (1, 2), (0, 0)])
+    out = np.zeros((n, side // 2, side // 2, kernel.shape[3]))
+    for i in range(side // 2):
+        for j in range(side // 2):
+            out[:, i, j] = np.einsum("nhwc,hwco->no", padded[:, 2 * i : 2 * i + 5, 2 * j : 2 * j + 5], kernel)
+    return out
+
+
+def transposed_convolve(x, kernel):
+    """The adjoint of `convolve`: spreads each pixel over 5x5 of twice the size."""
+    n, side, _, _ = x.shape
+    out = np.zeros((n, 2 * side + 3, 2 * side + 3, kernel.shape[2]))
+    for i in range(side):
+        for j in range(side):
+            out[:, 2 * i : 2 * i + 5, 2 * j : 2 * j + 5] += np.einsum("nc,hwoc->nhwo", x[:, i, j], kernel)
+    return out[:, 1:-2, 1:-2]
+
+
+def test_conv2d():
+    x = RNG.normal(size=(2, 8, 8, 3)).astype(np.float32)
+    layer, y = built(ops.conv2d(4, ops.Weights(0), "c"), x)
+    assert y.shape == (2, 4, 4, 4)
+    np.testing.assert_allclose(y, convolve(x, layer.kernel.numpy()) + layer.bias.numpy(), atol=1e-5)
+
+
+def test_conv2d_transpose():
+    x = RNG.normal(size=(2, 4, 4, 3)).astype(np.float32)
+    layer, y = built(ops.conv2d_transpose(5, ops.Weights(0), "c"), x)
+    assert y.shape == (2, 8, 8, 5)
+    np.testing.assert_allclose(y, transposed_convolve(x, layer.kernel.numpy()) + layer.bias.numpy(), atol=1e-5)
+
+
+def test_linear():
+    x = RNG.normal(size=(3, 7)).astype(np.float32)
+    layer, y = built(ops.linear(5, ops.Weights(0), "l"), x)
+    np.testing.assert_allclose(y, x @ layer.kernel.numpy() + layer.bias.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 16, 40])
+def test_a_row_of_linear_does_not_depend_on_the_others(rows):
+    x = RNG.normal(size=(64, 100)).astype(np.float32)
+    layer = ops.linear(2048, ops.Weights(0), "l")
+    np.testing.assert_array_equal(layer(x[:rows]), layer(x)[:rows])
+
+
+def test_batch_norm():
+    x = RNG.normal(3, 2, size=(6, 4, 4, 2)).astype(np.float32)
+    layer = ops.batch_norm("b")
+    layer.build(x.shape)
+    np.testing.assert_allclose(layer(x), x / np.sqrt(1 + 1e-5), rtol=1e-6)  # moving statistics start at 0 and 1
+    mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+    normalised = (x - mean) / np.sqrt(variance + 1e-5)
+    np.testing.assert_allclose(layer(x, training=True), normalised, atol=1e-5)
+    np.testing.assert_allclose(layer.moving_mean, 0.1 * mean, rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance, 0.9 + 0.1 * variance, rtol=1e-5)
+
+
+def test_lrelu():
+    np.testing.assert_allclose(ops.lrelu()(np.float32([-2, 0, 3])), [-0.4, 0, 3])
+
+
+def test_weights():
+    draws = [ops.Weights(seed) for seed in (1, 1, 2)]
+    first, same, other = (np.asarray(weights((200, 200))) for weights in draws)
+    assert abs(first.mean()) < 5e-4 and abs(first.std() - 0.02) < 5e-4
+    np.testing.assert_array_equal(first, same)
+    assert (first != other).any()
+    assert (first != np.asarray(draws[0]((200, 200)))).any()  # the next layer's are others

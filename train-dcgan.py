@@ -1,0 +1,90 @@
+"""Trains a DCGAN on a folder of pictures, such as the faces that align.py wrote.
+
+  python train-dcgan.py --dataset data/your-dataset/aligned --epoch 25
+  python train-dcgan.py --dataset data/digits --c_dim 1 --image_size 32 --checkpoint_dir digits
+
+The same command again goes on where the run stopped. Watch it: tensorboard --logdir logs
+"""
+
+import signal
+from pathlib import Path
+
+from options import TrainOptions
+from utils import Parser, UserError, find_pictures, image_size, load_pictures, number, run
+
+
+def parse_args():
+    parser = Parser(__doc__)
+    parser.add_argument("--dataset", type=Path, required=True, metavar="DIR",
+                        help="folder of pictures, with its subfolders")
+    parser.add_argument("--epoch", type=number(int, 1), default=TrainOptions.epochs,
+                        help="passes over the pictures in all, those of the run resumed counted")
+    parser.add_argument("--learning_rate", type=number(float, 0, above=True), default=TrainOptions.learning_rate,
+                        help="Adam's learning rate")
+    parser.add_argument("--beta1", type=number(float, 0, 1), default=TrainOptions.beta1, help="Adam's beta1")
+    parser.add_argument("--train_size", type=number(int, 1), metavar="N", help="use only the first N pictures")
+    parser.add_argument("--batch_size", type=number(int, 1), default=TrainOptions.batch_size, help="pictures a step")
+    parser.add_argument("--image_size", type=image_size, default=64, help="side of the pictures, a power of two")
+    parser.add_argument("--c_dim", type=int, choices=[3, 1], default=3, help="channels: 3 colour, 1 grey")
+    parser.add_argument("--flip", action="store_true", help="mirror half of the pictures, drawn anew each time")
+    parser.add_argument("--ema", type=number(float, 0, 1), default=TrainOptions.ema,
+                        help="decay of the averaged generator, which samples and completions use")
+    parser.add_argument("--init", type=Path, metavar="DIR",
+                        help="start from the model in DIR instead of random weights")
+    parser.add_argument("--checkpoint_dir", type=Path, default="checkpoints", help="where the model is kept")
+    parser.add_argument("--sample_dir", type=Path, default="samples", help="where samples are written")
+    parser.add_argument("--log_dir", type=Path, default="logs", help="where losses are written, for TensorBoard too")
+    parser.add_argument("--sample_interval", type=number(int, 1), default=100, help="steps between two samples")
+    parser.add_argument("--checkpoint_interval", type=number(int, 1), default=500, help="steps between checkpoints")
+    parser.add_argument("--seed", type=number(int, 0, 2**31 - 1), default=TrainOptions.seed,
+                        help="the same seed gives the same run")
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    paths = find_pictures(args.dataset)[: args.train_size]
+    pictures = load_pictures(paths, args.image_size, args.c_dim)
+
+    from model import DCGAN
+    from recorder import Recorder
+
+    options = TrainOptions(args.epoch, args.batch_size, args.learning_rate, args.beta1, args.flip, args.ema, args.seed)
+    if (args.checkpoint_dir / "checkpoint").exists():
+        dcgan = DCGAN.load(args.checkpoint_dir)
+        dcgan.resume(args.checkpoint_dir, options)
+        print(f"resumed from {args.checkpoint_dir} at step {int(dcgan.step)}")
+    elif args.init:
+        dcgan = DCGAN.load(args.init)
+        dcgan.step.assign(0)
+        print(f"starting from the model in {args.init}")
+    else:
+        dcgan = DCGAN(args.image_size, args.c_dim, seed=args.seed)
+    if (dcgan.image_size, dcgan.c_dim) != (args.image_size, args.c_dim):
+        raise UserError(
+            f"the model in {args.init or args.checkpoint_dir} has --image_size {dcgan.image_size} --c_dim "
+            f"{dcgan.c_dim}, not {args.image_size} and {args.c_dim}: name those, or another --checkpoint_dir"
+        )
+
+    steps = options.epochs * (len(pictures) // min(options.batch_size, len(pictures)))
+    if int(dcgan.step) >= steps:
+        print(f"{options.epochs} epochs are done already; a larger --epoch goes on")
+        return 0
+    stop_signals: list[int] = []
+    for number_ in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number_, lambda received, _: stop_signals.append(received))
+    recorder = Recorder(dcgan, args.sample_dir, args.log_dir, args.sample_interval, steps, args.seed)
+    for state in dcgan.train(pictures, options):
+        recorder.record(state)
+        if stop_signals or state.step == steps or state.step % args.checkpoint_interval == 0:
+            dcgan.save(args.checkpoint_dir)
+        if stop_signals:
+            recorder.flush()
+            print(f"stopped at step {state.step}; the same command goes on from there")
+            return 128 + stop_signals[0]
+    print(f"model: {args.checkpoint_dir}, samples: {args.sample_dir}, losses: {args.log_dir}")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,291 @@
+"""Pictures in and out of files, and what every script shares on the command line."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+# Only these decoders may see a file, whatever its name says: EPS, for one, would start an interpreter.
+FORMATS = ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]
+Image.init()
+
+# Pillow warns of a large picture and refuses one twice as large; the refusal is enough.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
+
+class UserError(Exception):
+    """A fault that the user can mend; its text says what is wrong and what to do."""
+
+
+class PictureError(UserError):
+    """A picture that cannot be read."""
+
+
+# ---------------------------------------------------------------------------------- command lines
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with the examples of the module's docstring, every default shown, and errors in one line."""
+
+    def __init__(self, doc: str):
+        super().__init__(description=doc, formatter_class=_HelpFormatter)
+
+    def error(self, message: str):
+        print(f"error: {message} (see {self.prog} --help)", file=sys.stderr)
+        sys.exit(2)
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    def _get_help_string(self, action):
+        # "(default: None)" and "(default: False)" tell a reader nothing.
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
+def number(kind: type, low: float, high: float = float("inf"), above: bool = False) -> Callable:
+    """An argparse type: a number of `kind` in [low, high], or in (low, high] if `above`."""
+
+    def parse(text: str):
+        value = kind(text)
+        if not low <= value <= high or (above and value == low):
+            raise argparse.ArgumentTypeError(
+                f"{text} is not {'above' if above else 'at least'} {low:g}"
+                + (f" and at most {high:g}" if high < float("inf") else "")
+            )
+        return value
+
+    parse.__name__ = {int: "whole number", float: "number"}[kind]
+    return parse
+
+
+def image_size(text: str) -> int:
+    """An argparse type: a picture's side that the networks can climb to, a power of two from 8 to 256."""
+    size = int(text)
+    if size not in (8, 16, 32, 64, 128, 256):
+        raise argparse.ArgumentTypeError(f"{text} is not a power of two from 8 to 256")
+    return size
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Runs a script's `main` and exits with what it returns; what a user can cause ends in one line."""
+    # TERM gets the same tidy end as Ctrl-C; the exit codes are the shell's usual ones.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        sys.exit(main())
+    except UserError as error:
+        message = str(error)
+    except KeyboardInterrupt:
+        message, code = "interrupted", 130
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(code)
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; nothing more can be said, not even by Python's own flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except OSError as error:
+        message = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Drops what is written to file descriptor 2: TensorFlow's C++ says things at import that no setting stops."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as devnull:
+        os.dup2(devnull.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+class Progress:
+    """Says how far long work is, with its rate and the time left.
+
+    On a terminal one line is redrawn; a pipe or a log file gets a plain line every ten seconds.
+    """
+
+    def __init__(self, total: int, unit: str):
+        self.total, self.unit = total, unit
+        self.start = time.monotonic()
+        self.tty = sys.stderr.isatty()
+        self.due = self.start + (0 if self.tty else 10)
+
+    def update(self, done: int, note: str = "") -> None:
+        now = time.monotonic()
+        if now < self.due and not (self.tty and done == self.total):
+            return
+        self.due = now + (0.2 if self.tty else 10)
+        rate = done / max(now - self.start, 1e-9)
+        left = clock((self.total - done) / rate) if done else "?"
+        line = f"{done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s, {left} left{note and ', ' + note}"
+        if self.tty:
+            print(f"\r\033[K{line}", end="\n" if done == self.total else "", file=sys.stderr, flush=True)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
+# --------------------------------------------------------------------------------------- pictures
+
+
+def find_pictures(folder: str | Path) -> list[Path]:
+    """All picture files below `folder`, sorted; UserError if there is no such folder or no picture in it."""
+    if not os.path.isdir(folder):
+        raise UserError(f"no folder {folder}: name a folder of pictures")
+    paths = sorted(
+        Path(parent, name)
+        for parent, _, names in os.walk(folder)
+        for name in names
+        if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+    )
+    if not paths:
+        raise UserError(f"no pictures in {folder}: put {', '.join(s[1:] for s in sorted(SUFFIXES))} files there")
+    return paths
+
+
+def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
+    """A picture file upright as uint8, [H, W, 3], or [H, W] for mode "L"; PictureError if it cannot be read."""
+    try:
+        with Image.open(path, formats=FORMATS) as file:
+            picture = ImageOps.exif_transpose(file)
+            if picture.mode.startswith("I"):
+                # Pillow would clip 16 bits to 8 instead of scaling them.
+                picture = Image.fromarray((np.asarray(picture) / 257).round().astype(np.uint8))
+            return np.array(picture.convert(mode))
+    except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file
+        raise PictureError(f"cannot read the picture {path}: {error}") from error
+
+
+def load_picture(path: str | Path, size: int, c_dim: int) -> tuple[np.ndarray, bool]:
+    """A picture as uint8 [size, size, c_dim], and whether it had to be fitted.
+
+    One of another size is cropped to its central square and resized. PictureError if it cannot be read.
+    """
+    pixels = read_picture(path, "L" if c_dim == 1 else "RGB")
+    fitted = pixels.shape[:2] != (size, size)
+    if fitted:
+        pixels = np.asarray(ImageOps.fit(Image.fromarray(pixels), (size, size), Image.Resampling.BOX
+                                         if min(pixels.shape[:2]) > 4 * size else Image.Resampling.BICUBIC))
+    return pixels.reshape(size, size, c_dim), fitted
+
+
+def load_pictures(paths: Sequence[Path], size: int, c_dim: int) -> np.ndarray:
+    """All pictures as uint8 [N, size, size, c_dim], decoded side by side; says what was left out or fitted.
+
+    UserError if none can be read.
+    """
+    pictures = np.empty((len(paths), size, size, c_dim), np.uint8)
+    read = np.zeros(len(paths), bool)
+
+    def load(i: int) -> bool | PictureError:
+        try:
+            pictures[i], fitted = load_picture(paths[i], size, c_dim)
+        except PictureError as error:
+            return error
+        read[i] = True
+        return fitted
+
+    progress = Progress(len(paths), "pictures")
+    fitted = 0
+    with ThreadPoolExecutor() as pool:
+        for done, outcome in enumerate(pool.map(load, range(len(paths))), 1):
+            if isinstance(outcome, PictureError):
+                print(f"left out: {outcome}", flush=True)
+            else:
+                fitted += outcome
+            progress.update(done)
+    if not read.any():
+        raise UserError(f"none of the {len(paths)} pictures can be read")
+    if fitted:
+        print(f"{fitted} of {read.sum()} pictures were cropped to their central square and resized to {size}x{size}")
+    if not read.all():
+        print(f"{len(paths) - read.sum()} of {len(paths)} pictures were left out")
+        pictures = pictures[read]
+    return pictures
+
+
+def unique_names(paths: Sequence[Path]) -> list[str]:
+    """A name for each path's output: its stem, or <folder>__<stem> where two paths share a stem.
+
+    Where even those are shared, a number is added, so that no output overwrites another.
+    """
+    stems = Counter(path.stem for path in paths)
+    names = [path.stem if stems[path.stem] == 1 else f"{path.absolute().parent.name}__{path.stem}" for path in paths]
+    taken: set[str] = set()
+    for i, name in enumerate(names):
+        number = 1
+        while names[i] in taken:
+            number += 1
+            names[i] = f"{name}__{number}"
+        taken.add(names[i])
+    return names
+
+
+def to_float(pixels):
+    """uint8 pixels to float32 in [-1, 1]; NumPy in, NumPy out."""
+    return np.asarray(pixels, np.float32) / np.float32(127.5) - 1
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """Images in [-1, 1] to the nearest uint8."""
+    return np.clip((np.asarray(images) + 1) * 127.5, 0, 255).round().astype(np.uint8)
+
+
+def grid(pixels: np.ndarray, columns: int = 8) -> np.ndarray:
+    """[N, H, W, C] uint8 pictures row by row in one, `columns` wide (fewer if N is smaller), black where none is."""
+    n, height, width, channels = pixels.shape
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    sheet = np.zeros((rows * columns, height, width, channels), np.uint8)
+    sheet[:n] = pixels
+    sheet = sheet.reshape(rows, columns, height, width, channels)
+    return sheet.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
+
+
+def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
+    """Lets `write` fill a file beside `path` and renames it, so that `path` is whole or not there at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        write(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def save_picture(path: Path, pixels: np.ndarray) -> None:
+    """Writes uint8 [H, W, 3] or [H, W, 1] as a picture file of the kind that the name says."""
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    write_atomic(path, lambda partial: picture.save(partial))
+
+
+def save_gif(path: Path, frames: Iterable[np.ndarray], milliseconds: int = 120) -> None:
+    """Writes [H, W, C] uint8 frames as a GIF that loops and rests on its last frame."""
+    pictures = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in frames]
+    durations = [milliseconds] * (len(pictures) - 1) + [2000]
+    write_atomic(
+        path,
+        lambda partial: pictures[0].save(
+            partial, save_all=True, append_images=pictures[1:], duration=durations, loop=0
+        ),
+    )
