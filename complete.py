@@ -1,7 +1,8 @@
+#!/usr/bin/env python3
 """Completes pictures: searches a trained model for what belongs into their holes.
 
-  python complete.py data/your-test-data/aligned/*.png --outDir completions
-  python complete.py face.png --maskType left --approach pgd --checkpointDir checkpoints/pretrained
+python complete.py data/your-test-data/aligned/*.png --outDir completions
+python complete.py face.png --maskType left --approach pgd --checkpointDir checkpoints/pretrained
 """
 
 from collections.abc import Sequence
@@ -32,8 +33,12 @@ def parse_args():
     parser = Parser(__doc__)
     options = SearchOptions
     parser.add_argument("imgs", metavar="IMG", type=Path, nargs="+", help="pictures of the model's size and kind")
-    parser.add_argument("--approach", choices=["adam", "pgd"], default=options.approach,
-                        help="optimizer of z: adam, or pgd, gradient descent with momentum")
+    parser.add_argument(
+        "--approach",
+        choices=["adam", "pgd"],
+        default=options.approach,
+        help="optimizer of z: adam, or pgd, gradient descent with momentum",
+    )
     parser.add_argument("--lr", type=number(float, 0, above=True), default=options.lr, help="step size")
     parser.add_argument("--beta1", type=number(float, 0, 1), default=options.beta1, help="adam: beta1")
     parser.add_argument("--beta2", type=number(float, 0, 1), default=options.beta2, help="adam: beta2")
@@ -42,17 +47,30 @@ def parse_args():
     parser.add_argument("--nIter", type=number(int, 1), default=options.n_iter, help="iterations of the search")
     parser.add_argument("--imgSize", type=image_size, metavar="N", help="stop unless the model has this size")
     parser.add_argument("--lam", type=number(float, 0), default=options.lam, help="weight of the perceptual loss")
-    parser.add_argument("--checkpointDir", type=Path, default=Path("checkpoints"),
-                        help="the model's directory; where the default holds none, the model in its `pretrained`")
+    parser.add_argument(
+        "--checkpointDir",
+        type=Path,
+        default=Path("checkpoints"),
+        help="the model's directory; where the default holds none, the model in its `pretrained`",
+    )
     parser.add_argument("--outDir", type=Path, default=Path("completions"), help="where everything is written")
-    parser.add_argument("--outInterval", type=number(int, 1), default=options.out_interval,
-                        help="iterations between two frames")
+    parser.add_argument(
+        "--outInterval", type=number(int, 1), default=options.out_interval, help="iterations between two frames"
+    )
     parser.add_argument("--maskType", choices=TYPES, default="center", help="what is hidden")
-    parser.add_argument("--centerScale", type=number(float, 0, 0.5), default=0.25,
-                        help="center: the hole reaches from this share of the side to 1 minus it")
+    parser.add_argument(
+        "--centerScale",
+        type=number(float, 0, 0.5),
+        default=0.25,
+        help="center: the hole reaches from this share of the side to 1 minus it",
+    )
     parser.add_argument("--batchSize", type=number(int, 1), default=64, help="pictures searched at a time")
-    parser.add_argument("--seed", type=number(int, 0, 2**31 - 1), default=options.seed,
-                        help="what the first z and the random mask follow from")
+    parser.add_argument(
+        "--seed",
+        type=number(int, 0, 2**31 - 1),
+        default=options.seed,
+        help="what the first z and the random mask follow from",
+    )
     return parser.parse_args()
 
 
@@ -127,8 +145,18 @@ def clear(out: Path) -> None:
 
 def main() -> int:
     args = parse_args()
-    options = SearchOptions(args.approach, args.lr, args.beta1, args.beta2, args.eps, args.momentum, args.nIter,
-                            args.lam, args.outInterval, args.seed)
+    options = SearchOptions(
+        args.approach,
+        args.lr,
+        args.beta1,
+        args.beta2,
+        args.eps,
+        args.momentum,
+        args.nIter,
+        args.lam,
+        args.outInterval,
+        args.seed,
+    )
 
     from model import DCGAN
 
@@ -138,12 +166,13 @@ def main() -> int:
         raise UserError(f"the model in {directory} is for --imgSize {dcgan.image_size}, not {args.imgSize}")
     mask = make_mask(args.maskType, dcgan.image_size, args.centerScale, args.seed)
     lowres = LOWRES_BLOCK if args.maskType == "lowres" else 0
-    names = unique_names(args.imgs)
+    imgs = [path for path in args.imgs if path.name != "alignment.csv"]  # align.py's; the post's aligned/* names it too
+    names = unique_names(imgs)
     clear(args.outDir)
     progress = Progress(len(range(0, len(names), args.batchSize)) * args.nIter, "iterations")
     completed = 0
     for number_, start in enumerate(range(0, len(names), args.batchSize)):
-        batch = read_batch(args.imgs[start : start + args.batchSize], dcgan)
+        batch = read_batch(imgs[start : start + args.batchSize], dcgan)
         if not batch:
             continue
         places = [start + place for place in batch]

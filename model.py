@@ -26,7 +26,7 @@ with quiet_stderr():
     import keras
     import tensorflow as tf
 
-from ops import Weights, batch_norm, conv2d, conv2d_transpose, linear, lrelu
+from ops import Weights, batch_norm, conv2d, conv2d_transpose, fill_rows, linear, lrelu
 
 LOSSES = ("d_loss", "d_loss_real", "d_loss_fake", "g_loss")
 
@@ -76,8 +76,9 @@ class DCGAN:
     batch normalisation in inference mode unless called with `training=True`.
     """
 
-    def __init__(self, image_size: int = 64, c_dim: int = 3, z_dim: int = 100, gf_dim: int = 64, df_dim: int = 64,
-                 seed: int = 0):
+    def __init__(
+        self, image_size: int = 64, c_dim: int = 3, z_dim: int = 100, gf_dim: int = 64, df_dim: int = 64, seed: int = 0
+    ):
         """Networks for [image_size, image_size, c_dim] pictures with random weights that follow from `seed`.
 
         `image_size` is a power of two, 8 or more; `gf_dim` and `df_dim` are the widths of the generator's last and
@@ -142,9 +143,12 @@ class DCGAN:
             self.start_training(options)
         batch_size = min(options.batch_size, len(pictures))
         batches = len(pictures) // batch_size
+        shuffled = None
         for step in range(int(self.step), options.epochs * batches):
             epoch, batch = divmod(step, batches)
-            order = np.random.default_rng([options.seed, epoch]).permutation(len(pictures))
+            if epoch != shuffled:
+                order = np.random.default_rng([options.seed, epoch]).permutation(len(pictures))
+                shuffled = epoch
             x_real = pictures[order[batch * batch_size : (batch + 1) * batch_size]]
             outcome = self._train_step(tf.constant(x_real), tf.constant(step), options)
             yield TrainState(step + 1, epoch, batch + 1, batches, *outcome)
@@ -214,8 +218,14 @@ class DCGAN:
 
     # ---------------------------------------------------------------------------------- completion
 
-    def complete(self, pictures: np.ndarray, mask: np.ndarray, options: SearchOptions, lowres: int = 0,
-                 places: Sequence[int] | None = None) -> Iterator[SearchState]:
+    def complete(
+        self,
+        pictures: np.ndarray,
+        mask: np.ndarray,
+        options: SearchOptions,
+        lowres: int = 0,
+        places: Sequence[int] | None = None,
+    ) -> Iterator[SearchState]:
         """Searches for each picture the z in [-1, 1] whose G(z) agrees with its known pixels and looks real.
 
         pictures: uint8 [batch, H, W, c_dim].
@@ -226,24 +236,19 @@ class DCGAN:
         Minimises contextual + lam * perceptual for each picture (the post; paper, section 3.2) and yields the
         state at iteration 0, every `out_interval` iterations, and the last.
         """
-        n = len(pictures)
         mask = np.asarray(mask, bool)[..., None]
-        places = range(n) if places is None else places
-        # Convolutions add up in another order at some odd batch sizes. At powers of two they do not, so the batch is
-        # filled up with copies; otherwise a picture's last bits would depend on how many are beside it.
-        rows = np.arange(1 << (n - 1).bit_length()) % n
-        y = tf.constant(to_float(pictures)[rows])
-        known = tf.constant(np.broadcast_to(mask, (n, *mask.shape[-3:]))[rows], tf.float32)
-        z = tf.constant(np.stack([first_z(options.seed, place, self.z_dim) for place in places])[rows])
+        places = range(len(pictures)) if places is None else places
+        y, known = tf.constant(to_float(pictures)), tf.constant(mask, tf.float32)
+        z = tf.constant(np.stack([first_z(options.seed, place, self.z_dim) for place in places]))
         slots = (tf.zeros_like(z), tf.zeros_like(z))
         losses = []
         for i in range(options.n_iter + 1):
             next_z, slots, loss, x_fake = self._search_step(z, slots, tf.constant(i), y, known, lowres, options)
             losses.append(loss)
             if i == options.n_iter or i % options.out_interval == 0:
-                generated = to_uint8(x_fake[:n])
+                generated = to_uint8(x_fake)
                 completed = np.where(mask, pictures, generated)
-                yield SearchState(i, z[:n].numpy(), generated, completed, np.stack(losses)[:, :n])
+                yield SearchState(i, z.numpy(), generated, completed, np.stack(losses))
                 losses = []
             z = next_z
 
@@ -256,8 +261,8 @@ class DCGAN:
             contextual = tf.reduce_sum(known * tf.abs(x_fake - y), axis=[1, 2, 3])
             if lowres:
                 contextual += tf.reduce_sum(tf.abs(block_means(x_fake, lowres) - block_means(y, lowres)), [1, 2, 3])
-            d_logits = self.discriminator(x_fake)
-            perceptual = tf.nn.sigmoid_cross_entropy_with_logits(tf.ones_like(d_logits), d_logits)[:, 0]
+            d_logits = fill_rows(self.discriminator(x_fake))
+            perceptual = tf.nn.sigmoid_cross_entropy_with_logits(tf.ones_like(d_logits), d_logits)[: len(y), 0]
             total = contextual + options.lam * perceptual
         gradient = tape.gradient(total, z)
         z, slots = UPDATES[options.approach](z, gradient, slots, tf.cast(i + 1, tf.float32), options)
@@ -303,7 +308,7 @@ class DCGAN:
         except AssertionError as error:
             missing = "no training state to resume from; start from it by --init" if training else str(error)
             raise UserError(f"the checkpoint {path} does not fit: {missing}") from error
-        except (tf.errors.OpError, ValueError) as error:
+        except (tf.errors.OpError, ValueError, IndexError) as error:
             raise UserError(f"the checkpoint {path} is damaged: {error}") from error
 
     def _named_variables(self, training: bool) -> dict[str, Any]:

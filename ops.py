@@ -14,16 +14,20 @@ class Weights(keras.initializers.RandomNormal):
         super().__init__(stddev=0.02, seed=keras.random.SeedGenerator(seed))
 
 
-class Linear(keras.layers.Dense):
-    """A dense layer whose row i does not depend, to the last bit, on how many rows there are.
+def fill_rows(x):
+    """Rows of zeros below [B, n], up to a multiple of 16 rows.
 
-    Matrix products of few rows add up in another order than those of many; so the rows are filled up to a
-    multiple of 16. A completion must not change with the number of pictures beside it.
+    A completion must not change, to the last bit, with the number of pictures beside it. Convolutions keep to that.
+    Matrix products and exponentials do not: they treat a few rows, or the last few, in another way than many.
     """
+    return tf.pad(x, [[0, -tf.shape(x)[0] % 16], [0, 0]])
+
+
+class Linear(keras.layers.Dense):
+    """A dense layer whose row i does not depend, to the last bit, on how many rows there are."""
 
     def call(self, x, training=None):
-        rows = tf.shape(x)[0]
-        return super().call(tf.pad(x, [[0, -rows % 16], [0, 0]]))[:rows]
+        return super().call(fill_rows(x))[: tf.shape(x)[0]]
 
 
 def linear(units: int, weights: Weights, name: str) -> keras.layers.Layer:

@@ -1,7 +1,8 @@
+#!/usr/bin/env python3
 """Draws the post's plots of simple distributions: samples, and the most probable rest of a point.
 
-  python simple-distributions.py
-  python simple-distributions.py --outDir plots
+python simple-distributions.py
+python simple-distributions.py --outDir plots
 """
 
 from pathlib import Path
@@ -58,8 +59,12 @@ def main() -> int:
     # Given x = 1, the density along the line is highest where the line touches the innermost contour: at y = 0.
     figure, axes = contours()
     axes.axvline(1, color="k", linestyle="--")
-    axes.scatter([1], [x[multivariate_normal.pdf(np.stack([np.ones_like(x), x], axis=-1), mean=[0, 0]).argmax()]],
-                 color="r", zorder=3)
+    axes.scatter(
+        [1],
+        [x[multivariate_normal.pdf(np.stack([np.ones_like(x), x], axis=-1), mean=[0, 0]).argmax()]],
+        color="r",
+        zorder=3,
+    )
     axes.set(xlim=(-3, 3), ylim=(-3, 3))
     save(figure, "normal-2d-max.png")
     return 0

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Trains a DCGAN on a folder of pictures, such as the faces that align.py wrote.
 
   python train-dcgan.py --dataset data/your-dataset/aligned --epoch 25
@@ -15,29 +16,44 @@ from utils import Parser, UserError, find_pictures, image_size, load_pictures, n
 
 def parse_args():
     parser = Parser(__doc__)
-    parser.add_argument("--dataset", type=Path, required=True, metavar="DIR",
-                        help="folder of pictures, with its subfolders")
-    parser.add_argument("--epoch", type=number(int, 1), default=TrainOptions.epochs,
-                        help="passes over the pictures in all, those of the run resumed counted")
-    parser.add_argument("--learning_rate", type=number(float, 0, above=True), default=TrainOptions.learning_rate,
-                        help="Adam's learning rate")
+    parser.add_argument(
+        "--dataset", type=Path, required=True, metavar="DIR", help="folder of pictures, with its subfolders"
+    )
+    parser.add_argument(
+        "--epoch",
+        type=number(int, 1),
+        default=TrainOptions.epochs,
+        help="passes over the pictures in all, those of the run resumed counted",
+    )
+    parser.add_argument(
+        "--learning_rate",
+        type=number(float, 0, above=True),
+        default=TrainOptions.learning_rate,
+        help="Adam's learning rate",
+    )
     parser.add_argument("--beta1", type=number(float, 0, 1), default=TrainOptions.beta1, help="Adam's beta1")
     parser.add_argument("--train_size", type=number(int, 1), metavar="N", help="use only the first N pictures")
     parser.add_argument("--batch_size", type=number(int, 1), default=TrainOptions.batch_size, help="pictures a step")
     parser.add_argument("--image_size", type=image_size, default=64, help="side of the pictures, a power of two")
     parser.add_argument("--c_dim", type=int, choices=[3, 1], default=3, help="channels: 3 colour, 1 grey")
     parser.add_argument("--flip", action="store_true", help="mirror half of the pictures, drawn anew each time")
-    parser.add_argument("--ema", type=number(float, 0, 1), default=TrainOptions.ema,
-                        help="decay of the averaged generator, which samples and completions use")
-    parser.add_argument("--init", type=Path, metavar="DIR",
-                        help="start from the model in DIR instead of random weights")
+    parser.add_argument(
+        "--ema",
+        type=number(float, 0, 1),
+        default=TrainOptions.ema,
+        help="decay of the averaged generator, which samples and completions use",
+    )
+    parser.add_argument(
+        "--init", type=Path, metavar="DIR", help="start from the model in DIR instead of random weights"
+    )
     parser.add_argument("--checkpoint_dir", type=Path, default="checkpoints", help="where the model is kept")
     parser.add_argument("--sample_dir", type=Path, default="samples", help="where samples are written")
     parser.add_argument("--log_dir", type=Path, default="logs", help="where losses are written, for TensorBoard too")
     parser.add_argument("--sample_interval", type=number(int, 1), default=100, help="steps between two samples")
     parser.add_argument("--checkpoint_interval", type=number(int, 1), default=500, help="steps between checkpoints")
-    parser.add_argument("--seed", type=number(int, 0, 2**31 - 1), default=TrainOptions.seed,
-                        help="the same seed gives the same run")
+    parser.add_argument(
+        "--seed", type=number(int, 0, 2**31 - 1), default=TrainOptions.seed, help="the same seed gives the same run"
+    )
     return parser.parse_args()
 
 

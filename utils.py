@@ -77,26 +77,28 @@ def image_size(text: str) -> int:
     return size
 
 
-def run(main: Callable[[], int | None]) -> None:
+def run(main: Callable[[], int]) -> None:
     """Runs a script's `main` and exits with what it returns; what a user can cause ends in one line."""
-    # TERM gets the same tidy end as Ctrl-C; the exit codes are the shell's usual ones.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        sys.exit(main())
-    except UserError as error:
-        message = str(error)
-    except KeyboardInterrupt:
-        message, code = "interrupted", 130
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # with the same tidying up as after Ctrl-C
+
+    def fail(message: object, code: int = 1) -> None:
         print(f"error: {message}", file=sys.stderr)
         sys.exit(code)
+
+    try:
+        code = main()
+        sys.stdout.flush()
+        sys.exit(code)
+    except KeyboardInterrupt:
+        fail("interrupted", 130)
     except BrokenPipeError:
-        # The reader (`| head`) has gone; nothing more can be said, not even by Python's own flush at exit.
+        # Who read the output (`| head`) has gone. Python's own flush at exit must not complain of it either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except UserError as error:
+        fail(error)
     except OSError as error:
-        message = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(1)
+        fail(f"{error.strerror}: {error.filename}" if error.filename else error)
 
 
 @contextmanager
@@ -184,8 +186,11 @@ def load_picture(path: str | Path, size: int, c_dim: int) -> tuple[np.ndarray, b
     pixels = read_picture(path, "L" if c_dim == 1 else "RGB")
     fitted = pixels.shape[:2] != (size, size)
     if fitted:
-        pixels = np.asarray(ImageOps.fit(Image.fromarray(pixels), (size, size), Image.Resampling.BOX
-                                         if min(pixels.shape[:2]) > 4 * size else Image.Resampling.BICUBIC))
+        height, width = pixels.shape[:2]
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        square = Image.fromarray(pixels[top : top + side, left : left + side])
+        pixels = np.asarray(square.resize((size, size), Image.Resampling.BICUBIC))
     return pixels.reshape(size, size, c_dim), fitted
 
 

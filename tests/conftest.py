@@ -50,9 +50,21 @@ def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     write_pictures(folder / "faces", blobs(20, 16))
     result = run_script(
-        "train-dcgan.py", "--dataset", "faces", "--epoch", 2, "--batch_size", 4, "--image_size", 16,
-        "--sample_interval", 4, "--checkpoint_interval", 3, cwd=folder,
-    )  # fmt: skip
+        "train-dcgan.py",
+        "--dataset",
+        "faces",
+        "--epoch",
+        2,
+        "--batch_size",
+        4,
+        "--image_size",
+        16,
+        "--sample_interval",
+        4,
+        "--checkpoint_interval",
+        3,
+        cwd=folder,
+    )
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     (folder / "stdout").write_text(result.stdout)

@@ -1,9 +1,9 @@
 """The building blocks against NumPy."""
 
-import model  # noqa: F401  # imports TensorFlow quietly
 import numpy as np
-import ops
 import pytest
+
+import ops
 
 RNG = np.random.default_rng(0)
 

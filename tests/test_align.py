@@ -1,0 +1,163 @@
+"""Alignment by hand-made cases, on the demonstration photo, and as a command."""
+
+import csv
+import importlib
+import shutil
+
+import numpy as np
+import pytest
+from conftest import ROOT, assert_fails, run_script
+from PIL import Image
+
+align = importlib.import_module("align")
+DEMO = ROOT / "data" / "demo" / "raw"
+INNER = "innerEyesAndBottomLip"
+
+
+def rows(out):
+    with open(out / "alignment.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def matrix(row):
+    return np.array([float(row[name]) for name in ("a", "b", "tx", "c", "d", "ty")]).reshape(2, 3)
+
+
+@pytest.mark.parametrize("kind", ["innerEyesAndBottomLip", "outerEyesAndNose"])
+def test_transform_of_a_shifted_and_scaled_mean_face(kind):
+    """Landmarks that are the template times 200, moved by (30, 50): the map back to 64 pixels is known."""
+    landmarks = np.zeros((68, 2))
+    for index, place in align.LANDMARKS[kind].items():
+        landmarks[index] = 200 * np.array(place) + (30, 50)
+    found = align.face_transform(landmarks, kind, 64)
+    scale = 64 / 200
+    np.testing.assert_allclose(found, [[scale, 0, -30 * scale], [0, scale, -50 * scale]], atol=1e-4)
+
+
+def test_template_is_openfaces():
+    """OpenFace's mean face (TEMPLATE) ranges over x 0.0792397..0.9711933 and y 0.182361..1.0608037."""
+    template = {
+        36: (0.252418718401, 0.331052263829),
+        39: (0.403718978315, 0.33867711083),
+        42: (0.631326076346, 0.334136672344),
+        45: (0.782865376271, 0.321305281656),
+        33: (0.520712933176, 0.634268222208),
+        57: (0.525398405766, 0.841706377792),
+    }
+    low, high = np.array([0.0792396913815, 0.182360984545]), np.array([0.971193274221, 1.06080371126])
+    for kind in align.LANDMARKS.values():
+        for index, place in kind.items():
+            np.testing.assert_allclose(place, (np.array(template[index]) - low) / (high - low), atol=1e-7)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The demonstration photo twice in folders of their own, a photo without a face, and a damaged one; aligned."""
+    folder = tmp_path_factory.mktemp("align")
+    for name in ("a", "b"):
+        (folder / "raw" / name).mkdir(parents=True)
+        shutil.copy(DEMO / "astronaut.png", folder / "raw" / name)
+    Image.new("RGB", (80, 60), "green").save(folder / "raw" / "green.png")
+    (folder / "raw" / "broken.jpg").write_bytes(b"\xff\xd8\xff no photo")
+    result = run_script("align.py", "raw", "align", INNER, "out", "--jobs", 1, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert "2 aligned, 1 no face, 0 several faces, 1 unreadable" in result.stdout
+    assert "broken.jpg" in result.stdout
+    return folder
+
+
+def test_outputs(demo):
+    assert sorted(p.name for p in (demo / "out").iterdir()) == ["a__astronaut.png", "alignment.csv", "b__astronaut.png"]
+    assert [(row["source"], row["output"], row["status"]) for row in rows(demo / "out")] == [
+        ("a/astronaut.png", "a__astronaut.png", "aligned"),
+        ("b/astronaut.png", "b__astronaut.png", "aligned"),
+        ("broken.jpg", "", "unreadable"),
+        ("green.png", "", "no face"),
+    ]
+    assert Image.open(demo / "out" / "a__astronaut.png").size == (64, 64)
+
+
+def test_the_face_is_the_photo_under_the_transform(demo):
+    """Bilinear interpolation by hand: each pixel of the face is looked up in the photo, to the pixel's rounding."""
+    photo = np.asarray(Image.open(DEMO / "astronaut.png").convert("RGB"), float)
+    face = np.asarray(Image.open(demo / "out" / "a__astronaut.png"), float)
+    transform = matrix(rows(demo / "out")[0])
+    x, y = np.meshgrid(np.arange(64), np.arange(64))
+    back = np.linalg.inv(np.vstack([transform, [0, 0, 1]]))
+    sx, sy, _ = np.einsum("ij,jhw->ihw", back, np.stack([x, y, np.ones_like(x)]))
+    x0, y0 = np.floor(sx).astype(int), np.floor(sy).astype(int)
+    wx, wy = (sx - x0)[..., None], (sy - y0)[..., None]
+    expected = (
+        photo[y0, x0] * (1 - wx) * (1 - wy)
+        + photo[y0, x0 + 1] * wx * (1 - wy)
+        + photo[y0 + 1, x0] * (1 - wx) * wy
+        + photo[y0 + 1, x0 + 1] * wx * wy
+    )
+    assert abs(face - expected).mean() < 1  # OpenCV places to 1/32 pixel
+
+
+def test_eyes_and_lip_stand_where_the_template_says(demo):
+    """The photo's inner eye corners and lower lip, read off by eye, land on the template."""
+    transform = matrix(rows(demo / "out")[0])
+    for index, (x, y) in {39: (211, 102), 42: (236, 104), 57: (222, 155)}.items():
+        np.testing.assert_allclose(
+            transform @ [x, y, 1], 64 * np.array(align.LANDMARKS[INNER][index]), atol=2, err_msg=str(index)
+        )
+
+
+def test_a_second_call_does_only_what_is_missing(demo):
+    faces = {path: path.stat().st_mtime_ns for path in (demo / "out").glob("*.png")}
+    before = rows(demo / "out")
+    again, gone = sorted(faces)
+    gone.unlink()
+    with open(demo / "out" / "alignment.csv", "a") as file:
+        file.write("cut/off.png,cu")  # as a killed run leaves it
+    result = run_script("align.py", "raw", "align", INNER, "out", "--jobs", 1, cwd=demo)
+    assert result.returncode == 0
+    assert "2 of 4 photos are done already" in result.stdout
+    assert again.stat().st_mtime_ns == faces[again]
+    assert gone.exists()
+    key = lambda row: row["source"]  # noqa: E731
+    assert sorted(rows(demo / "out"), key=key) == sorted(before, key=key)
+
+
+def test_size_and_other_landmarks(tmp_path):
+    result = run_script("align.py", DEMO, "align", "outerEyesAndNose", "out", "--size", 96, "--verbose", cwd=tmp_path)
+    assert result.returncode == 0 and result.stderr == ""
+    assert "astronaut.png: aligned" in result.stdout
+    assert Image.open(tmp_path / "out" / "astronaut.png").size == (96, 96)
+    assert_fails(run_script("align.py", DEMO, "align", INNER, "out", cwd=tmp_path), 1, "size 96, not 64")
+
+
+def test_photos_with_several_faces_can_be_left_out(tmp_path):
+    photo = Image.open(DEMO / "astronaut.png").convert("RGB").crop((140, 0, 340, 220))
+    pair = Image.new("RGB", (400, 220))
+    pair.paste(photo, (0, 0))
+    pair.paste(photo.resize((160, 176)), (220, 0))
+    (tmp_path / "raw").mkdir()
+    pair.save(tmp_path / "raw" / "pair.png")
+    result = run_script("align.py", "raw", "align", INNER, "out", "--skipMulti", cwd=tmp_path)
+    assert_fails(result, 1, "no face was aligned")
+    assert rows(tmp_path / "out")[0]["status"] == "several faces"
+    assert run_script("align.py", "raw", "align", INNER, "out", cwd=tmp_path).returncode == 0
+    (row,) = rows(tmp_path / "out")
+    assert row["status"] == "aligned"
+    assert matrix(row)[0, 0] < 0.75 * 64 / 70  # the larger face was taken: it shrinks more
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["missing", "align", INNER, "out"], 1, ["no folder missing"]),
+        (["empty", "align", INNER, "out"], 1, ["no pictures in empty"]),
+        ([DEMO, "align", "mouth", "out"], 2, ["mouth", "outerEyesAndNose"]),
+        ([DEMO, "align", INNER, "out", "--size", "0"], 2, ["--size"]),
+        ([DEMO, "align", INNER, "out", "--dlibFacePredictor", "no.dat"], 1, ["no.dat", "--dlibFacePredictor"]),
+        ([DEMO, "align", INNER, "empty/file/out"], 1, ["empty/file"]),
+    ],
+)
+def test_bad_calls(tmp_path, args, code, words):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "file").touch()
+    assert_fails(run_script("align.py", *args, cwd=tmp_path), code, *words)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,413 @@
+"""The networks, a training step and the search against plain re-computations."""
+
+import numpy as np
+import pytest
+import reference
+from conftest import blobs
+
+from model import DCGAN, block_means, cross_entropy
+from options import SearchOptions, TrainOptions
+from utils import UserError, to_float, to_uint8
+
+# The published CelebA model's variables (TensorFlow 1 names kernel "w" or "Matrix", bias "biases" or "bias").
+PUBLISHED_G = {
+    "g_h0_lin/kernel": (100, 8192),
+    "g_h0_lin/bias": (8192,),
+    "g_h1/kernel": (5, 5, 256, 512),
+    "g_h1/bias": (256,),
+    "g_h2/kernel": (5, 5, 128, 256),
+    "g_h2/bias": (128,),
+    "g_h3/kernel": (5, 5, 64, 128),
+    "g_h3/bias": (64,),
+    "g_h4/kernel": (5, 5, 3, 64),
+    "g_h4/bias": (3,),
+}
+PUBLISHED_D = {
+    "d_h0_conv/kernel": (5, 5, 3, 64),
+    "d_h0_conv/bias": (64,),
+    "d_h1_conv/kernel": (5, 5, 64, 128),
+    "d_h1_conv/bias": (128,),
+    "d_h2_conv/kernel": (5, 5, 128, 256),
+    "d_h2_conv/bias": (256,),
+    "d_h3_conv/kernel": (5, 5, 256, 512),
+    "d_h3_conv/bias": (512,),
+    "d_h4_lin/kernel": (8192, 1),
+    "d_h4_lin/bias": (1,),
+}
+for name, width in {"g_bn0": 512, "g_bn1": 256, "g_bn2": 128, "g_bn3": 64}.items():
+    PUBLISHED_G |= {f"{name}/{v}": (width,) for v in ("beta", "gamma", "moving_mean", "moving_variance")}
+for name, width in {"d_bn1": 128, "d_bn2": 256, "d_bn3": 512}.items():
+    PUBLISHED_D |= {f"{name}/{v}": (width,) for v in ("beta", "gamma", "moving_mean", "moving_variance")}
+
+
+WIDE_LAYER = 25 * 512 * 512 + 512 + 4 * 512  # 512 to 512 channels, and its batch normalisation
+
+
+def count(shapes: dict) -> int:
+    return sum(int(np.prod(shape)) for shape in shapes.values())
+
+
+def randomise(network, seed: int = 0) -> None:
+    """Gives every variable, moving statistics too, a value that would show if it were not used."""
+    rng = np.random.default_rng(seed)
+    for variable in network.variables:
+        value = rng.normal(0, 0.05, variable.shape)
+        variable.assign(1 + abs(value) if variable.name in ("gamma", "moving_variance") else value)
+
+
+def uniform(shape, seed: int = 0):
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
+
+
+# ---------------------------------------------------------------------------------------- networks
+
+
+def test_variables_are_those_of_the_published_model():
+    dcgan = DCGAN()
+    assert {n: v.shape for n, v in reference.variables_of(dcgan.generator).items()} == PUBLISHED_G
+    assert {n: v.shape for n, v in reference.variables_of(dcgan.discriminator).items()} == PUBLISHED_D
+
+
+@pytest.mark.parametrize(
+    ("size", "c_dim", "g_count", "d_count"),
+    [
+        # Counted by hand: 100 z; kernels 25 * in * out + out; batch normalisation 4 a channel.
+        (8, 3, 101 * 1024 + 4 * 64 + 25 * 64 * 3 + 3, 25 * 3 * 64 + 64 + 1024 + 1),
+        (
+            16,
+            1,
+            101 * 2048 + 4 * 128 + 25 * 128 * 64 + 64 + 4 * 64 + 25 * 64 + 1,
+            25 * 64 + 64 + 25 * 64 * 128 + 128 + 4 * 128 + 2048 + 1,
+        ),
+        (64, 3, count(PUBLISHED_G), count(PUBLISHED_D)),
+        # At 128 there is one layer more at each end, and none is wider than eight times the narrowest.
+        (128, 3, count(PUBLISHED_G) + WIDE_LAYER, count(PUBLISHED_D) + WIDE_LAYER),
+    ],
+)
+def test_sizes(size, c_dim, g_count, d_count):
+    dcgan = DCGAN(size, c_dim)
+    assert dcgan.generator.count_params() == g_count
+    assert dcgan.discriminator.count_params() == d_count
+    images = dcgan.generator(uniform((2, 100)))
+    assert images.shape == (2, size, size, c_dim)
+    assert abs(images.numpy()).max() <= 1
+    assert dcgan.discriminator(images).shape == (2, 1)
+
+
+@pytest.mark.parametrize("size", [0, 4, 63, 96])
+def test_a_size_that_is_no_power_of_two_is_refused(size):
+    with pytest.raises(ValueError, match="power of two"):
+        DCGAN(size)
+
+
+@pytest.mark.parametrize(("size", "training"), [(64, False), (64, True), (16, False)])
+def test_networks_equal_plain_operations(size, training):
+    dcgan = DCGAN(size)
+    randomise(dcgan.generator, 1)
+    randomise(dcgan.discriminator, 2)
+    g, d = reference.variables_of(dcgan.generator), reference.variables_of(dcgan.discriminator)
+    z, x = uniform((4, 100)), uniform((4, size, size, 3))
+    np.testing.assert_allclose(
+        dcgan.generator(z, training=training), reference.generator(g, z, training), rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        dcgan.discriminator(x, training=training), reference.discriminator(d, x, training), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_inference_mode_is_the_default():
+    dcgan = DCGAN(16)
+    z = uniform((4, 100))
+    np.testing.assert_array_equal(dcgan.generator(z), dcgan.generator(z, training=False))
+    assert not np.allclose(dcgan.generator(z), dcgan.generator(z, training=True))
+
+
+def test_same_seed_same_weights():
+    first, same, other = (reference.variables_of(DCGAN(8, seed=seed).generator) for seed in (3, 3, 4))
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, same[name])
+    assert (first["g_h1/kernel"] != other["g_h1/kernel"]).any()
+
+
+# ---------------------------------------------------------------------------------------- training
+
+
+def test_cross_entropy():
+    logits = uniform((5, 1)) * 4
+    probability = 1 / (1 + np.exp(-logits))
+    assert cross_entropy(logits, 1.0).numpy() == pytest.approx(-np.log(probability).mean(), rel=1e-5)
+    assert cross_entropy(logits, 0.0).numpy() == pytest.approx(-np.log(1 - probability).mean(), rel=1e-5)
+
+
+def test_a_training_step_equals_its_recomputation():
+    pictures = blobs(4, 16)
+    dcgan = DCGAN(16)
+    g, d = reference.variables_of(dcgan.generator), reference.variables_of(dcgan.discriminator)
+    state = next(dcgan.train(pictures, TrainOptions(batch_size=4, learning_rate=1e-3, beta1=0.5)))
+    losses = reference.step(g, d, pictures / np.float32(127.5) - 1, state.z.numpy(), lr=1e-3, beta1=0.5)
+
+    for name, value in zip(("d_loss", "d_loss_real", "d_loss_fake", "g_loss"), state.losses.numpy(), strict=True):
+        assert value == pytest.approx(losses[name], rel=1e-3), name
+    assert abs(state.z.numpy()).max() <= 1 and state.z.shape == (4, 100)
+    for network, expected in ((dcgan.live_generator, g), (dcgan.discriminator, d)):
+        for name, value in reference.variables_of(network).items():
+            if "moving" not in name and "bias" not in name:
+                # Adam's first steps are near lr whatever the gradient; rounding turns the sign of the few near 0.
+                off = abs(value - expected[name]) > 2e-4
+                assert off.mean() < 0.02, name
+
+
+def test_each_update_leaves_the_other_network_alone():
+    dcgan = DCGAN(8)
+    dcgan.start_training(TrainOptions())
+    x_real, x_fake = uniform((4, 8, 8, 3)), uniform((4, 8, 8, 3), seed=1)
+
+    def trainable(network):
+        return [v.numpy() for v in network.trainable_variables]
+
+    g, d = trainable(dcgan.live_generator), trainable(dcgan.discriminator)
+    dcgan._update_discriminator(x_real, x_fake)
+    assert all((a == b).all() for a, b in zip(g, trainable(dcgan.live_generator), strict=True))
+    # Biases before a batch normalisation have no gradient; all else has moved.
+    assert sum((a != b).any() for a, b in zip(d, trainable(dcgan.discriminator), strict=True)) >= len(d) - 1
+
+    import tensorflow as tf
+
+    d = trainable(dcgan.discriminator)
+    with tf.GradientTape() as tape:
+        g_loss = dcgan._g_loss(dcgan.live_generator(uniform((4, 100)), training=True))
+    dcgan._update_generator(tape, g_loss)
+    assert all((a == b).all() for a, b in zip(d, trainable(dcgan.discriminator), strict=True))
+    assert sum((a != b).any() for a, b in zip(g, trainable(dcgan.live_generator), strict=True)) >= len(g) - 1
+
+
+def test_epochs_batches_and_a_set_smaller_than_a_batch():
+    states = list(DCGAN(8).train(blobs(10, 8), TrainOptions(epochs=2, batch_size=4)))
+    assert [(s.step, s.epoch, s.batch) for s in states] == [(1, 0, 1), (2, 0, 2), (3, 1, 1), (4, 1, 2)]
+    assert {s.batches for s in states} == {2}
+    assert len({s.z.numpy().tobytes() for s in states}) == 4
+    assert [s.z.shape[0] for s in DCGAN(8).train(blobs(3, 8), TrainOptions(epochs=1))] == [3]
+
+
+def test_average_of_the_generator():
+    """Two steps by hand: the ramp gives step n (from 0) the decay (1 + n) / (10 + n) while that is below `ema`."""
+    dcgan = DCGAN(8)
+    average = reference.variables_of(dcgan.generator)
+    for step, _ in enumerate(dcgan.train(blobs(4, 8), TrainOptions(epochs=2, batch_size=4, ema=0.15))):
+        decay = min(0.15, (1 + step) / (10 + step))
+        for name, live in reference.variables_of(dcgan.live_generator).items():
+            average[name] = decay * average[name] + (1 - decay) * live
+    for name, value in reference.variables_of(dcgan.generator).items():
+        np.testing.assert_allclose(value, average[name], rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_flips_mirror_about_half_of_the_pictures():
+    """D's first update is the only place where the pictures enter: it must change with flips, and z must not."""
+    pictures = blobs(8, 8)
+    plain, flipped = (next(DCGAN(8).train(pictures, TrainOptions(batch_size=8, flip=flip))) for flip in (False, True))
+    np.testing.assert_array_equal(plain.z, flipped.z)
+    assert (plain.d_logits_real.numpy() != flipped.d_logits_real.numpy()).any()
+
+    import tensorflow as tf
+
+    symmetric = np.concatenate([pictures[:, :, :4], pictures[:, :, 3::-1]], axis=2)
+    assert (symmetric == symmetric[:, :, ::-1]).all()
+    plain, flipped = (next(DCGAN(8).train(symmetric, TrainOptions(batch_size=8, flip=flip))) for flip in (False, True))
+    tf.debugging.assert_equal(plain.losses, flipped.losses)
+
+
+def test_resuming_equals_never_having_stopped(tmp_path):
+    pictures, options = blobs(12, 8), TrainOptions(epochs=3, batch_size=4, flip=True)
+    whole = DCGAN(8)
+    for _ in whole.train(pictures, options):
+        pass
+    part = DCGAN(8)
+    for state in part.train(pictures, options):
+        if state.step == 4:
+            break
+    part.save(tmp_path)
+    rest = DCGAN.load(tmp_path)
+    rest.resume(tmp_path, options)
+    assert [s.step for s in rest.train(pictures, options)] == [5, 6, 7, 8, 9]
+    for network in ("generator", "live_generator", "discriminator"):
+        for a, b in zip(getattr(whole, network).variables, getattr(rest, network).variables, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=f"{network} {a.path}")
+
+
+# ------------------------------------------------------------------------------------------- files
+
+
+def test_a_model_loads_as_it_was_saved(tmp_path):
+    dcgan = DCGAN(16, c_dim=1, z_dim=7, gf_dim=8, df_dim=4)
+    randomise(dcgan.generator)
+    randomise(dcgan.discriminator)
+    dcgan.save(tmp_path)
+    loaded = DCGAN.load(tmp_path)
+    assert loaded.config == {"image_size": 16, "c_dim": 1, "z_dim": 7, "gf_dim": 8, "df_dim": 4}
+    z, x = uniform((3, 7)), uniform((3, 16, 16, 1))
+    np.testing.assert_array_equal(loaded.generator(z), dcgan.generator(z))
+    np.testing.assert_array_equal(loaded.discriminator(x), dcgan.discriminator(x))
+    with pytest.raises(UserError, match="--init"):
+        loaded.resume(tmp_path, TrainOptions())
+
+
+def test_variables_are_stored_under_names_of_their_own(tmp_path):
+    import tensorflow as tf
+
+    dcgan = DCGAN(8)
+    next(dcgan.train(blobs(4, 8), TrainOptions()))
+    dcgan.save(tmp_path)
+
+    def stored(directory):
+        names = [name for name, _ in tf.train.list_variables(tf.train.latest_checkpoint(directory))]
+        return {name.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE") for name in names}
+
+    assert {
+        "step",
+        "generator/g_h0_lin/kernel",
+        "live_generator/g_bn0/moving_mean",
+        "discriminator/d_h1_lin/bias",
+        "g_optimizer/generator_g_h1_kernel_momentum",
+        "d_optimizer/discriminator_d_h0_conv_bias_velocity",
+    } <= stored(tmp_path)
+    dcgan.load(tmp_path).save(tmp_path / "bundle")
+    rooms = {name.split("/")[0] for name in stored(tmp_path / "bundle")}
+    assert rooms - {"_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter"} == {"step", "generator", "discriminator"}
+
+
+def test_what_is_no_model(tmp_path):
+    with pytest.raises(UserError, match="no model in"):
+        DCGAN.load(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match="damaged"):
+        DCGAN.load(tmp_path)
+    (tmp_path / "config.json").unlink()
+    DCGAN(8).save(tmp_path)
+    data = next(tmp_path.glob("*.data-*"))
+    data.write_bytes(data.read_bytes()[:100])
+    with pytest.raises(UserError, match="damaged"):
+        DCGAN.load(tmp_path)
+    for file in tmp_path.glob("dcgan-*"):
+        file.unlink()
+    with pytest.raises(UserError, match="damaged"):
+        DCGAN.load(tmp_path)
+
+
+# ------------------------------------------------------------------------------------------ search
+
+
+@pytest.fixture(scope="module")
+def face_model():
+    """A model whose generator depends on z, as a trained one's does and one fresh from its seed hardly does."""
+    dcgan = DCGAN(16, gf_dim=16, df_dim=16)
+    for variable in dcgan.generator.variables:
+        if variable.name == "kernel":
+            variable.assign(variable * 3)
+    return dcgan
+
+
+MASK = np.ones((16, 16), bool)
+MASK[4:12, 4:12] = False
+
+
+def last(states):
+    return list(states)[-1]
+
+
+def test_the_first_state_is_the_loss_of_the_post(face_model):
+    pictures, options = blobs(3, 16), SearchOptions(n_iter=2, out_interval=1, lam=0.1)
+    states = list(face_model.complete(pictures, MASK, options))
+    assert [s.iteration for s in states] == [0, 1, 2]
+    z = states[0].z
+    assert z.dtype == np.float32 and abs(z).max() <= 1
+    g, d = reference.variables_of(face_model.generator), reference.variables_of(face_model.discriminator)
+    x_fake = reference.generator(g, z).numpy()
+    contextual = (abs(x_fake - to_float(pictures)) * MASK[..., None]).sum((1, 2, 3))
+    perceptual = np.log1p(np.exp(-reference.discriminator(d, x_fake).numpy()[:, 0]))
+    np.testing.assert_allclose(states[0].losses[0], np.stack([contextual, perceptual], axis=1), rtol=1e-4)
+    assert abs(states[0].generated.astype(int) - to_uint8(x_fake)).max() <= 1
+
+
+@pytest.mark.parametrize("approach", ["adam", "pgd"])
+def test_two_iterations_equal_their_recomputation(face_model, approach):
+    import tensorflow as tf
+
+    options = SearchOptions(approach=approach, n_iter=2, out_interval=1, lr=0.01 if approach == "adam" else 1e-4)
+    pictures = blobs(2, 16)
+    first, second, third = (s.z for s in face_model.complete(pictures, MASK, options))
+    g, d = reference.variables_of(face_model.generator), reference.variables_of(face_model.discriminator)
+
+    def gradient(z):
+        z = tf.constant(z)
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            x_fake = reference.generator(g, z)
+            loss = tf.reduce_sum(abs(x_fake - to_float(pictures)) * MASK[..., None].astype(np.float32))
+            loss += 0.1 * tf.reduce_sum(tf.math.softplus(-reference.discriminator(d, x_fake)))
+        return tape.gradient(loss, z).numpy()
+
+    g1, g2 = gradient(first), gradient(second)
+    if approach == "adam":  # by its definition: unbiased means of gradients and squares
+        z1 = first - 0.01 * g1 / (abs(g1) + 1e-8)
+        m, v = (0.09 * g1 + 0.1 * g2) / 0.19, (0.000999 * g1**2 + 0.001 * g2**2) / 0.001999
+        z2 = second - 0.01 * m / (np.sqrt(v) + 1e-8)
+    else:  # v = momentum v - lr g; z += -momentum v_previous + (1 + momentum) v
+        v1 = -1e-4 * g1
+        v2 = 0.9 * v1 - 1e-4 * g2
+        z1 = first + 1.9 * v1
+        z2 = second - 0.9 * v1 + 1.9 * v2
+    np.testing.assert_allclose(second, np.clip(z1, -1, 1), atol=1e-4)
+    np.testing.assert_allclose(third, np.clip(z2, -1, 1), atol=1e-3)
+
+
+def test_z_stays_in_its_cube(face_model):
+    options = SearchOptions(n_iter=3, lr=5.0)
+    assert abs(last(face_model.complete(blobs(2, 16), MASK, options)).z).max() == 1
+
+
+def test_known_pixels_survive_and_the_hole_is_not_read(face_model):
+    pictures, options = blobs(2, 16), SearchOptions(n_iter=5)
+    scrambled = pictures.copy()
+    scrambled[:, ~MASK] = np.random.default_rng(0).integers(0, 256, scrambled[:, ~MASK].shape)
+    a, b = (last(face_model.complete(p, MASK, options)) for p in (pictures, scrambled))
+    np.testing.assert_array_equal(a.completed[:, MASK], pictures[:, MASK])
+    np.testing.assert_array_equal(a.completed[:, ~MASK], a.generated[:, ~MASK])
+    np.testing.assert_array_equal(a.completed, b.completed)
+    np.testing.assert_array_equal(a.z, b.z)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_completing_alone_equals_completing_in_a_batch(n):
+    """Bit for bit, with networks of the bundled model's size."""
+    dcgan, pictures, options = DCGAN(), blobs(6, 64), SearchOptions(n_iter=6, lr=0.1)
+    mask = np.ones((64, 64), bool)
+    mask[16:48, 16:48] = False
+    whole = last(dcgan.complete(pictures, mask, options))
+    part = last(dcgan.complete(pictures[:n], mask, options))
+    np.testing.assert_array_equal(part.z, whole.z[:n])
+    np.testing.assert_array_equal(part.completed, whole.completed[:n])
+    alone = last(dcgan.complete(pictures[n:][:1], mask, options, places=[n]))
+    np.testing.assert_array_equal(alone.z[0], whole.z[n])
+
+
+@pytest.mark.parametrize(("approach", "lr"), [("adam", 0.05), ("pgd", 1e-3)])
+def test_a_generated_picture_is_found_again(face_model, approach, lr):
+    """Wholly visible and from a known z: the contextual loss falls to a fifth, and G(z) looks like the picture."""
+    pictures = to_uint8(face_model.generator(uniform((4, 100), seed=9) * 0.5))
+    options = SearchOptions(approach=approach, n_iter=300, lr=lr, out_interval=300)
+    first, final = face_model.complete(pictures, np.ones((16, 16)), options)
+    assert (final.losses[-1, :, 0] < first.losses[0, :, 0] / 5).all()
+    assert len(final.losses) == 300
+
+
+def test_lowres_sees_block_means_alone(face_model):
+    pictures, options = blobs(2, 16), SearchOptions(n_iter=5)
+    hidden = np.zeros((16, 16), bool)
+    means = block_means(to_float(pictures), 8).numpy()
+    assert means.shape == (2, 2, 2, 3)
+    np.testing.assert_allclose(means[1, 0, 1], to_float(pictures)[1, :8, 8:].mean((0, 1)), rtol=1e-5)
+    mirrored = pictures.reshape(2, 2, 8, 2, 8, 3)[:, :, ::-1, :, ::-1].reshape(pictures.shape)  # within blocks
+    a, b = (last(face_model.complete(p, hidden, options, lowres=8)) for p in (pictures, mirrored))
+    np.testing.assert_allclose(a.z, b.z, atol=1e-3)
+    contextual = abs(block_means(face_model.generator(a.z), 8) - means).numpy().sum((1, 2, 3))
+    np.testing.assert_allclose(a.losses[-1, :, 0], contextual, rtol=1e-4)

@@ -1,0 +1,23 @@
+"""simple-distributions.py: four plots with something on them."""
+
+import numpy as np
+from conftest import assert_fails, run_script
+from PIL import Image
+
+
+def test_plots(tmp_path):
+    result = run_script("simple-distributions.py", "--outDir", "plots", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    names = ["normal-2d-max.png", "normal-2d.png", "normal-pdf.png", "normal-samples.png"]
+    assert sorted(p.name for p in (tmp_path / "plots").iterdir()) == names
+    red = {}
+    for name in names:
+        plot = np.asarray(Image.open(tmp_path / "plots" / name).convert("RGB"), int)
+        assert 0.01 < (plot < 200).any(-1).mean() < 0.5
+        red[name] = (plot == (255, 0, 0)).all(-1).sum()
+    assert red["normal-2d-max.png"] > 20  # the most probable point
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    assert_fails(run_script("simple-distributions.py", "--outDir", "file", cwd=tmp_path), 1, "file")

@@ -1,0 +1,187 @@
+"""train-dcgan.py as a command: what it leaves, resuming, stopping, and bad calls."""
+
+import csv
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT, assert_fails, blobs, run_script, write_pictures
+from PIL import Image
+
+COMMON = ["--dataset", "faces", "--batch_size", 4, "--image_size", 16]
+CURVES = ["d_loss", "d_loss_fake", "d_loss_real", "g_loss"]
+
+
+def losses(folder):
+    with open(folder / "logs" / "losses.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def weights(folder):
+    from model import DCGAN
+
+    dcgan = DCGAN.load(folder / "checkpoints")
+    return [v.numpy() for network in (dcgan.generator, dcgan.discriminator) for v in network.variables]
+
+
+def test_what_a_run_leaves(trained):
+    assert sorted(p.name for p in (trained / "samples").iterdir()) == [
+        "train_00_0004.png",
+        "train_01_0003.png",
+        "train_01_0005.png",
+    ]
+    assert Image.open(trained / "samples" / "train_01_0005.png").size == (8 * 16, 8 * 16)
+    checkpoints = {p.name for p in (trained / "checkpoints").iterdir()}
+    assert {"config.json", "checkpoint", "dcgan-10.index", "dcgan-9.index", "dcgan-6.index"} <= checkpoints
+    assert "dcgan-3.index" not in checkpoints  # the newest three are kept
+
+
+def test_losses_csv(trained):
+    rows = losses(trained)
+    assert [int(row["step"]) for row in rows] == list(range(1, 11))
+    assert [int(row["epoch"]) for row in rows] == [0] * 5 + [1] * 5
+    seconds = [float(row["seconds"]) for row in rows]
+    assert seconds == sorted(seconds) and seconds[0] > 0
+    for row in rows:
+        assert float(row["d_loss"]) == pytest.approx(float(row["d_loss_real"]) + float(row["d_loss_fake"]), rel=1e-5)
+        assert float(row["g_loss"]) > 0 and float(row["images_per_second"]) > 0
+
+
+def test_log_lines_are_the_posts(trained):
+    lines = [line for line in (trained / "stdout").read_text().splitlines() if line.startswith("Epoch")]
+    pattern = (
+        r"Epoch: \[ [01]\] \[   \d/   5\] time: [\d.]+, d_loss: \d+\.\d{8}, g_loss: \d+\.\d{8}, .* images/s, .* left"
+    )
+    assert lines and all(re.fullmatch(pattern, line) for line in lines)
+    assert lines[-1].startswith("Epoch: [ 1] [   5/   5]")
+
+
+def test_tensorboard_events(trained):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(trained / "logs"), {"tensors": 0})
+    events.Reload()
+    assert sorted(events.Tags()["tensors"]) == sorted([*CURVES, "G", "d", "d_", "z"])
+    assert events.Tags()["graph"]
+    rows = losses(trained)
+    for name in CURVES:
+        curve = events.Tensors(name)
+        assert [event.step for event in curve] == list(range(1, 11))
+        for event, row in zip(curve, rows, strict=True):
+            assert event.tensor_proto.float_val[0] == pytest.approx(float(row[name]), rel=1e-5)
+    assert [event.step for event in events.Tensors("G")] == [4, 8, 10]
+
+
+def test_the_same_command_again_is_done(trained):
+    before = weights(trained)
+    result = run_script("train-dcgan.py", *COMMON, "--epoch", 2, cwd=trained)
+    assert result.returncode == 0 and "2 epochs are done already" in result.stdout
+    assert all((a == b).all() for a, b in zip(before, weights(trained), strict=True))
+
+
+def test_resumed_in_two_parts_equals_one_run(trained, tmp_path):
+    shutil.copytree(trained / "faces", tmp_path / "faces")
+    for epochs in (1, 2):
+        result = run_script("train-dcgan.py", *COMMON, "--epoch", epochs, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+    assert "resumed from checkpoints at step 5" in result.stdout
+    assert all((a == b).all() for a, b in zip(weights(trained), weights(tmp_path), strict=True))
+    ours, whole = losses(tmp_path), losses(trained)
+    assert [row["g_loss"] for row in ours] == [row["g_loss"] for row in whole]
+    assert float(ours[-1]["seconds"]) > float(ours[4]["seconds"])
+
+
+def test_another_seed_gives_another_run(trained, tmp_path):
+    shutil.copytree(trained / "faces", tmp_path / "faces")
+    run_script("train-dcgan.py", *COMMON, "--epoch", 1, "--seed", 1, cwd=tmp_path)
+    assert losses(tmp_path)[0]["g_loss"] != losses(trained)[0]["g_loss"]
+
+
+def test_ctrl_c_saves_and_stops(tmp_path):
+    write_pictures(tmp_path / "faces", blobs(40, 16))
+    command = [sys.executable, ROOT / "train-dcgan.py", *map(str, COMMON), "--epoch", "100000"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "logs" / "losses.csv").exists() or not losses(tmp_path):
+            assert time.monotonic() < deadline and run.poll() is None
+            time.sleep(0.2)
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+    assert (run.returncode, err) == (130, "")
+    stopped = int(re.search(r"stopped at step (\d+)", out)[1])
+    assert (tmp_path / "checkpoints" / f"dcgan-{stopped}.index").exists()
+    assert [int(row["step"]) for row in losses(tmp_path)] == list(range(1, stopped + 1))
+
+
+def test_grey_pictures_of_any_size_and_a_set_smaller_than_a_batch(tmp_path):
+    write_pictures(tmp_path / "faces", blobs(3, 24))
+    (tmp_path / "faces" / "damaged.png").write_bytes(b"\x89PNG\r\n")
+    result = run_script(
+        "train-dcgan.py", "--dataset", "faces", "--image_size", 8, "--c_dim", 1, "--epoch", 2, "--flip", cwd=tmp_path
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "3 of 3 pictures were cropped" in result.stdout
+    assert "damaged.png" in result.stdout and "1 of 4 pictures were left out" in result.stdout
+    assert len(losses(tmp_path)) == 2
+    assert np.asarray(Image.open(tmp_path / "samples" / "train_01_0001.png")).shape == (64, 64)
+
+
+def test_start_from_another_model(trained, tmp_path):
+    result = run_script(
+        "train-dcgan.py",
+        *COMMON,
+        "--dataset",
+        trained / "faces",
+        "--epoch",
+        1,
+        "--train_size",
+        4,
+        "--learning_rate",
+        1e-9,
+        "--ema",
+        0,
+        "--init",
+        trained / "checkpoints",
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    assert len(losses(tmp_path)) == 1
+    kept = [np.allclose(a, b, atol=1e-6) for a, b in zip(weights(trained), weights(tmp_path), strict=True)]
+    assert sum(kept) >= len(kept) - 8  # all but the moving statistics
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        ([], 2, ["--dataset"]),
+        (["--dataset", "missing"], 1, ["no folder missing"]),
+        (["--dataset", "empty"], 1, ["no pictures in empty"]),
+        (["--dataset", "damaged"], 1, ["none of the 1 pictures"]),
+        (["--dataset", "faces", "--image_size", 60], 2, ["60", "power of two"]),
+        (["--dataset", "faces", "--c_dim", 2], 2, ["--c_dim"]),
+        (["--dataset", "faces", "--epoch", 0], 2, ["--epoch"]),
+        (["--dataset", "faces", "--learning_rate", "fast"], 2, ["--learning_rate"]),
+        (["--dataset", "faces", "--init", "empty"], 1, ["no model in empty"]),
+        (["--dataset", "faces", "--image_size", 16, "--checkpoint_dir", "empty/file/x"], 1, ["empty/file"]),
+    ],
+)
+def test_bad_calls(tmp_path, args, code, words):
+    write_pictures(tmp_path / "faces", blobs(2, 16))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "file").touch()
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "x.jpg").write_bytes(b"\xff\xd8\xff")
+    assert_fails(run_script("train-dcgan.py", *args, cwd=tmp_path), code, *words)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_model_of_another_size_is_not_overwritten(trained):
+    before = weights(trained)
+    result = run_script("train-dcgan.py", "--dataset", "faces", "--image_size", 8, "--epoch", 9, cwd=trained)
+    assert_fails(result, 1, "--image_size 16", "not 8", "--checkpoint_dir")
+    assert all((a == b).all() for a, b in zip(before, weights(trained), strict=True))
