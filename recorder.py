@@ -29,8 +29,8 @@ class Recorder:
         self.csv_path = log_dir / "losses.csv"
         self.earlier = self._continue_csv(int(dcgan.step))
         self.writer = tf.summary.create_file_writer(str(log_dir))
-        tf.summary.trace_on(graph=True)  # ends when the first step has been traced
-        self.tracing = True
+        with self.writer.as_default():
+            tf.summary.graph(self._graph())
         self.pending: list[tuple[TrainState, float]] = []
         self.start = self.written = time.monotonic()
         self.first_step = int(dcgan.step)
@@ -50,12 +50,12 @@ class Recorder:
         write_atomic(self.csv_path, write)
         return float(rows[-1][2]) if rows else 0.0
 
+    def _graph(self) -> tf.Graph:
+        networks = tf.function(lambda z: self.dcgan.discriminator(self.dcgan.generator(z)))
+        return networks.get_concrete_function(tf.TensorSpec([None, self.dcgan.z_dim])).graph
+
     def record(self, state: TrainState) -> None:
         """Takes note of a step; writes and prints what is due."""
-        if self.tracing:
-            with self.writer.as_default():
-                tf.summary.trace_export("train_step", step=0)
-            self.tracing = False
         self.pending.append((state, time.monotonic()))
         sampling = state.step % self.sample_interval == 0 or state.step == self.steps
         if sampling or state.batch == state.batches or time.monotonic() - self.written > PACE:
@@ -93,6 +93,7 @@ class Recorder:
 
     def sample(self, state: TrainState) -> None:
         """Writes the fixed z's samples, and TensorBoard's histograms and images."""
+        self.dcgan.settle_statistics()
         samples = grid(to_uint8(self.dcgan.generator(self.sample_z)))
         save_picture(self.sample_dir / f"train_{state.epoch:02d}_{state.batch:04d}.png", samples)
         with self.writer.as_default(step=state.step):

@@ -74,6 +74,7 @@ def test_logs(folder):
     assert rows[-1, 1] < rows[0, 1]
     assert abs(rows[:, 2:]).max() <= 1
 
+    import tensorflow as tf
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(logs), {"tensors": 0})
@@ -83,7 +84,7 @@ def test_logs(folder):
     curve = events.Tensors("loss")
     assert [event.step for event in curve] == list(range(6))
     first = [np.loadtxt(logs / f"hats_{i:02d}.log")[0, 1] for i in range(8)]
-    assert curve[0].tensor_proto.float_val[0] == pytest.approx(np.mean(first), rel=1e-5)
+    assert tf.make_ndarray(curve[0].tensor_proto) == pytest.approx(np.mean(first), rel=1e-5)
 
 
 def test_a_second_call_leaves_nothing_of_the_first(folder):
@@ -94,14 +95,19 @@ def test_a_second_call_leaves_nothing_of_the_first(folder):
     assert len(list((folder / "again" / "logs").iterdir())) == 2
 
 
-@pytest.mark.parametrize("approach", ["adam", "pgd"])
-def test_the_seed_decides(folder, approach):
-    finals = []
+def test_the_seed_decides(folder):
+    logs = []
     for seed in (0, 0, 1):
-        complete(folder, folder / "test" / "000.png", "--nIter", 2, "--seed", seed, "--approach", approach)
-        finals.append(pixels(folder / "completions" / "final" / "000.png"))
-    assert (finals[0] == finals[1]).all()
-    assert (finals[0] != finals[2]).any()
+        complete(folder, folder / "test" / "000.png", "--nIter", 2, "--seed", seed)
+        logs.append((folder / "completions" / "logs" / "hats_00.log").read_text())
+    assert logs[0] == logs[1] != logs[2]
+
+
+def test_pgd(folder):
+    result = complete(folder, folder / "test" / "000.png", "--nIter", 3, "--approach", "pgd", "--lr", 1e-4)
+    assert (result.returncode, result.stderr) == (0, "")
+    rows = np.loadtxt(folder / "completions" / "logs" / "hats_00.log")
+    assert rows[-1, 1] < rows[0, 1]
 
 
 @pytest.mark.parametrize("kind", ["random", "left", "full", "grid", "lowres"])
