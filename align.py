@@ -16,19 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from utils import (
-    Parser,
-    PictureError,
-    Progress,
-    UserError,
-    find_pictures,
-    number,
-    read_picture,
-    run,
-    save_picture,
-    unique_names,
-    write_atomic,
-)
+from cli import Parser, Progress, UserError, number, run
+from utils import PictureError, find_pictures, read_picture, save_picture, unique_names, write_atomic
 
 # Three of dlib's 68 landmarks, and where they stand in OpenFace's mean face (openface/align_dlib.py, TEMPLATE)
 # once that is scaled to the unit square: (x, y), x to the right, y down.

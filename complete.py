@@ -11,22 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from cli import Parser, Progress, UserError, image_size, number, run
 from masks import LOWRES_BLOCK, TYPES, hide, make_mask
 from options import SearchOptions
-from utils import (
-    Parser,
-    PictureError,
-    Progress,
-    UserError,
-    grid,
-    image_size,
-    load_picture,
-    number,
-    run,
-    save_gif,
-    save_picture,
-    unique_names,
-)
+from utils import PictureError, grid, load_picture, save_gif, save_picture, unique_names
 
 
 def parse_args():

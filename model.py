@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from cli import UserError, quiet_stderr
 from options import SearchOptions, TrainOptions
-from utils import UserError, quiet_stderr, to_float, to_uint8, write_atomic
+from utils import to_float, to_uint8, write_atomic
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow is imported
 with quiet_stderr():

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from cli import clock
 from model import DCGAN, LOSSES, TrainState
-from utils import clock, grid, save_picture, to_uint8, write_atomic
+from utils import grid, save_picture, to_uint8, write_atomic
 
 COLUMNS = ["step", "epoch", "seconds", *LOSSES, "images_per_second"]
 PACE = 5.0  # seconds between two lines of the log

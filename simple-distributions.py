@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from utils import Parser, run, write_atomic
+from cli import Parser, run
+from utils import write_atomic
 
 
 def parse_args():

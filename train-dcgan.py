@@ -10,8 +10,9 @@ The same command again goes on where the run stopped. Watch it: tensorboard --lo
 import signal
 from pathlib import Path
 
+from cli import Parser, UserError, image_size, number, run
 from options import TrainOptions
-from utils import Parser, UserError, find_pictures, image_size, load_pictures, number, run
+from utils import find_pictures, load_pictures
 
 
 def parse_args():

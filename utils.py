@@ -1,20 +1,17 @@
-"""Pictures in and out of files, and what every script shares on the command line."""
+"""Picture files in and out: finding, decoding, grids, GIFs, and writing without leaving halves."""
 
-import argparse
 import os
-import signal
-import sys
-import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
+
+from cli import Progress, UserError
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 # Only these decoders may see a file, whatever its name says: EPS, for one, would start an interpreter.
@@ -25,129 +22,8 @@ Image.init()
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
-class UserError(Exception):
-    """A fault that the user can mend; its text says what is wrong and what to do."""
-
-
 class PictureError(UserError):
     """A picture that cannot be read."""
-
-
-# ---------------------------------------------------------------------------------- command lines
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse with the examples of the module's docstring, every default shown, and errors in one line."""
-
-    def __init__(self, doc: str):
-        super().__init__(description=doc, formatter_class=_HelpFormatter)
-
-    def error(self, message: str):
-        print(f"error: {message} (see {self.prog} --help)", file=sys.stderr)
-        sys.exit(2)
-
-
-class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    def _get_help_string(self, action):
-        # "(default: None)" and "(default: False)" tell a reader nothing.
-        return action.help if action.default in (None, False) else super()._get_help_string(action)
-
-
-def number(kind: type, low: float, high: float = float("inf"), above: bool = False) -> Callable:
-    """An argparse type: a number of `kind` in [low, high], or in (low, high] if `above`."""
-
-    def parse(text: str):
-        value = kind(text)
-        if not low <= value <= high or (above and value == low):
-            raise argparse.ArgumentTypeError(
-                f"{text} is not {'above' if above else 'at least'} {low:g}"
-                + (f" and at most {high:g}" if high < float("inf") else "")
-            )
-        return value
-
-    parse.__name__ = {int: "whole number", float: "number"}[kind]
-    return parse
-
-
-def image_size(text: str) -> int:
-    """An argparse type: a picture's side that the networks can climb to, a power of two from 8 to 256."""
-    size = int(text)
-    if size not in (8, 16, 32, 64, 128, 256):
-        raise argparse.ArgumentTypeError(f"{text} is not a power of two from 8 to 256")
-    return size
-
-
-def run(main: Callable[[], int]) -> None:
-    """Runs a script's `main` and exits with what it returns; what a user can cause ends in one line."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # with the same tidying up as after Ctrl-C
-
-    def fail(message: object, code: int = 1) -> None:
-        print(f"error: {message}", file=sys.stderr)
-        sys.exit(code)
-
-    try:
-        code = main()
-        sys.stdout.flush()
-        sys.exit(code)
-    except KeyboardInterrupt:
-        fail("interrupted", 130)
-    except BrokenPipeError:
-        # Who read the output (`| head`) has gone. Python's own flush at exit must not complain of it either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    except UserError as error:
-        fail(error)
-    except OSError as error:
-        fail(f"{error.strerror}: {error.filename}" if error.filename else error)
-
-
-@contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Drops what is written to file descriptor 2: TensorFlow's C++ says things at import that no setting stops."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as devnull:
-        os.dup2(devnull.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-class Progress:
-    """Says how far long work is, with its rate and the time left.
-
-    On a terminal one line is redrawn; a pipe or a log file gets a plain line every ten seconds.
-    """
-
-    def __init__(self, total: int, unit: str):
-        self.total, self.unit = total, unit
-        self.start = time.monotonic()
-        self.tty = sys.stderr.isatty()
-        self.due = self.start + (0 if self.tty else 10)
-
-    def update(self, done: int, note: str = "") -> None:
-        now = time.monotonic()
-        if now < self.due and not (self.tty and done == self.total):
-            return
-        self.due = now + (0.2 if self.tty else 10)
-        rate = done / max(now - self.start, 1e-9)
-        left = clock((self.total - done) / rate) if done else "?"
-        line = f"{done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s, {left} left{note and ', ' + note}"
-        if self.tty:
-            print(f"\r\033[K{line}", end="\n" if done == self.total else "", file=sys.stderr, flush=True)
-        else:
-            print(line, file=sys.stderr, flush=True)
-
-
-def clock(seconds: float) -> str:
-    """Seconds as h:mm:ss."""
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
-
-
-# --------------------------------------------------------------------------------------- pictures
 
 
 def find_pictures(folder: str | Path) -> list[Path]:

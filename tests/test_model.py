@@ -5,9 +5,10 @@ import pytest
 import reference
 from conftest import blobs
 
+from cli import UserError
 from model import DCGAN, block_means, cross_entropy
 from options import SearchOptions, TrainOptions
-from utils import UserError, to_float, to_uint8
+from utils import to_float, to_uint8
 
 # The published CelebA model's variables (TensorFlow 1 names kernel "w" or "Matrix", bias "biases" or "bias").
 PUBLISHED_G = {

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 import utils
-from utils import PictureError, UserError
+from cli import UserError
+from utils import PictureError
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
 
@@ -155,28 +156,3 @@ def test_save_gif_has_every_frame(tmp_path):
         assert gif.n_frames == 3
         gif.seek(2)
         assert gif.convert("RGB").getpixel((0, 0)) == (200, 200, 200)
-
-
-def test_clock():
-    assert utils.clock(59.6) == "0:01:00"
-    assert utils.clock(36000 + 62) == "10:01:02"
-
-
-@pytest.mark.parametrize("bad", ["0", "-1", "x", "nan"])
-def test_number_refuses(bad):
-    parser = utils.Parser("test")
-    parser.add_argument("--lr", type=utils.number(float, 0, above=True))
-    with pytest.raises(SystemExit) as exit_:
-        parser.parse_args([f"--lr={bad}"])
-    assert exit_.value.code == 2
-
-
-def test_progress_in_a_pipe_is_plain_lines(capsys, monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr(utils.time, "monotonic", lambda: now[0])
-    progress = utils.Progress(40, "photos")
-    for done in range(1, 41):
-        now[0] += 1
-        progress.update(done, "loss 3")
-    lines = capsys.readouterr().err.splitlines()
-    assert lines == [f"{n}/40 photos, 1.0 photos/s, 0:00:{40 - n:02d} left, loss 3" for n in (10, 20, 30, 40)]
