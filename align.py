@@ -11,6 +11,8 @@ import multiprocessing
 import os
 import signal
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +70,10 @@ def face_transform(landmarks: np.ndarray, kind: str, size: int) -> np.ndarray:
 
 
 class Aligner:
-    """Detector and landmark model of one process; called with a photo's path, it writes the face and tells."""
+    """Detector and landmark model of one process.
+
+    Raises RuntimeError if `predictor` is no model of dlib.
+    """
 
     def __init__(self, predictor: Path, kind: str, size: int, skip_multi: bool):
         import dlib
@@ -77,8 +82,22 @@ class Aligner:
         self.predictor = dlib.shape_predictor(str(predictor))
         self.kind, self.size, self.skip_multi = kind, size, skip_multi
 
-    def __call__(self, photo: Path, output: Path) -> np.ndarray | str:
-        """Writes the largest face of `photo` to `output`; returns the transform, or why there is none."""
+    def landmarks(self, pixels: np.ndarray, face: Any) -> np.ndarray:
+        """[68, 2] (x, y) in the box `face` of a uint8 [H, W, 3] photo."""
+        return np.array([(p.x, p.y) for p in self.predictor(pixels, face).parts()])
+
+    def transform(self, pixels: np.ndarray) -> np.ndarray | str:
+        """[2, 3] for the largest face of a photo, or why there is none."""
+        faces = self.detector(pixels, 1)  # 1: one upsampling, as in OpenFace
+        if not faces:
+            return "no face"
+        if self.skip_multi and len(faces) > 1:
+            return "several faces"
+        face = max(faces, key=lambda box: box.width() * box.height())
+        return face_transform(self.landmarks(pixels, face), self.kind, self.size)
+
+    def align(self, photo: Path, output: Path) -> np.ndarray | str:
+        """Writes the largest face of `photo` to `output`; returns its transform, or why there is none."""
         import cv2
 
         try:
@@ -86,16 +105,24 @@ class Aligner:
         except PictureError as error:
             print(error, flush=True)
             return "unreadable"
-        faces = self.detector(pixels, 1)  # 1: one upsampling, as in OpenFace
-        if not faces:
-            return "no face"
-        if self.skip_multi and len(faces) > 1:
-            return "several faces"
-        face = max(faces, key=lambda box: box.width() * box.height())
-        landmarks = np.array([(p.x, p.y) for p in self.predictor(pixels, face).parts()])
-        transform = face_transform(landmarks, self.kind, self.size)
-        save_picture(output, cv2.warpAffine(pixels, transform, (self.size, self.size)))
+        transform = self.transform(pixels)
+        if not isinstance(transform, str):
+            save_picture(output, cv2.warpAffine(pixels, transform, (self.size, self.size)))
         return transform
+
+
+def checked_aligner(predictor: Path, *settings) -> Aligner:
+    """The Aligner of these settings, or UserError if `predictor` has not dlib's 68 landmarks."""
+    import dlib
+
+    try:
+        aligner = Aligner(predictor, *settings)
+        found = len(aligner.landmarks(np.zeros((64, 64, 3), np.uint8), dlib.rectangle(0, 0, 63, 63)))
+    except RuntimeError as error:
+        raise UserError(f"{predictor} is no landmark model of dlib ({error}): name another") from error
+    if found != 68:
+        raise UserError(f"{predictor} finds {found} landmarks: name a model of 68")
+    return aligner
 
 
 def predictor_path(named: Path | None) -> Path:
@@ -120,7 +147,6 @@ def _start_worker(*settings) -> None:
     """Builds a worker's Aligner once; Ctrl-C is for the parent to handle."""
     global _aligner
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     import cv2
 
     cv2.setNumThreads(1)  # the processes already fill the cores
@@ -130,7 +156,7 @@ def _start_worker(*settings) -> None:
 def _align(job: tuple[str, Path, Path]) -> list[str]:
     """One photo's row of alignment.csv."""
     name, photo, output = job
-    transform = _aligner(photo, output)
+    transform = _aligner.align(photo, output)
     if isinstance(transform, str):
         return [name, "", transform, *[""] * 6]
     return [name, output.name, "aligned", *map(str, transform.ravel())]
@@ -146,7 +172,7 @@ def kept_rows(log: Path, out: Path, skip_multi: bool) -> dict[str, list[str]]:
     """The rows of an earlier run's alignment.csv whose photos need no second look, by source.
 
     Looked at again: a photo whose face is gone or whose row was cut off, one that could not be read, and one
-    that was left out for its several faces when they are welcome now.
+    that was left out for its several faces when they are welcome now. (A photo aligned without --skipMulti stays.)
     """
     if not log.exists():
         return {}
@@ -161,40 +187,52 @@ def kept_rows(log: Path, out: Path, skip_multi: bool) -> dict[str, list[str]]:
     }
 
 
-def check_size(out: Path, size: int) -> None:
-    """UserError if `out` holds faces of another size: a rerun would mix the two."""
-    first = next(out.glob("*.png"), None)
-    if first and (found := read_picture(first).shape[0]) != size:
-        raise UserError(f"{out} holds faces of size {found}, not {size}: name another folder or --size {found}")
+def check_alike(aligner: Aligner, photos: dict[str, Path], kept: dict[str, list[str]]) -> None:
+    """UserError if an earlier run aligned in another way; its first photo that still is there is tried again."""
+    for name, row in kept.items():
+        if row[2] == "aligned" and name in photos:
+            transform = aligner.transform(read_picture(photos[name]))
+            if isinstance(transform, str) or not np.allclose(transform.ravel(), [float(x) for x in row[3:]], atol=1e-6):
+                raise UserError(
+                    "OUT holds faces of another --size, other landmarks or another model: name another folder, or the "
+                    f"options it was made with ({name} would come out otherwise now)"
+                )
+            return
 
 
 def main() -> int:
     args = parse_args()
-    predictor = predictor_path(args.dlibFacePredictor)
-    photos = {str(path.relative_to(args.raw)): path for path in find_pictures(args.raw)}
-    check_size(args.out, args.size)
+    settings = (predictor_path(args.dlibFacePredictor), args.landmarks, args.size, args.skipMulti)
+    photos = {
+        str(path.relative_to(args.raw)): path for path in find_pictures(args.raw) if not path.is_relative_to(args.out)
+    }
     log = args.out / "alignment.csv"
     kept = kept_rows(log, args.out, args.skipMulti)
-    outputs = [args.out / f"{name}.png" for name in unique_names(list(photos.values()))]
-    jobs = [
-        (name, photo, output) for (name, photo), output in zip(photos.items(), outputs, strict=True) if name not in kept
-    ]
+    check_alike(checked_aligner(*settings), photos, kept)
+    known = {photos[name]: Path(row[1]).stem for name, row in kept.items() if name in photos and row[1]}
+    outputs = [args.out / f"{name}.png" for name in unique_names(list(photos.values()), known)]
+    jobs = [(*photo, output) for photo, output in zip(photos.items(), outputs, strict=True) if photo[0] not in kept]
     if kept:
         print(f"{len(photos) - len(jobs)} of {len(photos)} photos are done already")
 
     statuses = Counter(row[2] for name, row in kept.items() if name in photos)
     write_atomic(log, lambda partial: write_rows(partial, [COLUMNS, *kept.values()]))
-    pool = multiprocessing.get_context("spawn").Pool(
-        min(args.jobs, len(jobs) or 1), _start_worker, (predictor, args.landmarks, args.size, args.skipMulti)
-    )
+    processes = min(args.jobs, len(jobs) or 1)
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_worker, settings)
     progress = Progress(len(jobs), "photos")
-    with pool:
-        for done, row in enumerate(pool.imap(_align, jobs, chunksize=4), 1):
+    try:
+        for done, row in enumerate(pool.map(_align, jobs, chunksize=min(16, 1 + len(jobs) // (8 * processes))), 1):
             write_rows(log, [row])
             statuses[row[2]] += 1
             if args.verbose:
                 print(f"{row[0]}: {row[2]}", flush=True)
             progress.update(done)
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a process was killed, for want of memory perhaps: name fewer --jobs; the rest is kept"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
     print(", ".join(f"{statuses[s]} {s}" for s in ("aligned", "no face", "several faces", "unreadable")))
     print(f"faces: {args.out}, what became of each photo: {log}")

@@ -1,6 +1,7 @@
 """What every script does alike on the command line: options, errors, progress."""
 
 import argparse
+import dataclasses
 import math
 import os
 import signal
@@ -31,20 +32,31 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefa
         return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
-def number(kind: type, low: float, high: float = float("inf"), above: bool = False) -> Callable:
-    """An argparse type: a number of `kind` in [low, high], or in (low, high] if `above`."""
+def number(
+    kind: type,
+    low: float | None = None,
+    high: float = sys.float_info.max,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> Callable:
+    """An argparse type: a number of `kind` from `low` to `high`, or `above` and `below` limits it must not touch."""
+    low = -sys.float_info.max if low is None else low
 
     def parse(text: str):
         value = kind(text)
-        if not math.isfinite(value) or not low <= value <= high or (above and value == low):
-            raise argparse.ArgumentTypeError(
-                f"{text} is not {'above' if above else 'at least'} {low:g}"
-                + (f" and at most {high:g}" if high < float("inf") else "")
-            )
-        return value
+        if low <= value <= high and above < value < below:
+            return value
+        limits = {"at least": low, "at most": high, "above": above, "below": below}
+        words = [f"{word} {limit:g}" for word, limit in limits.items() if abs(limit) < sys.float_info.max]
+        raise argparse.ArgumentTypeError(f"{text} is not {' and '.join(words)}")
 
     parse.__name__ = {int: "whole number", float: "number"}[kind]
     return parse
+
+
+def options_of(args: argparse.Namespace, options: type):
+    """The options dataclass filled from the arguments of the same names."""
+    return options(**{field.name: getattr(args, field.name) for field in dataclasses.fields(options)})
 
 
 def image_size(text: str) -> int:
@@ -57,10 +69,11 @@ def image_size(text: str) -> int:
 
 def run(main: Callable[[], int]) -> None:
     """Runs a script's `main` and exits with what it returns; what a user can cause ends in one line."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # any file's name can be printed
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # with the same tidying up as after Ctrl-C
 
     def fail(message: object, code: int = 1) -> None:
-        print(f"error: {message}", file=sys.stderr)
+        print("error:", *str(message).split(), file=sys.stderr)  # in one line, whatever it holds
         sys.exit(code)
 
     try:
@@ -76,7 +89,8 @@ def run(main: Callable[[], int]) -> None:
     except UserError as error:
         fail(error)
     except OSError as error:
-        fail(f"{error.strerror}: {error.filename}" if error.filename else error)
+        named = f"{error.strerror}: {error.filename}" if error.filename else str(error)
+        fail(f"{named}; name a path that can be read and written, on a disk with room")
 
 
 @contextmanager

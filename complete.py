@@ -5,16 +5,23 @@ python complete.py data/your-test-data/aligned/*.png --outDir completions
 python complete.py face.png --maskType left --approach pgd --checkpointDir checkpoints/pretrained
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cli import Parser, Progress, UserError, image_size, number, run
+from cli import Parser, Progress, UserError, image_size, number, options_of, run
 from masks import LOWRES_BLOCK, TYPES, hide, make_mask
 from options import SearchOptions
 from utils import PictureError, grid, load_picture, save_gif, save_picture, unique_names
+
+# The files that a call writes, below --outDir, but for its results in final/.
+OWN = re.compile(
+    r"(before|masked|completion)(_\d+)?\.(png|gif)|(hats_imgs|completed)/\d+(_\d+)?\.png"
+    r"|logs/hats_\d+\.log|logs/events\.out\.tfevents\..*\.completion"
+)
 
 
 def parse_args():
@@ -27,12 +34,19 @@ def parse_args():
         default=options.approach,
         help="optimizer of z: adam, or pgd, gradient descent with momentum",
     )
-    parser.add_argument("--lr", type=number(float, 0, above=True), default=options.lr, help="step size")
-    parser.add_argument("--beta1", type=number(float, 0, 1), default=options.beta1, help="adam: beta1")
-    parser.add_argument("--beta2", type=number(float, 0, 1), default=options.beta2, help="adam: beta2")
-    parser.add_argument("--eps", type=number(float, 0, above=True), default=options.eps, help="adam: epsilon")
-    parser.add_argument("--momentum", type=number(float, 0, 1), default=options.momentum, help="pgd: momentum")
-    parser.add_argument("--nIter", type=number(int, 1), default=options.n_iter, help="iterations of the search")
+    parser.add_argument("--lr", type=number(float, above=0), default=options.lr, help="step size")
+    parser.add_argument("--beta1", type=number(float, 0, below=1), default=options.beta1, help="adam: beta1")
+    parser.add_argument("--beta2", type=number(float, 0, below=1), default=options.beta2, help="adam: beta2")
+    parser.add_argument("--eps", type=number(float, above=0), default=options.eps, help="adam: epsilon")
+    parser.add_argument("--momentum", type=number(float, 0, below=1), default=options.momentum, help="pgd: momentum")
+    parser.add_argument(
+        "--nIter",
+        dest="n_iter",
+        metavar="N",
+        type=number(int, 1),
+        default=options.n_iter,
+        help="iterations of the search",
+    )
     parser.add_argument("--imgSize", type=image_size, metavar="N", help="stop unless the model has this size")
     parser.add_argument("--lam", type=number(float, 0), default=options.lam, help="weight of the perceptual loss")
     parser.add_argument(
@@ -43,7 +57,12 @@ def parse_args():
     )
     parser.add_argument("--outDir", type=Path, default=Path("completions"), help="where everything is written")
     parser.add_argument(
-        "--outInterval", type=number(int, 1), default=options.out_interval, help="iterations between two frames"
+        "--outInterval",
+        dest="out_interval",
+        metavar="N",
+        type=number(int, 1),
+        default=options.out_interval,
+        help="iterations between two frames",
     )
     parser.add_argument("--maskType", choices=TYPES, default="center", help="what is hidden")
     parser.add_argument(
@@ -95,7 +114,9 @@ class Record:
         self.out, self.suffix, self.places, self.lam = out, suffix, places, lam
         self.frames: list[np.ndarray] = []
         self.summary = tf.summary
-        self.writer = tf.summary.create_file_writer(str(out / "logs"))
+        (out / "logs").mkdir(parents=True, exist_ok=True)
+        # The suffix tells these curves from train-dcgan.py's, should the two share a folder.
+        self.writer = tf.summary.create_file_writer(str(out / "logs"), filename_suffix=".completion")
 
     def save_grid(self, name: str, pictures: np.ndarray) -> None:
         save_picture(self.out / f"{name}{self.suffix}.png", grid(pictures))
@@ -123,28 +144,24 @@ class Record:
         save_gif(self.out / f"completion{self.suffix}.gif", self.frames)
 
 
-def clear(out: Path) -> None:
-    """Makes the folders of `out` and removes what an earlier call left of frames, logs and curves there."""
-    for pattern in ("hats_imgs/*.png", "completed/*.png", "logs/hats_*.log", "logs/events.out.tfevents.*"):
-        for path in out.glob(pattern):
-            path.unlink()
-    (out / "logs").mkdir(parents=True, exist_ok=True)
+def earlier_files(out: Path) -> list[Path]:
+    """What an earlier call left in `out`, but for `final`: all that this call would mix its own with."""
+    return [path for path in (*out.glob("*"), *out.glob("*/*")) if OWN.fullmatch(path.relative_to(out).as_posix())]
+
+
+def check_inputs(imgs: Sequence[Path], out: Path) -> None:
+    """UserError if a picture to complete lies where results will be written."""
+    results = {path.resolve() for path in (*earlier_files(out), *out.glob("final/*"))}
+    for path in imgs:
+        if path.resolve() in results:
+            raise UserError(f"{path} lies where the results are written: name another --outDir")
 
 
 def main() -> int:
     args = parse_args()
-    options = SearchOptions(
-        args.approach,
-        args.lr,
-        args.beta1,
-        args.beta2,
-        args.eps,
-        args.momentum,
-        args.nIter,
-        args.lam,
-        args.outInterval,
-        args.seed,
-    )
+    options = options_of(args, SearchOptions)
+    imgs = [path for path in args.imgs if path.name != "alignment.csv"]  # align.py's; the post's aligned/* names it too
+    check_inputs(imgs, args.outDir)
 
     from model import DCGAN
 
@@ -152,33 +169,37 @@ def main() -> int:
     dcgan = DCGAN.load(directory)
     if args.imgSize and args.imgSize != dcgan.image_size:
         raise UserError(f"the model in {directory} is for --imgSize {dcgan.image_size}, not {args.imgSize}")
+    print(f"model: {directory}")
     mask = make_mask(args.maskType, dcgan.image_size, args.centerScale, args.seed)
     lowres = LOWRES_BLOCK if args.maskType == "lowres" else 0
-    imgs = [path for path in args.imgs if path.name != "alignment.csv"]  # align.py's; the post's aligned/* names it too
     names = unique_names(imgs)
-    clear(args.outDir)
-    progress = Progress(len(range(0, len(names), args.batchSize)) * args.nIter, "iterations")
-    completed = 0
-    for number_, start in enumerate(range(0, len(names), args.batchSize)):
+    starts = range(0, len(imgs), args.batchSize)
+    progress = Progress(len(starts) * args.n_iter, "iterations")
+    completed = batches = 0
+    for start in starts:
         batch = read_batch(imgs[start : start + args.batchSize], dcgan)
         if not batch:
             continue
+        if not batches:
+            for path in earlier_files(args.outDir):
+                path.unlink()
+        batches += 1
         places = [start + place for place in batch]
         pictures = np.stack(list(batch.values()))
-        record = Record(args.outDir, f"_{number_ + 1}" if number_ else "", places, args.lam)
+        record = Record(args.outDir, f"_{batches}" if batches > 1 else "", places, args.lam)
         record.save_grid("before", pictures)
         record.save_grid("masked", hide(pictures, mask, bool(lowres)))
         for state in dcgan.complete(pictures, mask, options, lowres, places):
             record.frame(state)
             loss = np.mean(state.losses[-1] @ [1, args.lam])
-            progress.update(number_ * args.nIter + state.iteration, f"loss {loss:.4g}")
+            progress.update(start // args.batchSize * args.n_iter + state.iteration, f"loss {loss:.4g}")
         record.finish([names[place] for place in places], state.completed)
         completed += len(pictures)
 
     if not completed:
         raise UserError("none of the pictures can be read: name PNG or JPEG files")
     out = args.outDir
-    print(f"look at {out}/before.png, {out}/masked.png, {out}/completed/{args.nIter:04d}.png, {out}/completion.gif")
+    print(f"look at {out}/before.png, {out}/masked.png, {out}/completed/{args.n_iter:04d}.png, {out}/completion.gif")
     print(f"completed pictures: {out}/final")
     if completed < len(names):
         raise UserError(f"{len(names) - completed} of {len(names)} pictures cannot be read; the others are completed")

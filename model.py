@@ -27,7 +27,9 @@ with quiet_stderr():
     import keras
     import tensorflow as tf
 
-from ops import Weights, batch_norm, conv2d, conv2d_transpose, fill_rows, linear, lrelu
+tf.get_logger().setLevel("ERROR")
+
+from ops import Adam, Weights, batch_norm, conv2d, conv2d_transpose, fill_rows, linear, lrelu
 
 LOSSES = ("d_loss", "d_loss_real", "d_loss_fake", "g_loss")
 
@@ -142,7 +144,9 @@ class DCGAN:
         `settle_statistics` first.
         """
         if self.live_generator is None:
-            self.start_training(options)
+            self.start_training()
+        for optimizer in (self._g_optimizer, self._d_optimizer):
+            optimizer.learning_rate, optimizer.beta_1 = options.learning_rate, options.beta1
         batch_size = min(options.batch_size, len(pictures))
         batches = len(pictures) // batch_size
         shuffled = None
@@ -156,14 +160,11 @@ class DCGAN:
             yield TrainState(step + 1, epoch, batch + 1, batches, *outcome)
         self.settle_statistics()
 
-    def start_training(self, options: TrainOptions) -> None:
+    def start_training(self) -> None:
         """Makes what only training needs: the generator that is updated, and an optimizer for each network."""
         self.live_generator = self._build_generator(seed=0)
         self.live_generator.set_weights(self.generator.get_weights())
-        self._g_optimizer, self._d_optimizer = (
-            keras.optimizers.Adam(options.learning_rate, beta_1=options.beta1, epsilon=1e-8, name="adam")
-            for _ in range(2)
-        )
+        self._g_optimizer, self._d_optimizer = (Adam(epsilon=1e-8, name="adam") for _ in range(2))
         self._g_optimizer.build(self.live_generator.trainable_variables)
         self._d_optimizer.build(self.discriminator.trainable_variables)
 
@@ -174,8 +175,7 @@ class DCGAN:
         batch_size = tf.shape(pictures)[0]
         x_real = tf.cast(pictures, tf.float32) / 127.5 - 1
         if options.flip:
-            coins = tf.random.stateless_uniform([batch_size, 1, 1, 1], seeds[1])
-            x_real = tf.where(coins < 0.5, x_real, x_real[:, :, ::-1])
+            x_real = random_flip(x_real, seeds[1])
         z = tf.random.stateless_uniform([batch_size, self.z_dim], seeds[0], minval=-1.0)
 
         with tf.GradientTape() as tape:
@@ -289,14 +289,20 @@ class DCGAN:
     # --------------------------------------------------------------------------------------- files
 
     def save(self, directory: str | Path) -> None:
-        """Writes config.json and a checkpoint; the training state too, if there is one."""
+        """Writes config.json and a checkpoint; the training state too, if there is one.
+
+        Keeps the three newest. UserError if they cannot be written.
+        """
         if self.live_generator is not None:
             self.settle_statistics()
         directory = Path(directory)
         write_atomic(directory / "config.json", lambda p: p.write_text(json.dumps(self.config, indent=2) + "\n"))
         checkpoint = tf.train.Checkpoint(**self._named_variables(training=self.live_generator is not None))
         manager = tf.train.CheckpointManager(checkpoint, str(directory), max_to_keep=3, checkpoint_name="dcgan")
-        manager.save(checkpoint_number=int(self.step))
+        try:
+            manager.save(checkpoint_number=int(self.step))
+        except tf.errors.OpError as error:
+            raise UserError(f"cannot write a checkpoint into {directory} ({error.message}): make room there") from error
 
     @classmethod
     def load(cls, directory: str | Path) -> "DCGAN":
@@ -311,26 +317,27 @@ class DCGAN:
         dcgan._restore(directory, training=False)
         return dcgan
 
-    def resume(self, directory: str | Path, options: TrainOptions) -> None:
+    def resume(self, directory: str | Path) -> None:
         """Takes up the training that `directory` holds; UserError if it holds a model without training state."""
-        self.start_training(options)
+        self.start_training()
         self._restore(directory, training=True)
-        for optimizer in (self._g_optimizer, self._d_optimizer):
-            optimizer.learning_rate = options.learning_rate
 
     def _restore(self, directory: str | Path, training: bool) -> None:
-        state = tf.train.get_checkpoint_state(str(directory))
-        if state is None:
-            raise UserError(f"no checkpoint in {directory}: name a directory that train-dcgan.py wrote")
-        path = state.model_checkpoint_path
         try:
-            status = tf.train.Checkpoint(**self._named_variables(training)).read(path)
+            state = tf.train.get_checkpoint_state(str(directory))
+            if state is None:
+                raise UserError(f"no checkpoint in {directory}: name a directory that train-dcgan.py wrote")
+            status = tf.train.Checkpoint(**self._named_variables(training)).read(state.model_checkpoint_path)
             status.assert_existing_objects_matched().expect_partial()
         except AssertionError as error:
-            missing = "no training state to resume from; start from it by --init" if training else str(error)
-            raise UserError(f"the checkpoint {path} does not fit: {missing}") from error
+            mend = "start from it by --init" if training else "name a directory that train-dcgan.py wrote"
+            what = "training state" if training else "complete model"
+            raise UserError(f"the newest checkpoint in {directory} holds no {what}: {mend}") from error
         except (tf.errors.OpError, ValueError, IndexError) as error:
-            raise UserError(f"the checkpoint {path} is damaged: {error}") from error
+            raise UserError(
+                f"the newest checkpoint in {directory} is damaged or of other networks than its config.json says: "
+                "restore it from a copy, or name another directory"
+            ) from error
 
     def _named_variables(self, training: bool) -> dict[str, Any]:
         """The checkpoint's contents under names of their own, not under where Python keeps the objects."""
@@ -357,6 +364,12 @@ def _by_name(network: keras.Model) -> dict[str, dict[str, tf.Variable]]:
 def cross_entropy(logits, label: float):
     """Mean sigmoid cross-entropy of logits, all with one label, 1 for real and 0 for fake."""
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(tf.fill(tf.shape(logits), label), logits))
+
+
+def random_flip(images, seed):
+    """Mirrors about half of the images [B, H, W, C]; which ones follows from `seed`, two integers."""
+    coins = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed)
+    return tf.where(coins < 0.5, images, images[:, :, ::-1])
 
 
 def block_means(images, side: int):

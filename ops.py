@@ -53,3 +53,23 @@ def batch_norm(name: str) -> keras.layers.Layer:
 def lrelu() -> keras.layers.Layer:
     """max(x, 0.2 x)."""
     return keras.layers.LeakyReLU(negative_slope=0.2)
+
+
+class Adam(keras.optimizers.Adam):
+    """Keras' Adam with TensorFlow's own kernel, which updates a variable in one pass over memory instead of ten."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        t = tf.cast(self.iterations + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=self.beta_1**t,
+            beta2_power=self.beta_2**t,
+            lr=tf.cast(learning_rate, variable.dtype),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )

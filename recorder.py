@@ -5,11 +5,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from cli import clock
 from model import DCGAN, LOSSES, TrainState
 from utils import grid, save_picture, to_uint8, write_atomic
+
+import tensorflow as tf  # after model, which imports it quietly
 
 COLUMNS = ["step", "epoch", "seconds", *LOSSES, "images_per_second"]
 PACE = 5.0  # seconds between two lines of the log

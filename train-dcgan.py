@@ -2,15 +2,16 @@
 """Trains a DCGAN on a folder of pictures, such as the faces that align.py wrote.
 
   python train-dcgan.py --dataset data/your-dataset/aligned --epoch 25
-  python train-dcgan.py --dataset data/digits --c_dim 1 --image_size 32 --checkpoint_dir digits
+  python train-dcgan.py --dataset digits --c_dim 1 --checkpoint_dir d/model --sample_dir d/samples --log_dir d/logs
 
 The same command again goes on where the run stopped. Watch it: tensorboard --logdir logs
 """
 
 import signal
 from pathlib import Path
+from typing import Any
 
-from cli import Parser, UserError, image_size, number, run
+from cli import Parser, UserError, image_size, number, options_of, run
 from options import TrainOptions
 from utils import find_pictures, load_pictures
 
@@ -22,17 +23,19 @@ def parse_args():
     )
     parser.add_argument(
         "--epoch",
+        dest="epochs",
+        metavar="N",
         type=number(int, 1),
         default=TrainOptions.epochs,
         help="passes over the pictures in all, those of the run resumed counted",
     )
     parser.add_argument(
         "--learning_rate",
-        type=number(float, 0, above=True),
+        type=number(float, above=0),
         default=TrainOptions.learning_rate,
         help="Adam's learning rate",
     )
-    parser.add_argument("--beta1", type=number(float, 0, 1), default=TrainOptions.beta1, help="Adam's beta1")
+    parser.add_argument("--beta1", type=number(float, 0, below=1), default=TrainOptions.beta1, help="Adam's beta1")
     parser.add_argument("--train_size", type=number(int, 1), metavar="N", help="use only the first N pictures")
     parser.add_argument("--batch_size", type=number(int, 1), default=TrainOptions.batch_size, help="pictures a step")
     parser.add_argument("--image_size", type=image_size, default=64, help="side of the pictures, a power of two")
@@ -40,7 +43,7 @@ def parse_args():
     parser.add_argument("--flip", action="store_true", help="mirror half of the pictures, drawn anew each time")
     parser.add_argument(
         "--ema",
-        type=number(float, 0, 1),
+        type=number(float, 0, below=1),
         default=TrainOptions.ema,
         help="decay of the averaged generator, which samples and completions use",
     )
@@ -58,45 +61,54 @@ def parse_args():
     return parser.parse_args()
 
 
-def main() -> int:
-    args = parse_args()
-    paths = find_pictures(args.dataset)[: args.train_size]
-    pictures = load_pictures(paths, args.image_size, args.c_dim)
-
+def open_model(args: Any) -> tuple[Any, bool]:
+    """The DCGAN to train, and whether it goes on from a run in --checkpoint_dir."""
     from model import DCGAN
-    from recorder import Recorder
 
-    options = TrainOptions(args.epoch, args.batch_size, args.learning_rate, args.beta1, args.flip, args.ema, args.seed)
-    if (args.checkpoint_dir / "checkpoint").exists():
-        dcgan = DCGAN.load(args.checkpoint_dir)
-        dcgan.resume(args.checkpoint_dir, options)
-        print(f"resumed from {args.checkpoint_dir} at step {int(dcgan.step)}")
-    elif args.init:
-        dcgan = DCGAN.load(args.init)
-        dcgan.step.assign(0)
-        print(f"starting from the model in {args.init}")
-    else:
-        dcgan = DCGAN(args.image_size, args.c_dim, seed=args.seed)
+    resumed = (args.checkpoint_dir / "checkpoint").exists()
+    source = args.checkpoint_dir if resumed else args.init
+    dcgan = DCGAN.load(source) if source else DCGAN(args.image_size, args.c_dim, seed=args.seed)
     if (dcgan.image_size, dcgan.c_dim) != (args.image_size, args.c_dim):
         raise UserError(
-            f"the model in {args.init or args.checkpoint_dir} has --image_size {dcgan.image_size} --c_dim "
-            f"{dcgan.c_dim}, not {args.image_size} and {args.c_dim}: name those, or another --checkpoint_dir"
+            f"the model in {source} has --image_size {dcgan.image_size} --c_dim {dcgan.c_dim}, not {args.image_size} "
+            f"and {args.c_dim}: name those, or another --{'checkpoint_dir' if resumed else 'init'}"
         )
+    if resumed:
+        dcgan.resume(source)
+        print(f"resumed from {source} at step {int(dcgan.step)}")
+    else:
+        dcgan.start_training()
+        dcgan.step.assign(0)
+    return dcgan, resumed
 
+
+def main() -> int:
+    args = parse_args()
+    options = options_of(args, TrainOptions)
+    pictures = load_pictures(find_pictures(args.dataset)[: args.train_size], args.image_size, args.c_dim)
+
+    from recorder import Recorder
+
+    dcgan, resumed = open_model(args)
     steps = options.epochs * (len(pictures) // min(options.batch_size, len(pictures)))
     if int(dcgan.step) >= steps:
         print(f"{options.epochs} epochs are done already; a larger --epoch goes on")
         return 0
-    stop_signals: list[int] = []
-    for number_ in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number_, lambda received, _: stop_signals.append(received))
+    if not resumed:
+        losses = args.log_dir / "losses.csv"
+        if losses.exists():
+            raise UserError(f"{losses} is another run's, and {args.checkpoint_dir} is not: name another --log_dir")
+        dcgan.save(args.checkpoint_dir)  # a directory that cannot be written is better found now than in an hour
     recorder = Recorder(dcgan, args.sample_dir, args.log_dir, args.sample_interval, steps, args.seed)
+    stop_signals: list[int] = []
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda received, _: stop_signals.append(received))
     for state in dcgan.train(pictures, options):
         recorder.record(state)
         if stop_signals or state.step == steps or state.step % args.checkpoint_interval == 0:
+            recorder.flush()
             dcgan.save(args.checkpoint_dir)
         if stop_signals:
-            recorder.flush()
             print(f"stopped at step {state.step}; the same command goes on from there")
             return 128 + stop_signals[0]
     print(f"model: {args.checkpoint_dir}, samples: {args.sample_dir}, losses: {args.log_dir}")

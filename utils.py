@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -105,20 +105,23 @@ def load_pictures(paths: Sequence[Path], size: int, c_dim: int) -> np.ndarray:
     return pictures
 
 
-def unique_names(paths: Sequence[Path]) -> list[str]:
+def unique_names(paths: Sequence[Path], known: Mapping[Path, str] | None = None) -> list[str]:
     """A name for each path's output: its stem, or <folder>__<stem> where two paths share a stem.
 
-    Where even those are shared, a number is added, so that no output overwrites another.
+    Paths in `known` keep the name they have there. Where a name is taken all the same, a number is added.
     """
+    known = known or {}
+    taken = set(known.values())
     stems = Counter(path.stem for path in paths)
-    names = [path.stem if stems[path.stem] == 1 else f"{path.absolute().parent.name}__{path.stem}" for path in paths]
-    taken: set[str] = set()
-    for i, name in enumerate(names):
+    names = []
+    for path in paths:
+        name = base = path.stem if stems[path.stem] == 1 else f"{path.absolute().parent.name}__{path.stem}"
         number = 1
-        while names[i] in taken:
+        while path not in known and name in taken:
             number += 1
-            names[i] = f"{name}__{number}"
-        taken.add(names[i])
+            name = f"{base}__{number}"
+        names.append(known.get(path, name))
+        taken.add(names[-1])
     return names
 
 

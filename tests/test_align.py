@@ -2,16 +2,22 @@
 
 import csv
 import importlib
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
-from conftest import ROOT, assert_fails, run_script
+from conftest import ROOT, assert_fails, assert_works, run_script
 from PIL import Image
 
 align = importlib.import_module("align")
 DEMO = ROOT / "data" / "demo" / "raw"
 INNER = "innerEyesAndBottomLip"
+FIVE_POINTS = align.predictor_path(None).with_name("shape_predictor_5_face_landmarks.dat")
 
 
 def rows(out):
@@ -59,8 +65,8 @@ def demo(tmp_path_factory):
         shutil.copy(DEMO / "astronaut.png", folder / "raw" / name)
     Image.new("RGB", (80, 60), "green").save(folder / "raw" / "green.png")
     (folder / "raw" / "broken.jpg").write_bytes(b"\xff\xd8\xff no photo")
-    result = run_script("align.py", "raw", "align", INNER, "out", "--jobs", 1, cwd=folder)
-    assert result.returncode == 0, result.stderr
+    result = run_script("align.py", "raw", "align", INNER, "out", "--jobs", 2, cwd=folder)
+    assert_works(result)
     assert "2 aligned, 1 no face, 0 several faces, 1 unreadable" in result.stdout
     assert "broken.jpg" in result.stdout
     return folder
@@ -123,10 +129,50 @@ def test_a_second_call_does_only_what_is_missing(demo):
 
 def test_size_and_other_landmarks(tmp_path):
     result = run_script("align.py", DEMO, "align", "outerEyesAndNose", "out", "--size", 96, "--verbose", cwd=tmp_path)
-    assert result.returncode == 0 and result.stderr == ""
+    assert_works(result)
     assert "astronaut.png: aligned" in result.stdout
     assert Image.open(tmp_path / "out" / "astronaut.png").size == (96, 96)
-    assert_fails(run_script("align.py", DEMO, "align", INNER, "out", cwd=tmp_path), 1, "size 96, not 64")
+    for other in (["outerEyesAndNose"], [INNER, "--size", 96]):
+        kind, *size = other
+        result = run_script("align.py", DEMO, "align", kind, "out", *size, cwd=tmp_path)
+        assert_fails(result, 1, "another --size, other landmarks", "name another folder")
+
+
+def test_a_new_photo_does_not_take_the_name_of_an_old_one(tmp_path):
+    for i, folder in enumerate(("y", "x")):  # the later one sorts first
+        (tmp_path / "raw" / folder).mkdir(parents=True)
+        shutil.copy(DEMO / "astronaut.png", tmp_path / "raw" / folder)
+        assert_works(run_script("align.py", "raw", "align", INNER, "out", cwd=tmp_path))
+        assert len(list((tmp_path / "out").glob("*.png"))) == i + 1
+    assert {row["source"]: row["output"] for row in rows(tmp_path / "out")} == {
+        "y/astronaut.png": "astronaut.png",
+        "x/astronaut.png": "x__astronaut.png",
+    }
+
+
+def test_faces_inside_the_folder_of_photos_are_not_photos(tmp_path):
+    shutil.copytree(DEMO, tmp_path / "raw")
+    for _ in range(2):
+        assert_works(run_script("align.py", "raw", "align", INNER, "raw/out", cwd=tmp_path))
+    assert [row["source"] for row in rows(tmp_path / "raw" / "out")] == ["astronaut.png"]
+
+
+def test_a_killed_worker_ends_the_run(tmp_path):
+    (tmp_path / "raw").mkdir()
+    for i in range(40):
+        shutil.copy(DEMO / "astronaut.png", tmp_path / "raw" / f"{i:02d}.png")
+    command = [sys.executable, ROOT / "align.py", "raw", "align", INNER, "out", "--jobs", "1"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        deadline = time.monotonic() + 300
+        while not list((tmp_path / "out").glob("*.png")):
+            assert time.monotonic() < deadline and run.poll() is None
+            time.sleep(0.05)
+        children = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True).stdout.split()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+        _, err = run.communicate(timeout=120)
+    assert run.returncode == 1
+    assert [line for line in err.splitlines() if "error" in line][-1].startswith("error: a process was killed")
 
 
 def test_photos_with_several_faces_can_be_left_out(tmp_path):
@@ -153,6 +199,12 @@ def test_photos_with_several_faces_can_be_left_out(tmp_path):
         ([DEMO, "align", "mouth", "out"], 2, ["mouth", "outerEyesAndNose"]),
         ([DEMO, "align", INNER, "out", "--size", "0"], 2, ["--size"]),
         ([DEMO, "align", INNER, "out", "--dlibFacePredictor", "no.dat"], 1, ["no.dat", "--dlibFacePredictor"]),
+        (
+            [DEMO, "align", INNER, "out", "--dlibFacePredictor", "empty/file"],
+            1,
+            ["empty/file", "no landmark model of dlib"],
+        ),
+        ([DEMO, "align", INNER, "out", "--dlibFacePredictor", FIVE_POINTS], 1, ["5 landmarks", "68"]),
         ([DEMO, "align", INNER, "empty/file/out"], 1, ["empty/file"]),
     ],
 )

@@ -13,10 +13,26 @@ def test_clock():
 @pytest.mark.parametrize("bad", ["0", "-1", "x", "nan", "inf"])
 def test_number_refuses(bad):
     parser = cli.Parser("test")
-    parser.add_argument("--lr", type=cli.number(float, 0, above=True))
+    parser.add_argument("--lr", type=cli.number(float, above=0))
     with pytest.raises(SystemExit) as exit_:
         parser.parse_args([f"--lr={bad}"])
     assert exit_.value.code == 2
+
+
+def test_number_accepts_its_limits_and_says_them(capsys):
+    parser = cli.Parser("test")
+    parser.add_argument("--n", type=cli.number(int, 1, 9))
+    parser.add_argument("--beta", type=cli.number(float, 0, below=1))
+    assert vars(parser.parse_args(["--n", "9", "--beta", "0"])) == {"n": 9, "beta": 0.0}
+    for bad, words in (
+        (["--n", "10"], "10 is not at least 1 and at most 9"),
+        (["--beta", "1"], "1 is not at least 0 and below 1"),
+        (["--n", "9" * 400], "at most 9"),
+    ):
+        with pytest.raises(SystemExit):
+            parser.parse_args(bad)
+        said = capsys.readouterr().err
+        assert words in said and said.count("\n") == 1
 
 
 def test_progress_in_a_pipe_is_plain_lines(capsys, monkeypatch):

@@ -1,11 +1,16 @@
 """complete.py as a command: what it leaves, independence of the call, and bad calls."""
 
+import importlib
 import shutil
+import sys
 
 import numpy as np
 import pytest
-from conftest import assert_fails, blobs, run_script, write_pictures
+from conftest import assert_fails, assert_works, blobs, run_script, write_pictures
 from PIL import Image
+
+from cli import options_of
+from options import SearchOptions
 
 
 def complete(cwd, *args):
@@ -34,7 +39,13 @@ def folder(trained, tmp_path_factory):
         "--outDir",
         "out",
     )
-    assert (result.returncode, result.stderr) == (0, "")
+    assert_works(result)
+    for name in ("damaged", "other", "void"):
+        shutil.copytree(folder / "model", folder / name)
+    next((folder / "damaged").glob("dcgan-10.data*")).write_bytes(b"short")
+    (folder / "void" / "checkpoint").write_text("")
+    config = (folder / "other" / "config.json").read_text()
+    (folder / "other" / "config.json").write_text(config.replace('"z_dim": 100', '"z_dim": 50'))
     assert "out/completion.gif" in result.stdout and "out/final" in result.stdout
     return folder
 
@@ -87,12 +98,24 @@ def test_logs(folder):
     assert tf.make_ndarray(curve[0].tensor_proto) == pytest.approx(np.mean(first), rel=1e-5)
 
 
-def test_a_second_call_leaves_nothing_of_the_first(folder):
-    shutil.copytree(folder / "out", folder / "again")
-    result = complete(folder, folder / "test" / "000.png", "--nIter", 1, "--outDir", "again")
-    assert result.returncode == 0
-    assert sorted(p.name for p in (folder / "again" / "completed").iterdir()) == ["0000.png", "0001.png"]
-    assert len(list((folder / "again" / "logs").iterdir())) == 2
+def test_a_second_call_replaces_the_first_ones_frames_and_keeps_what_is_not_its_own(folder):
+    again = folder / "again"
+    shutil.copytree(folder / "out", again)
+    for name in ("before_mine.png", "logs/events.out.tfevents.1.training", "completed/mine.png"):
+        (again / name).touch()
+    assert_works(complete(folder, folder / "test" / "000.png", "--nIter", 1, "--outDir", "again"))
+    assert sorted(p.name for p in (again / "completed").iterdir()) == ["0000.png", "0001.png", "mine.png"]
+    assert {p.name for p in again.glob("*.*")} == {"before.png", "before_mine.png", "masked.png", "completion.gif"}
+    logs = sorted(p.name for p in (again / "logs").iterdir())
+    assert logs[1].endswith(".completion") and logs[::2] == ["events.out.tfevents.1.training", "hats_00.log"]
+    assert len(list((again / "final").iterdir())) == 10
+
+
+def test_pictures_among_the_results_are_refused(folder):
+    for name in ("final/000.png", "completed/0005.png", "before.png"):
+        result = complete(folder, folder / "out" / name, "--outDir", folder / "out")
+        assert_fails(result, 1, name, "another --outDir")
+        assert (folder / "out" / name).exists()
 
 
 def test_the_seed_decides(folder):
@@ -103,17 +126,27 @@ def test_the_seed_decides(folder):
     assert logs[0] == logs[1] != logs[2]
 
 
-def test_pgd(folder):
-    result = complete(folder, folder / "test" / "000.png", "--nIter", 3, "--approach", "pgd", "--lr", 1e-4)
-    assert (result.returncode, result.stderr) == (0, "")
-    rows = np.loadtxt(folder / "completions" / "logs" / "hats_00.log")
+def test_every_option_reaches_the_search(monkeypatch):
+    command = "complete.py x.png --approach pgd --lr 2 --beta1 .3 --beta2 .4 --eps 5 --momentum .6 --nIter 7 --lam 8"
+    monkeypatch.setattr(sys, "argv", [*command.split(), "--outInterval", "9", "--seed", "10"])
+    args = importlib.import_module("complete").parse_args()
+    assert options_of(args, SearchOptions) == SearchOptions(
+        approach="pgd", lr=2, beta1=0.3, beta2=0.4, eps=5, momentum=0.6, n_iter=7, lam=8, out_interval=9, seed=10
+    )
+
+
+def test_pgd_and_the_size_of_the_hole(folder):
+    args = ["--nIter", 3, "--approach", "pgd", "--lr", 1e-4, "--centerScale", 0.125, "--outDir", "pgd"]
+    assert_works(complete(folder, folder / "test" / "000.png", *args))
+    rows = np.loadtxt(folder / "pgd" / "logs" / "hats_00.log")
     assert rows[-1, 1] < rows[0, 1]
+    assert (pixels(folder / "pgd" / "masked.png") == 128).all(-1).sum() == 12 * 12
 
 
 @pytest.mark.parametrize("kind", ["random", "left", "full", "grid", "lowres"])
 def test_mask_types(folder, kind):
     result = complete(folder, folder / "test" / "000.png", "--nIter", 1, "--maskType", kind, "--outDir", kind)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert_works(result)
     picture, final = pixels(folder / "test" / "000.png"), pixels(folder / kind / "final" / "000.png")
     same = (picture == final).all(-1).mean()
     expected = {"random": 0.8, "left": 0.5, "full": 1, "grid": 1 / 16, "lowres": 0}[kind]
@@ -147,6 +180,10 @@ def test_two_pictures_of_one_name_are_both_kept(folder, tmp_path):
         (["test/000.png", "--imgSize", 20], 2, ["power of two"]),
         (["test/000.png", "--nIter", 0], 2, ["--nIter"]),
         (["test/000.png", "--centerScale", 0.6], 2, ["--centerScale"]),
+        (["test/000.png", "--beta1", 1], 2, ["--beta1", "below 1"]),
+        (["test/000.png", "--checkpointDir", "damaged"], 1, ["damaged", "restore"]),
+        (["test/000.png", "--checkpointDir", "other"], 1, ["other", "config.json"]),
+        (["test/000.png", "--checkpointDir", "void"], 1, ["checkpoint in void"]),
         (["test/000.png", "--checkpointDir", "test"], 1, ["no model in test"]),
         (["test/000.png", "--outDir", "test/000.png"], 1, ["test/000.png"]),
     ],

@@ -6,7 +6,7 @@ import reference
 from conftest import blobs
 
 from cli import UserError
-from model import DCGAN, block_means, cross_entropy
+from model import DCGAN, block_means, cross_entropy, random_flip
 from options import SearchOptions, TrainOptions
 from utils import to_float, to_uint8
 
@@ -159,9 +159,9 @@ def test_a_training_step_equals_its_recomputation():
 
 
 def test_each_update_leaves_the_other_network_alone():
-    dcgan = DCGAN(8)
-    dcgan.start_training(TrainOptions())
-    x_real, x_fake = uniform((4, 8, 8, 3)), uniform((4, 8, 8, 3), seed=1)
+    dcgan = DCGAN(16)
+    dcgan.start_training()
+    x_real, x_fake = uniform((4, 16, 16, 3)), uniform((4, 16, 16, 3), seed=1)
 
     def trainable(network):
         return [v.numpy() for v in network.trainable_variables]
@@ -216,19 +216,23 @@ def test_settled_statistics_are_those_of_the_generators_own_feature_maps():
     assert all((w[name] == after[name]).all() for name in w if "moving" not in name)
 
 
-def test_flips_mirror_about_half_of_the_pictures():
-    """D's first update is the only place where the pictures enter: it must change with flips, and z must not."""
+def test_random_flip_mirrors_about_half_of_the_pictures():
+    images = uniform((400, 2, 6, 3))
+    flipped = random_flip(images, [1, 2]).numpy()
+    mirrored = (flipped == images[:, :, ::-1]).all((1, 2, 3))
+    assert (mirrored | (flipped == images).all((1, 2, 3))).all()
+    assert 0.4 < mirrored.mean() < 0.6
+    np.testing.assert_array_equal(flipped, random_flip(images, [1, 2]))
+    assert (flipped != random_flip(images, [1, 3]).numpy()).any()
+
+
+def test_training_flips_the_pictures_and_nothing_else():
     pictures = blobs(8, 8)
     plain, flipped = (next(DCGAN(8).train(pictures, TrainOptions(batch_size=8, flip=flip))) for flip in (False, True))
     np.testing.assert_array_equal(plain.z, flipped.z)
-    assert (plain.d_logits_real.numpy() != flipped.d_logits_real.numpy()).any()
-
-    import tensorflow as tf
-
-    symmetric = np.concatenate([pictures[:, :, :4], pictures[:, :, 3::-1]], axis=2)
-    assert (symmetric == symmetric[:, :, ::-1]).all()
-    plain, flipped = (next(DCGAN(8).train(symmetric, TrainOptions(batch_size=8, flip=flip))) for flip in (False, True))
-    tf.debugging.assert_equal(plain.losses, flipped.losses)
+    np.testing.assert_array_equal(plain.d_logits_fake, flipped.d_logits_fake)
+    changed = (plain.d_logits_real.numpy() != flipped.d_logits_real.numpy()).ravel()
+    assert 0 < changed.sum() < 8
 
 
 def test_resuming_equals_never_having_stopped(tmp_path):
@@ -242,7 +246,7 @@ def test_resuming_equals_never_having_stopped(tmp_path):
             break
     part.save(tmp_path)
     rest = DCGAN.load(tmp_path)
-    rest.resume(tmp_path, options)
+    rest.resume(tmp_path)
     assert [s.step for s in rest.train(pictures, options)] == [5, 6, 7, 8, 9]
     for network in ("generator", "live_generator", "discriminator"):
         for a, b in zip(getattr(whole, network).variables, getattr(rest, network).variables, strict=True):
@@ -263,7 +267,7 @@ def test_a_model_loads_as_it_was_saved(tmp_path):
     np.testing.assert_array_equal(loaded.generator(z), dcgan.generator(z))
     np.testing.assert_array_equal(loaded.discriminator(x), dcgan.discriminator(x))
     with pytest.raises(UserError, match="--init"):
-        loaded.resume(tmp_path, TrainOptions())
+        loaded.resume(tmp_path)
 
 
 def test_variables_are_stored_under_names_of_their_own(tmp_path):
@@ -347,7 +351,17 @@ def test_the_first_state_is_the_loss_of_the_post(face_model):
 def test_two_iterations_equal_their_recomputation(face_model, approach):
     import tensorflow as tf
 
-    options = SearchOptions(approach=approach, n_iter=2, out_interval=1, lr=0.01 if approach == "adam" else 1e-4)
+    options = SearchOptions(
+        approach=approach,
+        n_iter=2,
+        out_interval=1,
+        lr=0.02 if approach == "adam" else 1e-4,
+        beta1=0.8,
+        beta2=0.99,
+        eps=1e-3,
+        momentum=0.7,
+        lam=5,
+    )
     pictures = blobs(2, 16)
     first, second, third = (s.z for s in face_model.complete(pictures, MASK, options))
     g, d = reference.variables_of(face_model.generator), reference.variables_of(face_model.discriminator)
@@ -358,19 +372,20 @@ def test_two_iterations_equal_their_recomputation(face_model, approach):
             tape.watch(z)
             x_fake = reference.generator(g, z)
             loss = tf.reduce_sum(abs(x_fake - to_float(pictures)) * MASK[..., None].astype(np.float32))
-            loss += 0.1 * tf.reduce_sum(tf.math.softplus(-reference.discriminator(d, x_fake)))
+            loss += 5 * tf.reduce_sum(tf.math.softplus(-reference.discriminator(d, x_fake)))
         return tape.gradient(loss, z).numpy()
 
     g1, g2 = gradient(first), gradient(second)
     if approach == "adam":  # by its definition: unbiased means of gradients and squares
-        z1 = first - 0.01 * g1 / (abs(g1) + 1e-8)
-        m, v = (0.09 * g1 + 0.1 * g2) / 0.19, (0.000999 * g1**2 + 0.001 * g2**2) / 0.001999
-        z2 = second - 0.01 * m / (np.sqrt(v) + 1e-8)
+        z1 = first - 0.02 * g1 / (abs(g1) + 1e-3)
+        m = (0.8 * 0.2 * g1 + 0.2 * g2) / (1 - 0.8**2)
+        v = (0.99 * 0.01 * g1**2 + 0.01 * g2**2) / (1 - 0.99**2)
+        z2 = second - 0.02 * m / (np.sqrt(v) + 1e-3)
     else:  # v = momentum v - lr g; z += -momentum v_previous + (1 + momentum) v
         v1 = -1e-4 * g1
-        v2 = 0.9 * v1 - 1e-4 * g2
-        z1 = first + 1.9 * v1
-        z2 = second - 0.9 * v1 + 1.9 * v2
+        v2 = 0.7 * v1 - 1e-4 * g2
+        z1 = first + 1.7 * v1
+        z2 = second - 0.7 * v1 + 1.7 * v2
     np.testing.assert_allclose(second, np.clip(z1, -1, 1), atol=1e-4)
     np.testing.assert_allclose(third, np.clip(z2, -1, 1), atol=1e-3)
 

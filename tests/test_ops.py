@@ -1,7 +1,9 @@
 """The building blocks against NumPy."""
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import ops
 
@@ -77,6 +79,19 @@ def test_batch_norm():
 
 def test_lrelu():
     np.testing.assert_allclose(ops.lrelu()(np.float32([-2, 0, 3])), [-0.4, 0, 3])
+
+
+def test_adam():
+    """Three steps against Kingma & Ba's algorithm 1; epsilon stands beside the biased root, as in their section 2."""
+    gradients = RNG.normal(size=(3, 4, 5)).astype(np.float32)
+    variable = keras.Variable(np.ones((4, 5), np.float32))
+    optimizer = ops.Adam(0.01, beta_1=0.5, epsilon=1e-8)
+    x, m, v = np.ones((4, 5)), 0, 0
+    for t, gradient in enumerate(gradients, 1):
+        optimizer.apply([tf.constant(gradient)], [variable])
+        m, v = 0.5 * m + 0.5 * gradient, 0.999 * v + 0.001 * gradient**2
+        x -= 0.01 * np.sqrt(1 - 0.999**t) / (1 - 0.5**t) * m / (np.sqrt(v) + 1e-8)
+        np.testing.assert_allclose(variable, x, rtol=1e-5)
 
 
 def test_weights():

@@ -1,13 +1,13 @@
 """simple-distributions.py: four plots with something on them."""
 
 import numpy as np
-from conftest import assert_fails, run_script
+from conftest import assert_fails, assert_works, run_script
 from PIL import Image
 
 
 def test_plots(tmp_path):
     result = run_script("simple-distributions.py", "--outDir", "plots", cwd=tmp_path)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert_works(result)
     names = ["normal-2d-max.png", "normal-2d.png", "normal-pdf.png", "normal-samples.png"]
     assert sorted(p.name for p in (tmp_path / "plots").iterdir()) == names
     red = {}

@@ -117,6 +117,8 @@ def test_load_pictures_names_what_it_leaves_out(tmp_path, capsys):
 def test_unique_names():
     paths = [Path(p) for p in ("a/x.png", "b/x.jpg", "b/y.png", "c/b/x.png", "z.png")]
     assert utils.unique_names(paths) == ["a__x", "b__x", "y", "b__x__2", "z"]
+    known = {paths[1]: "x", paths[3]: "a__x"}  # from when there were fewer
+    assert utils.unique_names(paths, known) == ["a__x__2", "x", "y", "a__x", "z"]
 
 
 def test_scaling_there_and_back():
