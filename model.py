@@ -141,8 +141,9 @@ class DCGAN:
 
         A step is one D update and two G updates on the same z. What it does follows from the pictures, the options
         and the step's number alone. Stop by leaving the loop. To use `generator` before the loop has ended by itself,
-        `settle_statistics` first.
+        `settle_statistics` first. ValueError if `pictures` are of another kind than the model's.
         """
+        self._check(pictures)
         if self.live_generator is None:
             self.start_training()
         for optimizer in (self._g_optimizer, self._d_optimizer):
@@ -159,6 +160,13 @@ class DCGAN:
             outcome = self._train_step(tf.constant(x_real), tf.constant(step), options)
             yield TrainState(step + 1, epoch, batch + 1, batches, *outcome)
         self.settle_statistics()
+
+    def _check(self, pictures: np.ndarray) -> None:
+        shape = (self.image_size, self.image_size, self.c_dim)
+        if pictures.dtype != np.uint8 or pictures.shape[1:] != shape or not len(pictures):
+            raise ValueError(
+                f"pictures are {pictures.dtype} {pictures.shape}, not uint8 [N, {shape}] with N at least 1"
+            )
 
     def start_training(self) -> None:
         """Makes what only training needs: the generator that is updated, and an optimizer for each network."""
@@ -252,8 +260,10 @@ class DCGAN:
         places: what number each picture has, 0 and up unless given; its first z follows from the seed and that.
 
         Minimises contextual + lam * perceptual for each picture (the post; paper, section 3.2) and yields the
-        state at iteration 0, every `out_interval` iterations, and the last.
+        state at iteration 0, every `out_interval` iterations, and the last. ValueError if `pictures` are of another
+        kind than the model's.
         """
+        self._check(pictures)
         mask = np.asarray(mask, bool)[..., None]
         places = range(len(pictures)) if places is None else places
         y, known = tf.constant(to_float(pictures)), tf.constant(mask, tf.float32)

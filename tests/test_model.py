@@ -253,6 +253,14 @@ def test_resuming_equals_never_having_stopped(tmp_path):
             np.testing.assert_array_equal(a, b, err_msg=f"{network} {a.path}")
 
 
+@pytest.mark.parametrize("pictures", [blobs(2, 16), blobs(2, 8)[:0], to_float(blobs(2, 8)), blobs(2, 8)[..., :1]])
+def test_pictures_of_another_kind_are_refused(pictures):
+    with pytest.raises(ValueError, match="not uint8"):
+        next(DCGAN(8).train(pictures, TrainOptions()))
+    with pytest.raises(ValueError, match="not uint8"):
+        next(DCGAN(8).complete(pictures, np.ones((8, 8)), SearchOptions()))
+
+
 # ------------------------------------------------------------------------------------------- files
 
 
