@@ -102,8 +102,7 @@ class Aligner:
 
         try:
             pixels = read_picture(photo)
-        except PictureError as error:
-            print(error, flush=True)
+        except PictureError:
             return "unreadable"
         transform = self.transform(pixels)
         if not isinstance(transform, str):
@@ -187,15 +186,15 @@ def kept_rows(log: Path, out: Path, skip_multi: bool) -> dict[str, list[str]]:
     }
 
 
-def check_alike(aligner: Aligner, photos: dict[str, Path], kept: dict[str, list[str]]) -> None:
-    """UserError if an earlier run aligned in another way; its first photo that still is there is tried again."""
+def check_alike(aligner: Aligner, out: Path, photos: dict[str, Path], kept: dict[str, list[str]]) -> None:
+    """UserError if an earlier run into `out` aligned in another way; one of its photos is tried again."""
     for name, row in kept.items():
         if row[2] == "aligned" and name in photos:
             transform = aligner.transform(read_picture(photos[name]))
             if isinstance(transform, str) or not np.allclose(transform.ravel(), [float(x) for x in row[3:]], atol=1e-6):
                 raise UserError(
-                    "OUT holds faces of another --size, other landmarks or another model: name another folder, or the "
-                    f"options it was made with ({name} would come out otherwise now)"
+                    f"{out} holds faces of another --size, other landmarks or another model: name another folder or "
+                    f"the options it was made with ({name} would come out otherwise now)"
                 )
             return
 
@@ -204,12 +203,16 @@ def main() -> int:
     args = parse_args()
     settings = (predictor_path(args.dlibFacePredictor), args.landmarks, args.size, args.skipMulti)
     photos = {
-        str(path.relative_to(args.raw)): path for path in find_pictures(args.raw) if not path.is_relative_to(args.out)
+        str(path.relative_to(args.raw)): path
+        for path in find_pictures(args.raw)
+        if path.parent.resolve() != args.out.resolve()
     }
+    if not photos:
+        raise UserError(f"{args.raw} and {args.out} are one folder: name another for the faces")
     log = args.out / "alignment.csv"
     kept = kept_rows(log, args.out, args.skipMulti)
-    check_alike(checked_aligner(*settings), photos, kept)
-    known = {photos[name]: Path(row[1]).stem for name, row in kept.items() if name in photos and row[1]}
+    check_alike(checked_aligner(*settings[:3], False), args.out, photos, kept)
+    known = {args.raw / name: Path(row[1]).stem for name, row in kept.items() if row[1]}
     outputs = [args.out / f"{name}.png" for name in unique_names(list(photos.values()), known)]
     jobs = [(*photo, output) for photo, output in zip(photos.items(), outputs, strict=True) if photo[0] not in kept]
     if kept:
@@ -224,7 +227,7 @@ def main() -> int:
         for done, row in enumerate(pool.map(_align, jobs, chunksize=min(16, 1 + len(jobs) // (8 * processes))), 1):
             write_rows(log, [row])
             statuses[row[2]] += 1
-            if args.verbose:
+            if args.verbose or row[2] == "unreadable":
                 print(f"{row[0]}: {row[2]}", flush=True)
             progress.update(done)
     except BrokenProcessPool as error:

@@ -5,7 +5,6 @@ python complete.py data/your-test-data/aligned/*.png --outDir completions
 python complete.py face.png --maskType left --approach pgd --checkpointDir checkpoints/pretrained
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,19 @@ import numpy as np
 from cli import Parser, Progress, UserError, image_size, number, options_of, run
 from masks import LOWRES_BLOCK, TYPES, hide, make_mask
 from options import SearchOptions
-from utils import PictureError, grid, load_picture, save_gif, save_picture, unique_names
-
-# The files that a call writes, below --outDir, but for its results in final/.
-OWN = re.compile(
-    r"(before|masked|completion)(_\d+)?\.(png|gif)|(hats_imgs|completed)/\d+(_\d+)?\.png"
-    r"|logs/hats_\d+\.log|logs/events\.out\.tfevents\..*\.completion"
-)
+from utils import PictureError, load_picture, unique_names
 
 
 def parse_args():
     parser = Parser(__doc__)
     options = SearchOptions
-    parser.add_argument("imgs", metavar="IMG", type=Path, nargs="+", help="pictures of the model's size and kind")
+    parser.add_argument(
+        "imgs",
+        metavar="IMG",
+        type=Path,
+        nargs="+",
+        help="pictures, of any size",
+    )
     parser.add_argument(
         "--approach",
         choices=["adam", "pgd"],
@@ -102,56 +101,9 @@ def read_batch(paths: Sequence[Path], dcgan: Any) -> dict[int, np.ndarray]:
     return pictures
 
 
-class Record:
-    """What the search for one batch leaves in `out`: grids 8 wide, logs, loss curves, results and a GIF.
-
-    `suffix` keeps the files of one batch from overwriting another's.
-    """
-
-    def __init__(self, out: Path, suffix: str, places: Sequence[int], lam: float):
-        import tensorflow as tf
-
-        self.out, self.suffix, self.places, self.lam = out, suffix, places, lam
-        self.frames: list[np.ndarray] = []
-        self.summary = tf.summary
-        (out / "logs").mkdir(parents=True, exist_ok=True)
-        # The suffix tells these curves from train-dcgan.py's, should the two share a folder.
-        self.writer = tf.summary.create_file_writer(str(out / "logs"), filename_suffix=".completion")
-
-    def save_grid(self, name: str, pictures: np.ndarray) -> None:
-        save_picture(self.out / f"{name}{self.suffix}.png", grid(pictures))
-
-    def frame(self, state: Any) -> None:
-        """Writes a SearchState's grids, a line in each picture's log, and the loss curves up to it."""
-        self.save_grid(f"hats_imgs/{state.iteration:04d}", state.generated)
-        self.save_grid(f"completed/{state.iteration:04d}", state.completed)
-        self.frames.append(grid(state.completed))
-        total = state.losses @ [1, self.lam]
-        for place, loss, z in zip(self.places, total[-1], state.z, strict=True):
-            with open(self.out / "logs" / f"hats_{place:02d}.log", "a") as file:
-                print(state.iteration, f"{loss:.8g}", *(f"{value:.8g}" for value in z), file=file)
-        curves = {"contextual_loss": state.losses[..., 0], "perceptual_loss": state.losses[..., 1], "loss": total}
-        with self.writer.as_default():
-            for name, losses in curves.items():
-                for i, mean in enumerate(losses.mean(axis=1), state.iteration + 1 - len(losses)):
-                    self.summary.scalar(name + self.suffix, mean, step=i)
-        self.writer.flush()
-
-    def finish(self, names: Sequence[str], completed: np.ndarray) -> None:
-        """Writes the completed pictures one by one, and the GIF of the frames."""
-        for name, picture in zip(names, completed, strict=True):
-            save_picture(self.out / "final" / f"{name}.png", picture)
-        save_gif(self.out / f"completion{self.suffix}.gif", self.frames)
-
-
-def earlier_files(out: Path) -> list[Path]:
-    """What an earlier call left in `out`, but for `final`: all that this call would mix its own with."""
-    return [path for path in (*out.glob("*"), *out.glob("*/*")) if OWN.fullmatch(path.relative_to(out).as_posix())]
-
-
-def check_inputs(imgs: Sequence[Path], out: Path) -> None:
-    """UserError if a picture to complete lies where results will be written."""
-    results = {path.resolve() for path in (*earlier_files(out), *out.glob("final/*"))}
+def check_inputs(imgs: Sequence[Path], out: Path, earlier: Sequence[Path]) -> None:
+    """UserError if a picture to complete is a result of an `earlier` call, which this one would replace."""
+    results = {path.resolve() for path in (*earlier, *out.glob("final/*"))}
     for path in imgs:
         if path.resolve() in results:
             raise UserError(f"{path} lies where the results are written: name another --outDir")
@@ -161,15 +113,17 @@ def main() -> int:
     args = parse_args()
     options = options_of(args, SearchOptions)
     imgs = [path for path in args.imgs if path.name != "alignment.csv"]  # align.py's; the post's aligned/* names it too
-    check_inputs(imgs, args.outDir)
 
     from model import DCGAN
+    from recorder import CompletionRecorder, earlier_files
 
+    earlier = earlier_files(args.outDir)
+    check_inputs(imgs, args.outDir, earlier)
     directory = model_directory(args.checkpointDir)
     dcgan = DCGAN.load(directory)
     if args.imgSize and args.imgSize != dcgan.image_size:
         raise UserError(f"the model in {directory} is for --imgSize {dcgan.image_size}, not {args.imgSize}")
-    print(f"model: {directory}")
+    print(f"model: {directory}, trained for {int(dcgan.step)} steps")
     mask = make_mask(args.maskType, dcgan.image_size, args.centerScale, args.seed)
     lowres = LOWRES_BLOCK if args.maskType == "lowres" else 0
     names = unique_names(imgs)
@@ -181,19 +135,19 @@ def main() -> int:
         if not batch:
             continue
         if not batches:
-            for path in earlier_files(args.outDir):
+            for path in earlier:
                 path.unlink()
         batches += 1
         places = [start + place for place in batch]
         pictures = np.stack(list(batch.values()))
-        record = Record(args.outDir, f"_{batches}" if batches > 1 else "", places, args.lam)
-        record.save_grid("before", pictures)
-        record.save_grid("masked", hide(pictures, mask, bool(lowres)))
+        recorder = CompletionRecorder(args.outDir, f"_{batches}" if batches > 1 else "", places, args.lam)
+        recorder.save_grid("before", pictures)
+        recorder.save_grid("masked", hide(pictures, mask, bool(lowres)))
         for state in dcgan.complete(pictures, mask, options, lowres, places):
-            record.frame(state)
+            recorder.record(state)
             loss = np.mean(state.losses[-1] @ [1, args.lam])
             progress.update(start // args.batchSize * args.n_iter + state.iteration, f"loss {loss:.4g}")
-        record.finish([names[place] for place in places], state.completed)
+        recorder.finish([names[place] for place in places], state.completed)
         completed += len(pictures)
 
     if not completed:

@@ -34,7 +34,10 @@ def make_mask(kind: str, size: int, center_scale: float, seed: int) -> np.ndarra
 
 
 def hide(pictures: np.ndarray, mask: np.ndarray, lowres: bool = False) -> np.ndarray:
-    """What the search knows of uint8 pictures [N, H, W, C]: known pixels, grey in the hole, or the blocks' means."""
+    """What the search sees of uint8 pictures [N, H, W, C]: the known pixels, or the means of blocks for `lowres`.
+
+    mask: [H, W], 1 where a pixel is known and 0 in the hole, which comes out grey.
+    """
     if not lowres:
         return np.where(mask[..., None], pictures, np.uint8(128))
     n, height, width, channels = pictures.shape

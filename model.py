@@ -20,7 +20,7 @@ import numpy as np
 
 from cli import UserError, quiet_stderr
 from options import SearchOptions, TrainOptions
-from utils import to_float, to_uint8, write_atomic
+from utils import to_uint8, write_atomic
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow is imported
 with quiet_stderr():
@@ -181,7 +181,7 @@ class DCGAN:
         """One D update and two G updates; returns what TrainState holds of them."""
         seeds = tf.stack([[options.seed, 2 * step], [options.seed, 2 * step + 1]])
         batch_size = tf.shape(pictures)[0]
-        x_real = tf.cast(pictures, tf.float32) / 127.5 - 1
+        x_real = to_float(pictures)
         if options.flip:
             x_real = random_flip(x_real, seeds[1])
         z = tf.random.stateless_uniform([batch_size, self.z_dim], seeds[0], minval=-1.0)
@@ -266,7 +266,7 @@ class DCGAN:
         self._check(pictures)
         mask = np.asarray(mask, bool)[..., None]
         places = range(len(pictures)) if places is None else places
-        y, known = tf.constant(to_float(pictures)), tf.constant(mask, tf.float32)
+        y, known = to_float(tf.constant(pictures)), tf.constant(mask, tf.float32)
         z = tf.constant(np.stack([first_z(options.seed, place, self.z_dim) for place in places]))
         slots = (tf.zeros_like(z), tf.zeros_like(z))
         losses = []
@@ -369,6 +369,11 @@ def _by_name(network: keras.Model) -> dict[str, dict[str, tf.Variable]]:
         for layer in network.layers
         if layer.variables
     }
+
+
+def to_float(pixels):
+    """uint8 pixels to float32 in [-1, 1], on the device that holds them."""
+    return tf.cast(pixels, tf.float32) / 127.5 - 1
 
 
 def cross_entropy(logits, label: float):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How `DCGAN.train` trains; the defaults are the post's, flips and averaging aside."""
+    """How `DCGAN.train` trains; the defaults are the post's, averaging aside."""
 
     epochs: int = 25
     """Passes over the pictures in all, those of an earlier run counted."""
@@ -25,7 +25,7 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """How `DCGAN.complete` searches for z; the defaults are the post's."""
+    """How `DCGAN.complete` searches for z; the defaults are those of the post's repository."""
 
     approach: str = "adam"
     """`adam`, or `pgd`: the post's projected gradient descent with momentum."""

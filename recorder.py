@@ -1,22 +1,29 @@
-"""What a training run leaves on disk besides its checkpoints: samples, losses and TensorBoard's events."""
+"""What training (besides its checkpoints) and completion leave on disk: pictures, losses, TensorBoard's events."""
 
 import csv
+import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from cli import clock
-from model import DCGAN, LOSSES, TrainState
-from utils import grid, save_picture, to_uint8, write_atomic
+from model import DCGAN, LOSSES, SearchState, TrainState
+from utils import grid, save_gif, save_picture, to_uint8, write_atomic
 
 import tensorflow as tf  # after model, which imports it quietly
 
 COLUMNS = ["step", "epoch", "seconds", *LOSSES, "images_per_second"]
+# The files that a completion writes, but for its results in final/.
+OWN = re.compile(
+    r"(before|masked|completion)(_\d+)?\.(png|gif)|(hats_imgs|completed)/\d+(_\d+)?\.png"
+    r"|logs/hats_\d+\.log|logs/events\.out\.tfevents\..*\.completion"
+)
 PACE = 5.0  # seconds between two lines of the log
 
 
-class Recorder:
+class TrainingRecorder:
     """Records the states that `DCGAN.train` yields.
 
     Losses are fetched from the device only when they are written, so that training does not wait for its log.
@@ -26,8 +33,6 @@ class Recorder:
         """`steps` is the number of the run's last step; the fixed z of the samples follows from `seed`."""
         self.dcgan, self.sample_dir, self.sample_interval, self.steps = dcgan, sample_dir, sample_interval, steps
         self.sample_z = np.random.default_rng(seed).uniform(-1, 1, (64, dcgan.z_dim)).astype(np.float32)
-        sample_dir.mkdir(parents=True, exist_ok=True)
-        log_dir.mkdir(parents=True, exist_ok=True)
         self.csv_path = log_dir / "losses.csv"
         self.earlier = self._continue_csv(int(dcgan.step))
         self.writer = tf.summary.create_file_writer(str(log_dir))
@@ -60,7 +65,7 @@ class Recorder:
         """Takes note of a step; writes and prints what is due."""
         self.pending.append((state, time.monotonic()))
         sampling = state.step % self.sample_interval == 0 or state.step == self.steps
-        if sampling or state.batch == state.batches or time.monotonic() - self.written > PACE:
+        if sampling or time.monotonic() - self.written > PACE:
             self.flush()
         if sampling:
             self.sample(state)
@@ -104,3 +109,47 @@ class Recorder:
             tf.summary.histogram("d", tf.sigmoid(state.d_logits_real))
             tf.summary.histogram("d_", tf.sigmoid(state.d_logits_fake))
         self.writer.flush()
+
+
+class CompletionRecorder:
+    """What the search for one batch leaves in `out`: grids 8 wide, logs, loss curves, results and a GIF.
+
+    `suffix` keeps the files of one batch from overwriting another's.
+    """
+
+    def __init__(self, out: Path, suffix: str, places: Sequence[int], lam: float):
+        self.out, self.suffix, self.places, self.lam = out, suffix, places, lam
+        self.frames: list[np.ndarray] = []
+        (out / "logs").mkdir(parents=True, exist_ok=True)
+        # The suffix tells these curves from train-dcgan.py's, should the two share a folder.
+        self.writer = tf.summary.create_file_writer(str(out / "logs"), filename_suffix=".completion")
+
+    def save_grid(self, name: str, pictures: np.ndarray) -> None:
+        save_picture(self.out / f"{name}{self.suffix}.png", grid(pictures))
+
+    def record(self, state: SearchState) -> None:
+        """Writes a SearchState's grids, a line in each picture's log, and the loss curves up to it."""
+        self.save_grid(f"hats_imgs/{state.iteration:04d}", state.generated)
+        self.save_grid(f"completed/{state.iteration:04d}", state.completed)
+        self.frames.append(grid(state.completed))
+        total = state.losses @ [1, self.lam]
+        for place, loss, z in zip(self.places, total[-1], state.z, strict=True):
+            with open(self.out / "logs" / f"hats_{place:02d}.log", "a") as file:
+                print(state.iteration, f"{loss:.8g}", *(f"{value:.8g}" for value in z), file=file)
+        curves = {"contextual_loss": state.losses[..., 0], "perceptual_loss": state.losses[..., 1], "loss": total}
+        with self.writer.as_default():
+            for name, losses in curves.items():
+                for i, mean in enumerate(losses.mean(axis=1), state.iteration + 1 - len(losses)):
+                    tf.summary.scalar(name + self.suffix, mean, step=i)
+        self.writer.flush()
+
+    def finish(self, names: Sequence[str], completed: np.ndarray) -> None:
+        """Writes the completed pictures one by one, and the GIF of the frames."""
+        for name, picture in zip(names, completed, strict=True):
+            save_picture(self.out / "final" / f"{name}.png", picture)
+        save_gif(self.out / f"completion{self.suffix}.gif", self.frames)
+
+
+def earlier_files(out: Path) -> list[Path]:
+    """What an earlier completion left in `out`, but for `final`: all that the next would mix its own with."""
+    return [path for path in (*out.glob("*"), *out.glob("*/*")) if OWN.fullmatch(path.relative_to(out).as_posix())]

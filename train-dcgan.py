@@ -75,7 +75,7 @@ def open_model(args: Any) -> tuple[Any, bool]:
         )
     if resumed:
         dcgan.resume(source)
-        print(f"resumed from {source} at step {int(dcgan.step)}")
+        print(f"resumed from {source} at step {int(dcgan.step)}" + (", so --init is left aside" if args.init else ""))
     else:
         dcgan.start_training()
         dcgan.step.assign(0)
@@ -87,7 +87,7 @@ def main() -> int:
     options = options_of(args, TrainOptions)
     pictures = load_pictures(find_pictures(args.dataset)[: args.train_size], args.image_size, args.c_dim)
 
-    from recorder import Recorder
+    from recorder import TrainingRecorder
 
     dcgan, resumed = open_model(args)
     steps = options.epochs * (len(pictures) // min(options.batch_size, len(pictures)))
@@ -98,8 +98,11 @@ def main() -> int:
         losses = args.log_dir / "losses.csv"
         if losses.exists():
             raise UserError(f"{losses} is another run's, and {args.checkpoint_dir} is not: name another --log_dir")
+    for folder in (args.checkpoint_dir, args.sample_dir, args.log_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not resumed:
         dcgan.save(args.checkpoint_dir)  # a directory that cannot be written is better found now than in an hour
-    recorder = Recorder(dcgan, args.sample_dir, args.log_dir, args.sample_interval, steps, args.seed)
+    recorder = TrainingRecorder(dcgan, args.sample_dir, args.log_dir, args.sample_interval, steps, args.seed)
     stop_signals: list[int] = []
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda received, _: stop_signals.append(received))

@@ -16,7 +16,7 @@ from cli import Progress, UserError
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 # Only these decoders may see a file, whatever its name says: EPS, for one, would start an interpreter.
 FORMATS = ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]
-Image.init()
+Image.init()  # loads the decoders that Pillow does not know of at first, TIFF's and WebP's
 
 # Pillow warns of a large picture and refuses one twice as large; the refusal is enough.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -123,11 +123,6 @@ def unique_names(paths: Sequence[Path], known: Mapping[Path, str] | None = None)
         names.append(known.get(path, name))
         taken.add(names[-1])
     return names
-
-
-def to_float(pixels):
-    """uint8 pixels to float32 in [-1, 1]; NumPy in, NumPy out."""
-    return np.asarray(pixels, np.float32) / np.float32(127.5) - 1
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:

@@ -163,6 +163,17 @@ def test_a_damaged_picture_is_named_and_the_others_are_completed(folder, tmp_pat
     assert [p.name for p in (tmp_path / "final").iterdir()] == ["large.png"]
 
 
+def test_a_picture_does_not_depend_on_batches_or_damaged_neighbours(folder):
+    (folder / "damaged.png").write_bytes(b"\x89PNG\r\n")
+    paths = sorted((folder / "test").iterdir())
+    paths[4] = folder / "damaged.png"
+    assert_fails(complete(folder, *paths, "--nIter", 5, "--batchSize", 3, "--outDir", "threes"), 1, "1 of 10")
+    for i in {*range(10)} - {4}:
+        name = f"hats_{i:02d}.log"
+        ours, theirs = (np.loadtxt(folder / out / "logs" / name)[[0, -1]] for out in ("threes", "out"))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
 def test_two_pictures_of_one_name_are_both_kept(folder, tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -6,9 +6,9 @@ import reference
 from conftest import blobs
 
 from cli import UserError
-from model import DCGAN, block_means, cross_entropy, random_flip
+from model import DCGAN, block_means, cross_entropy, random_flip, to_float
 from options import SearchOptions, TrainOptions
-from utils import to_float, to_uint8
+from utils import to_uint8
 
 # The published CelebA model's variables (TensorFlow 1 names kernel "w" or "Matrix", bias "biases" or "bias").
 PUBLISHED_G = {
@@ -54,6 +54,10 @@ def randomise(network, seed: int = 0) -> None:
     for variable in network.variables:
         value = rng.normal(0, 0.05, variable.shape)
         variable.assign(1 + abs(value) if variable.name in ("gamma", "moving_variance") else value)
+
+
+def floats(pixels) -> np.ndarray:
+    return to_float(pixels).numpy()
 
 
 def uniform(shape, seed: int = 0):
@@ -133,6 +137,13 @@ def test_same_seed_same_weights():
 # ---------------------------------------------------------------------------------------- training
 
 
+def test_scaling_there_and_back():
+    pixels = np.arange(256, dtype=np.uint8)
+    images = floats(pixels)
+    assert images.dtype == np.float32 and images[0] == -1 and images[-1] == 1
+    np.testing.assert_array_equal(to_uint8(images), pixels)
+
+
 def test_cross_entropy():
     logits = uniform((5, 1)) * 4
     probability = 1 / (1 + np.exp(-logits))
@@ -144,8 +155,8 @@ def test_a_training_step_equals_its_recomputation():
     pictures = blobs(4, 16)
     dcgan = DCGAN(16)
     g, d = reference.variables_of(dcgan.generator), reference.variables_of(dcgan.discriminator)
-    state = next(dcgan.train(pictures, TrainOptions(batch_size=4, learning_rate=1e-3, beta1=0.5)))
-    losses = reference.step(g, d, pictures / np.float32(127.5) - 1, state.z.numpy(), lr=1e-3, beta1=0.5)
+    state = next(dcgan.train(pictures, TrainOptions(batch_size=4, learning_rate=2e-3, beta1=0.3)))
+    losses = reference.step(g, d, pictures / np.float32(127.5) - 1, state.z.numpy(), lr=2e-3, beta1=0.3)
 
     for name, value in zip(("d_loss", "d_loss_real", "d_loss_fake", "g_loss"), state.losses.numpy(), strict=True):
         assert value == pytest.approx(losses[name], rel=1e-3), name
@@ -154,7 +165,7 @@ def test_a_training_step_equals_its_recomputation():
         for name, value in reference.variables_of(network).items():
             if "moving" not in name and "bias" not in name:
                 # Adam's first steps are near lr whatever the gradient; rounding turns the sign of the few near 0.
-                off = abs(value - expected[name]) > 2e-4
+                off = abs(value - expected[name]) > 4e-4
                 assert off.mean() < 0.02, name
 
 
@@ -188,6 +199,17 @@ def test_epochs_batches_and_a_set_smaller_than_a_batch():
     assert {s.batches for s in states} == {2}
     assert len({s.z.numpy().tobytes() for s in states}) == 4
     assert [s.z.shape[0] for s in DCGAN(8).train(blobs(3, 8), TrainOptions(epochs=1))] == [3]
+
+
+def test_pictures_come_in_another_order_each_epoch():
+    """Each picture has a level of its own; D's update on one picture a step tells which came."""
+    pictures = np.arange(0, 250, 50, np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
+    dcgan, orders = DCGAN(8), [[], []]
+    dcgan._train_step = lambda x, step, options: orders[int(step) // 5].append(int(x[0, 0, 0, 0])) or (0, 0, 0, 0)
+    for _ in dcgan.train(pictures, TrainOptions(epochs=2, batch_size=1)):
+        pass
+    assert sorted(orders[0]) == sorted(orders[1]) == [0, 50, 100, 150, 200]
+    assert orders[0] != orders[1]
 
 
 def test_average_of_the_generator():
@@ -253,7 +275,7 @@ def test_resuming_equals_never_having_stopped(tmp_path):
             np.testing.assert_array_equal(a, b, err_msg=f"{network} {a.path}")
 
 
-@pytest.mark.parametrize("pictures", [blobs(2, 16), blobs(2, 8)[:0], to_float(blobs(2, 8)), blobs(2, 8)[..., :1]])
+@pytest.mark.parametrize("pictures", [blobs(2, 16), blobs(2, 8)[:0], floats(blobs(2, 8)), blobs(2, 8)[..., :1]])
 def test_pictures_of_another_kind_are_refused(pictures):
     with pytest.raises(ValueError, match="not uint8"):
         next(DCGAN(8).train(pictures, TrainOptions()))
@@ -349,7 +371,7 @@ def test_the_first_state_is_the_loss_of_the_post(face_model):
     assert z.dtype == np.float32 and abs(z).max() <= 1
     g, d = reference.variables_of(face_model.generator), reference.variables_of(face_model.discriminator)
     x_fake = reference.generator(g, z).numpy()
-    contextual = (abs(x_fake - to_float(pictures)) * MASK[..., None]).sum((1, 2, 3))
+    contextual = (abs(x_fake - floats(pictures)) * MASK[..., None]).sum((1, 2, 3))
     perceptual = np.log1p(np.exp(-reference.discriminator(d, x_fake).numpy()[:, 0]))
     np.testing.assert_allclose(states[0].losses[0], np.stack([contextual, perceptual], axis=1), rtol=1e-4)
     assert abs(states[0].generated.astype(int) - to_uint8(x_fake)).max() <= 1
@@ -379,7 +401,7 @@ def test_two_iterations_equal_their_recomputation(face_model, approach):
         with tf.GradientTape() as tape:
             tape.watch(z)
             x_fake = reference.generator(g, z)
-            loss = tf.reduce_sum(abs(x_fake - to_float(pictures)) * MASK[..., None].astype(np.float32))
+            loss = tf.reduce_sum(abs(x_fake - floats(pictures)) * MASK[..., None].astype(np.float32))
             loss += 5 * tf.reduce_sum(tf.math.softplus(-reference.discriminator(d, x_fake)))
         return tape.gradient(loss, z).numpy()
 
@@ -414,10 +436,10 @@ def test_known_pixels_survive_and_the_hole_is_not_read(face_model):
     np.testing.assert_array_equal(a.z, b.z)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 5])
+@pytest.mark.parametrize("n", [1, 2, 3, 17])
 def test_completing_alone_equals_completing_in_a_batch(n):
     """Bit for bit, with networks of the bundled model's size."""
-    dcgan, pictures, options = DCGAN(), blobs(6, 64), SearchOptions(n_iter=6, lr=0.1)
+    dcgan, pictures, options = DCGAN(), blobs(20, 64), SearchOptions(n_iter=3, lr=0.1)
     mask = np.ones((64, 64), bool)
     mask[16:48, 16:48] = False
     whole = last(dcgan.complete(pictures, mask, options))
@@ -441,9 +463,9 @@ def test_a_generated_picture_is_found_again(face_model, approach, lr):
 def test_lowres_sees_block_means_alone(face_model):
     pictures, options = blobs(2, 16), SearchOptions(n_iter=5)
     hidden = np.zeros((16, 16), bool)
-    means = block_means(to_float(pictures), 8).numpy()
+    means = block_means(floats(pictures), 8).numpy()
     assert means.shape == (2, 2, 2, 3)
-    np.testing.assert_allclose(means[1, 0, 1], to_float(pictures)[1, :8, 8:].mean((0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(means[1, 0, 1], floats(pictures)[1, :8, 8:].mean((0, 1)), rtol=1e-5)
     mirrored = pictures.reshape(2, 2, 8, 2, 8, 3)[:, :, ::-1, :, ::-1].reshape(pictures.shape)  # within blocks
     a, b = (last(face_model.complete(p, hidden, options, lowres=8)) for p in (pictures, mirrored))
     np.testing.assert_allclose(a.z, b.z, atol=1e-3)

@@ -134,6 +134,24 @@ def test_ctrl_c_saves_and_stops(tmp_path):
     assert (tmp_path / "checkpoints" / f"dcgan-{stopped}.index").exists()
     assert [int(row["step"]) for row in losses(tmp_path)] == list(range(1, stopped + 1))
 
+    from model import DCGAN
+
+    saved = DCGAN.load(tmp_path / "checkpoints")
+    moving = saved.generator.get_layer("g_bn1").moving_mean.numpy()
+    saved.settle_statistics()
+    np.testing.assert_allclose(moving, saved.generator.get_layer("g_bn1").moving_mean, atol=1e-6)
+
+
+def test_losses_after_the_last_checkpoint_of_a_killed_run_are_written_anew(trained, tmp_path):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(trained / "faces", tmp_path / "faces", dirs_exist_ok=True)
+    with open(tmp_path / "logs" / "losses.csv", "a") as file:
+        file.write("11,2,9,9,9,9,9,9\n12,2,9,")
+    assert_works(run_script("train-dcgan.py", *COMMON, "--epoch", 3, cwd=tmp_path))
+    rows = losses(tmp_path)
+    assert [int(row["step"]) for row in rows] == list(range(1, 16))
+    assert rows[10]["d_loss"] != "9"
+
 
 def test_grey_pictures_of_any_size_and_a_set_smaller_than_a_batch(tmp_path):
     write_pictures(tmp_path / "faces", blobs(3, 24))
