@@ -73,7 +73,9 @@ def run(main: Callable[[], int]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # with the same tidying up as after Ctrl-C
 
     def fail(message: object, code: int = 1) -> None:
-        print("error:", *str(message).split(), file=sys.stderr)  # in one line, whatever it holds
+        over_progress = "\r\033[K" if sys.stderr.isatty() else ""
+        one_line = " ".join(str(message).split())
+        print(f"{over_progress}error: {one_line}", file=sys.stderr)
         sys.exit(code)
 
     try:
