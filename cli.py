@@ -34,13 +34,12 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefa
 
 def number(
     kind: type,
-    low: float | None = None,
+    low: float = -sys.float_info.max,
     high: float = sys.float_info.max,
     above: float = -math.inf,
     below: float = math.inf,
 ) -> Callable:
     """An argparse type: a number of `kind` from `low` to `high`, or `above` and `below` limits it must not touch."""
-    low = -sys.float_info.max if low is None else low
 
     def parse(text: str):
         value = kind(text)

@@ -62,7 +62,10 @@ def parse_args():
 
 
 def open_model(args: Any) -> tuple[Any, bool]:
-    """The DCGAN to train, and whether it goes on from a run in --checkpoint_dir."""
+    """The DCGAN to train, and whether it goes on from a run in --checkpoint_dir.
+
+    UserError if the model is of another size, or if a new run would write over the losses of another.
+    """
     from model import DCGAN
 
     resumed = (args.checkpoint_dir / "checkpoint").exists()
@@ -77,6 +80,9 @@ def open_model(args: Any) -> tuple[Any, bool]:
         dcgan.resume(source)
         print(f"resumed from {source} at step {int(dcgan.step)}" + (", so --init is left aside" if args.init else ""))
     else:
+        losses = args.log_dir / "losses.csv"
+        if losses.exists():
+            raise UserError(f"{losses} is another run's, and {args.checkpoint_dir} is not: name another --log_dir")
         dcgan.start_training()
         dcgan.step.assign(0)
     return dcgan, resumed
@@ -85,19 +91,16 @@ def open_model(args: Any) -> tuple[Any, bool]:
 def main() -> int:
     args = parse_args()
     options = options_of(args, TrainOptions)
-    pictures = load_pictures(find_pictures(args.dataset)[: args.train_size], args.image_size, args.c_dim)
+    paths = find_pictures(args.dataset)[: args.train_size]
 
     from recorder import TrainingRecorder
 
     dcgan, resumed = open_model(args)
+    pictures = load_pictures(paths, args.image_size, args.c_dim)
     steps = options.epochs * (len(pictures) // min(options.batch_size, len(pictures)))
     if int(dcgan.step) >= steps:
         print(f"{options.epochs} epochs are done already; a larger --epoch goes on")
         return 0
-    if not resumed:
-        losses = args.log_dir / "losses.csv"
-        if losses.exists():
-            raise UserError(f"{losses} is another run's, and {args.checkpoint_dir} is not: name another --log_dir")
     for folder in (args.checkpoint_dir, args.sample_dir, args.log_dir):
         folder.mkdir(parents=True, exist_ok=True)
     if not resumed:
