@@ -116,11 +116,13 @@ class Progress:
 
     def __init__(self, total: int, unit: str):
         self.total, self.unit = total, unit
+        self.done = 0
         self.start = time.monotonic()
         self.tty = sys.stderr.isatty()
         self.due = self.start + (0 if self.tty else 10)
 
     def update(self, done: int, note: str = "") -> None:
+        self.done = done
         now = time.monotonic()
         if now < self.due and not (self.tty and done == self.total):
             return

@@ -2,82 +2,128 @@
 """Completes pictures: searches a trained model for what belongs into their holes.
 
 python complete.py data/your-test-data/aligned/*.png --outDir completions
-python complete.py face.png --maskType left --approach pgd --checkpointDir checkpoints/pretrained
+python complete.py face.png --maskFile hole.png --outInterval 2 --checkpointDir checkpoints/pretrained
 """
 
-from collections.abc import Sequence
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cli import Parser, Progress, UserError, image_size, number, options_of, run
-from masks import LOWRES_BLOCK, TYPES, hide, make_mask
-from options import SearchOptions
-from utils import PictureError, load_picture, unique_names
+from options import APPROACHES, BLENDS, MASK_TYPES, RATES, STARTS, MaskOptions, SearchOptions
+from utils import load_picture, read_note, save_picture, unique_names
 
 
 def parse_args():
     parser = Parser(__doc__)
-    options = SearchOptions
-    parser.add_argument(
-        "imgs",
-        metavar="IMG",
-        type=Path,
-        nargs="+",
-        help="pictures, of any size",
-    )
-    parser.add_argument(
-        "--approach",
-        choices=["adam", "pgd"],
-        default=options.approach,
-        help="optimizer of z: adam, or pgd, gradient descent with momentum",
-    )
-    parser.add_argument("--lr", type=number(float, above=0), default=options.lr, help="step size")
-    parser.add_argument("--beta1", type=number(float, 0, below=1), default=options.beta1, help="adam: beta1")
-    parser.add_argument("--beta2", type=number(float, 0, below=1), default=options.beta2, help="adam: beta2")
-    parser.add_argument("--eps", type=number(float, above=0), default=options.eps, help="adam: epsilon")
-    parser.add_argument("--momentum", type=number(float, 0, below=1), default=options.momentum, help="pgd: momentum")
-    parser.add_argument(
-        "--nIter",
-        dest="n_iter",
-        metavar="N",
-        type=number(int, 1),
-        default=options.n_iter,
-        help="iterations of the search",
-    )
-    parser.add_argument("--imgSize", type=image_size, metavar="N", help="stop unless the model has this size")
-    parser.add_argument("--lam", type=number(float, 0), default=options.lam, help="weight of the perceptual loss")
+    parser.add_argument("imgs", metavar="IMG", type=Path, nargs="+", help="pictures, of any size")
     parser.add_argument(
         "--checkpointDir",
         type=Path,
         default=Path("checkpoints"),
         help="the model's directory; where the default holds none, the model in its `pretrained`",
     )
+    parser.add_argument("--imgSize", type=image_size, metavar="N", help="stop unless the model has this size")
     parser.add_argument("--outDir", type=Path, default=Path("completions"), help="where everything is written")
-    parser.add_argument(
-        "--outInterval",
-        dest="out_interval",
-        metavar="N",
-        type=number(int, 1),
-        default=options.out_interval,
-        help="iterations between two frames",
-    )
-    parser.add_argument("--maskType", choices=TYPES, default="center", help="what is hidden")
-    parser.add_argument(
-        "--centerScale",
-        type=number(float, 0, 0.5),
-        default=0.25,
-        help="center: the hole reaches from this share of the side to 1 minus it",
-    )
     parser.add_argument("--batchSize", type=number(int, 1), default=64, help="pictures searched at a time")
     parser.add_argument(
-        "--seed",
-        type=number(int, 0, 2**31 - 1),
-        default=options.seed,
-        help="what the first z and the random mask follow from",
+        "--allFrames", action="store_true", help="frames, logs and a GIF for every batch, not the first"
     )
+    parser.add_argument(
+        "--blend",
+        choices=BLENDS,
+        default=BLENDS[0],
+        help="how G(z) is fitted into the hole: a spline in tension, the paper's poisson, or none",
+    )
+    add_masks(parser.add_argument_group("what is hidden"))
+    add_search(parser.add_argument_group("search"))
     return parser.parse_args()
+
+
+def add_masks(group) -> None:
+    options = MaskOptions
+    masks = group.add_mutually_exclusive_group()
+    masks.add_argument(
+        "--maskType", choices=MASK_TYPES, help="hide this; unless given, what is transparent, or else the center"
+    )
+    masks.add_argument("--maskFile", type=Path, metavar="FILE", help="a picture, white where pixels are known")
+    masks.add_argument("--maskDir", type=Path, metavar="DIR", help="a mask a picture, with the same stem")
+    group.add_argument("--invertMask", action="store_true", help="white is the hole in --maskFile, --maskDir")
+    group.add_argument(
+        "--centerScale",
+        dest="center_scale",
+        metavar="SHARE",
+        type=number(float, 0, 0.5),
+        default=options.center_scale,
+        help="center: the hole reaches from this share of the side to 1 minus it",
+    )
+    group.add_argument(
+        "--randomShare",
+        dest="random_share",
+        metavar="SHARE",
+        type=number(float, above=0, below=1),
+        default=options.random_share,
+        help="random: the share of the pixels that is hidden",
+    )
+    group.add_argument(
+        "--gridStep",
+        dest="grid_step",
+        metavar="N",
+        type=number(int, 2),
+        default=options.grid_step,
+        help="grid: one pixel in N by N is kept",
+    )
+    group.add_argument(
+        "--lowresBlock",
+        dest="lowres_block",
+        metavar="N",
+        type=number(int, 2),
+        default=options.lowres_block,
+        help="lowres: side of the blocks whose means are kept",
+    )
+
+
+def add_search(group) -> None:
+    options = SearchOptions
+
+    def add(flag: str, name: str, kind: Callable, text: str) -> None:
+        group.add_argument(flag, dest=name, metavar="N", type=kind, default=getattr(options, name), help=text)
+
+    group.add_argument(
+        "--approach",
+        choices=APPROACHES,
+        default=options.approach,
+        help="limited-memory BFGS, Adam, the post's projected gradient descent, or Hamiltonian Monte Carlo",
+    )
+    group.add_argument(
+        "--start",
+        choices=STARTS,
+        default=options.start,
+        help="the first z: zero, random, or a linear regression on the known pixels",
+    )
+    add("--nIter", "n_iter", number(int, 1), "iterations of the search")
+    add("--outInterval", "out_interval", number(int, 0), "iterations between two frames; 0: results only")
+    add("--contextWindow", "context_window", number(int, 0), "side of the contextual loss' window; 0: equal weights")
+    add("--lam", "lam", number(float, 0), "weight of the perceptual loss")
+    add("--zPenalty", "z_penalty", number(float, 0), "weight of |z|^2 in the loss")
+    rates = ", ".join(f"{rate:g} for {approach}" for approach, rate in RATES.items())
+    add("--lr", "lr", number(float, above=0), f"adam, pgd: step size (default: {rates})")
+    group.add_argument(
+        "--lrDecay", dest="lr_decay", choices=["cosine", "none"], default=options.lr_decay, help="adam, pgd: its course"
+    )
+    add("--beta1", "beta1", number(float, 0, below=1), "adam: beta1")
+    add("--beta2", "beta2", number(float, 0, below=1), "adam: beta2")
+    add("--eps", "eps", number(float, above=0), "adam: epsilon")
+    add("--momentum", "momentum", number(float, 0, below=1), "pgd: momentum")
+    add("--hmcBeta", "hmc_beta", number(float, above=0), "hmc: what the loss is multiplied by")
+    add("--hmcEps", "hmc_eps", number(float, above=0), "hmc: size of a leapfrog step")
+    add("--hmcL", "hmc_l", number(int, 1), "hmc: leapfrog steps an iteration")
+    add("--hmcAnneal", "hmc_anneal", number(float, above=0), "hmc: what hmcBeta is multiplied by after each iteration")
+    add("--seed", "seed", number(int, 0, 2**31 - 1), "what random masks and random z follow from")
 
 
 def model_directory(named: Path) -> Path:
@@ -87,18 +133,33 @@ def model_directory(named: Path) -> Path:
     return named
 
 
-def read_batch(paths: Sequence[Path], dcgan: Any) -> dict[int, np.ndarray]:
-    """The pictures of `paths` that can be read, by their place among them; the others are named."""
-    pictures = {}
-    for place, path in enumerate(paths):
+def loader(args, size: int, c_dim: int) -> Callable[[Path], Any]:
+    """What makes masks.Loaded of a picture's path, as the options about masks say; UserError if they fit none."""
+    from masks import WITHOUT_HOLE, Loaded, find_mask, fit_mask, load_masked, make_mask, read_mask
+
+    if args.maskDir:
+        if not args.maskDir.is_dir():
+            raise UserError(f"no folder {args.maskDir}: name a folder of masks")
+        return lambda path: load_masked(path, size, c_dim, read_mask(find_mask(args.maskDir, path), args.invertMask))
+    if args.maskFile:
+        mask = read_mask(args.maskFile, args.invertMask)
+        fit_mask(mask, size, f"the mask {args.maskFile}")
+        return lambda path: load_masked(path, size, c_dim, mask)
+    made = make_mask(args.maskType or "center", size, options_of(args, MaskOptions), args.seed)
+    if args.maskType in WITHOUT_HOLE:
+        return lambda path: Loaded(made, *load_picture(path, size, c_dim))
+    return lambda path: load_masked(path, size, c_dim, made, by_transparency=not args.maskType)
+
+
+def load_batch(paths: Sequence[Path], first: int, load: Callable[[Path], Any]) -> dict[int, Any]:
+    """What can be loaded of `paths`, by their numbers, which begin with `first`; the others are named."""
+    loaded = {}
+    for place, path in enumerate(paths, first):
         try:
-            pictures[place], fitted = load_picture(path, dcgan.image_size, dcgan.c_dim)
-        except PictureError as error:
+            loaded[place] = load(path)
+        except UserError as error:
             print(f"left out: {error}", flush=True)
-            continue
-        if fitted:
-            print(f"{path} was cropped to its central square and resized to the model's {dcgan.image_size} pixels")
-    return pictures
+    return loaded
 
 
 def check_inputs(imgs: Sequence[Path], out: Path, earlier: Sequence[Path]) -> None:
@@ -109,54 +170,110 @@ def check_inputs(imgs: Sequence[Path], out: Path, earlier: Sequence[Path]) -> No
             raise UserError(f"{path} lies where the results are written: name another --outDir")
 
 
+def digest(*parts: Any) -> str:
+    """One short text for arrays and whatever else has a faithful repr; the same for the same parts alone."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+    return total.hexdigest()
+
+
+def search(states: Iterator, pictures: np.ndarray, masks: np.ndarray, kind: str, recorder: Any, progress: Progress):
+    """Runs a batch's search to its end and blends what it finds; returns the last state and the results.
+
+    states: of `DCGAN.complete`. recorder: a CompletionRecorder, or None.
+    """
+    from blending import blend
+
+    before = progress.done
+    for state in states:
+        if recorder:
+            recorder.record(state)
+        progress.update(before + state.iteration, f"loss {np.mean(state.losses[:, 2]):.4g}")
+    results = blend(state.generated, pictures, masks, kind)
+    if recorder:
+        recorder.finish(results)
+    return state, results
+
+
 def main() -> int:
     args = parse_args()
     options = options_of(args, SearchOptions)
     imgs = [path for path in args.imgs if path.name != "alignment.csv"]  # align.py's; the post's aligned/* names it too
 
+    from masks import hide
     from model import DCGAN
     from recorder import CompletionRecorder, earlier_files
 
-    earlier = earlier_files(args.outDir)
-    check_inputs(imgs, args.outDir, earlier)
+    check_inputs(imgs, args.outDir, earlier_files(args.outDir))
     directory = model_directory(args.checkpointDir)
     dcgan = DCGAN.load(directory)
     if args.imgSize and args.imgSize != dcgan.image_size:
         raise UserError(f"the model in {directory} is for --imgSize {dcgan.image_size}, not {args.imgSize}")
+    lowres = args.lowres_block if args.maskType == "lowres" else 0
+    if lowres and dcgan.image_size % lowres:
+        raise UserError(f"--lowresBlock {lowres} does not divide the model's {dcgan.image_size} pixels: try 4 or 8")
+    load = loader(args, dcgan.image_size, dcgan.c_dim)
     print(f"model: {directory}, trained for {int(dcgan.step)} steps")
-    mask = make_mask(args.maskType, dcgan.image_size, args.centerScale, args.seed)
-    lowres = LOWRES_BLOCK if args.maskType == "lowres" else 0
-    names = unique_names(imgs)
-    starts = range(0, len(imgs), args.batchSize)
-    progress = Progress(len(starts) * args.n_iter, "iterations")
-    completed = batches = 0
-    for start in starts:
-        batch = read_batch(imgs[start : start + args.batchSize], dcgan)
-        if not batch:
-            continue
-        if not batches:
-            for path in earlier:
-                path.unlink()
-        batches += 1
-        places = [start + place for place in batch]
-        pictures = np.stack(list(batch.values()))
-        recorder = CompletionRecorder(args.outDir, f"_{batches}" if batches > 1 else "", places, args.lam)
-        recorder.save_grid("before", pictures)
-        recorder.save_grid("masked", hide(pictures, mask, bool(lowres)))
-        for state in dcgan.complete(pictures, mask, options, lowres, places):
-            recorder.record(state)
-            loss = np.mean(state.losses[-1] @ [1, args.lam])
-            progress.update(start // args.batchSize * args.n_iter + state.iteration, f"loss {loss:.4g}")
-        recorder.finish([names[place] for place in places], state.completed)
-        completed += len(pictures)
 
-    if not completed:
-        raise UserError("none of the pictures can be read: name PNG or JPEG files")
-    out = args.outDir
-    print(f"look at {out}/before.png, {out}/masked.png, {out}/completed/{args.n_iter:04d}.png, {out}/completion.gif")
-    print(f"completed pictures: {out}/final")
-    if completed < len(names):
-        raise UserError(f"{len(names) - completed} of {len(names)} pictures cannot be read; the others are completed")
+    finals = [args.outDir / "final" / f"{name}.png" for name in unique_names(imgs)]
+    model = digest(*dcgan.generator.get_weights(), *dcgan.discriminator.get_weights())
+    batches = range(0, len(imgs), args.batchSize)
+    progress = Progress(len(batches) * args.n_iter, "iterations")
+    completed = kept = fitted = 0
+    for batch, first in enumerate(batches, 1):
+        loaded = load_batch(imgs[first : first + args.batchSize], first, load)
+        fitted += sum(each.fitted for each in loaded.values())
+        with_frames = args.out_interval and (batch == 1 or args.allFrames)
+        batch_options = options if with_frames else dataclasses.replace(options, out_interval=0)
+        # A result carries what it was made of and how, so that the same call again does only what is missing.
+        keys = {
+            place: digest(model, batch_options, lowres, args.blend, place, each.picture, each.mask)
+            for place, each in loaded.items()
+        }
+        suffix = f"_{batch}" if batch > 1 else ""
+        if not loaded or (
+            all(read_note(finals[place]) == key for place, key in keys.items())
+            and (not with_frames or (args.outDir / f"completion{suffix}.gif").exists())
+        ):
+            kept += len(loaded)
+            progress.total -= args.n_iter
+            continue
+        if not completed and not kept:
+            for path in earlier_files(args.outDir):
+                path.unlink()
+        places = list(loaded)
+        pictures = np.stack([each.picture for each in loaded.values()])
+        masks = np.stack([each.mask for each in loaded.values()])
+        recorder = None
+        if with_frames:
+            recorder = CompletionRecorder(args.outDir, suffix, places, pictures, hide(pictures, masks, lowres))
+        states = dcgan.complete(pictures, masks, batch_options, lowres, places)
+        state, results = search(states, pictures, masks, args.blend, recorder, progress)
+        for i, place in enumerate(places):
+            if state.restarts[i]:
+                print(f"{imgs[place]}: the search began anew {state.restarts[i]} times, its loss was not finite")
+            if np.isfinite(state.losses[i, 2]):
+                save_picture(finals[place], results[i], keys[place])
+                completed += 1
+            else:
+                print(f"left out: {imgs[place]}: no finite loss is found", flush=True)
+
+    if fitted:
+        size = dcgan.image_size
+        print(f"{fitted} of {len(imgs)} pictures were cropped to their central square and resized to {size}x{size}")
+    if kept:
+        print(f"{kept} of {len(imgs)} pictures were completed by an earlier call, as this one would")
+    if not completed and not kept:
+        raise UserError("none of the pictures can be completed: name PNG or JPEG files")
+    if args.out_interval:
+        frames = f"completed/{args.n_iter:04d}.png"
+        names = ("before.png", "masked.png", frames, "sheet.png", "completion.gif")
+        print("look at " + ", ".join(f"{args.outDir}/{name}" for name in names))
+    print(f"completed pictures: {args.outDir}/final")
+    left_out = len(imgs) - completed - kept
+    if left_out:
+        raise UserError(f"{left_out} of {len(imgs)} pictures are left out, see above; the others are completed")
     return 0
 
 

@@ -1,47 +1,142 @@
 """Masks: which pixels of a picture are known (1) and which are in the hole (0)."""
 
+from pathlib import Path
+from typing import NamedTuple
+
 import numpy as np
+from PIL import Image
+from scipy import ndimage
 
-TYPES = ("center", "random", "left", "full", "grid", "lowres")
-RANDOM_SHARE = 0.2  # of the pixels that `random` hides
-GRID_STEP = 4  # `grid` keeps one pixel in GRID_STEP x GRID_STEP
-LOWRES_BLOCK = 8  # side of the blocks whose means `lowres` keeps
+from cli import UserError
+from options import MASK_TYPES, MaskOptions
+from utils import SUFFIXES, PictureError, central_square, read_picture, resize
+
+HALVES = ("left", "right", "top", "bottom")
+WITHOUT_HOLE = ("full", "lowres")  # nothing of the picture itself is to be completed, or nothing of it is known
+PATTERN_SHARE = 0.25  # of the pixels that `pattern` hides (paper, section 4)
 
 
-def make_mask(kind: str, size: int, center_scale: float, seed: int) -> np.ndarray:
-    """A mask of one of TYPES, bool [size, size], True where a pixel is known.
+class Loaded(NamedTuple):
+    """A picture to complete, as the model takes it."""
 
-    center: the middle is the hole, from `center_scale` (0 to 0.5) of the side to 1 - `center_scale`. random: single
-    pixels drawn with `seed`. left: the left half. full: no hole. grid: all but a grid of pixels. lowres: all, since
-    only the means of blocks are known (`DCGAN.complete`, lowres).
+    mask: np.ndarray
+    """bool [size, size], True where a pixel is known."""
+    picture: np.ndarray
+    """uint8 [size, size, c_dim]."""
+    fitted: bool
+    """Whether it was cropped or resized."""
+
+
+def make_mask(kind: str, size: int, options: MaskOptions, seed: int) -> np.ndarray:
+    """A mask of one of MASK_TYPES, bool [size, size], True where a pixel is known.
+
+    center: the middle is the hole. random: single pixels drawn with `seed`. pattern: blobs drawn with `seed`, a
+    quarter of the pixels. left, right, top, bottom: that half. full: no hole. grid: all but a grid of pixels. lowres:
+    all, since only the means of blocks are known (`DCGAN.complete`, lowres). UserError if the options leave a mask
+    that was to have a hole and known pixels without either.
     """
-    if kind in ("grid", "lowres"):
-        mask = np.zeros((size, size), bool)
-        if kind == "grid":
-            mask[::GRID_STEP, ::GRID_STEP] = True
-        return mask
     mask = np.ones((size, size), bool)
+    rng = np.random.default_rng(seed)
     if kind == "center":
-        hole = slice(int(size * center_scale), int(size * (1 - center_scale)))
+        hole = slice(int(size * options.center_scale), int(size * (1 - options.center_scale)))
         mask[hole, hole] = False
     elif kind == "random":
-        mask[np.random.default_rng(seed).random((size, size)) < RANDOM_SHARE] = False
-    elif kind == "left":
-        mask[:, : size // 2] = False
+        mask[rng.random((size, size)) < options.random_share] = False
+    elif kind == "pattern":
+        field = ndimage.gaussian_filter(rng.standard_normal((size, size)), size / 20, mode="wrap")
+        mask = field > np.quantile(field, PATTERN_SHARE)
+    elif kind in HALVES:
+        side = slice(size // 2) if kind in ("left", "top") else slice(size // 2, size)
+        mask[(slice(size), side) if kind in ("left", "right") else (side, slice(size))] = False
+    elif kind in ("grid", "lowres"):
+        mask[:] = False
+        if kind == "grid":
+            mask[:: options.grid_step, :: options.grid_step] = True
     elif kind != "full":
-        raise ValueError(f"no mask type {kind}: one of {', '.join(TYPES)}")
+        raise ValueError(f"no mask type {kind}: one of {', '.join(MASK_TYPES)}")
+    return mask if kind in WITHOUT_HOLE else with_both(mask, f"the mask {kind}")
+
+
+def read_mask(path: Path, invert: bool = False) -> np.ndarray:
+    """A mask picture, white where pixels are known and black in the hole, as bool [S, S].
+
+    `invert`: white is the hole. UserError if it is not square, PictureError if it cannot be read.
+    """
+    picture = read_picture(path, "L")
+    height, width = picture.shape
+    if height != width:
+        raise UserError(f"the mask {path} is {width}x{height}: crop it to a square, as pictures are")
+    return (picture >= 128) ^ invert
+
+
+def load_masked(path: Path, size: int, c_dim: int, mask: np.ndarray, by_transparency: bool = False) -> Loaded:
+    """A picture and its mask. Hidden pixels are not read, not even when a larger picture is resized.
+
+    mask: bool [S, S], 1 where a pixel is known and 0 in the hole, resized to the central square of the picture.
+    by_transparency: the hole is where the picture is transparent, and the mask is for a picture that is nowhere.
+    PictureError if the picture cannot be read, UserError if its mask hides nothing or everything.
+    """
+    pixels = read_picture(path, "LA" if c_dim == 1 else "RGBA")
+    square = central_square(pixels)
+    opaque = square[..., -1] >= 128
+    if by_transparency and not opaque.all():
+        mask = opaque
+    square[..., -1] = _covered(mask, len(square))
+    known = fit_mask(mask, size, f"the mask of {path}")
+    return Loaded(known, resize(square, size)[..., :-1], pixels.shape[:2] != (size, size))
+
+
+def fit_mask(mask: np.ndarray, size: int, name: str) -> np.ndarray:
+    """bool [S, S] resized to [size, size]; a pixel is known if half of what it covers is, or more.
+
+    UserError, with the mask's `name`, if it then hides nothing or everything.
+    """
+    return with_both(_covered(mask, size) >= 128, name)
+
+
+def _covered(mask: np.ndarray, size: int) -> np.ndarray:
+    """bool [S, S] resized to uint8 [size, size]: how much of what a pixel covers is known, 0 to 255."""
+    return np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize((size, size), Image.Resampling.BOX))
+
+
+def find_mask(folder: Path, picture: Path) -> Path:
+    """The mask of a picture, the file in `folder` that has its stem; PictureError if there is none."""
+    for suffix in sorted(SUFFIXES):
+        for path in (folder / (picture.stem + suffix), folder / (picture.stem + suffix.upper())):
+            if path.exists():
+                return path
+    raise PictureError(f"{picture} has no mask {picture.stem}.png in {folder}")
+
+
+def with_both(mask: np.ndarray, name: str) -> np.ndarray:
+    """The mask itself; UserError if it hides nothing or everything."""
+    if mask.all() or not mask.any():
+        raise UserError(f"{name} hides {'nothing' if mask.all() else 'everything'}: choose one with a hole to complete")
     return mask
 
 
-def hide(pictures: np.ndarray, mask: np.ndarray, lowres: bool = False) -> np.ndarray:
-    """What the search sees of uint8 pictures [N, H, W, C]: the known pixels, or the means of blocks for `lowres`.
+def context_weights(mask: np.ndarray, window: int) -> np.ndarray:
+    """The weights of the contextual loss, float32 like `mask`, [..., H, W] (paper, section 3.2, equation 2).
 
-    mask: [H, W], 1 where a pixel is known and 0 in the hole, which comes out grey.
+    At a known pixel the share of unknown pixels in the window around it, as far as that lies in the picture; 0 in
+    the hole. With window 0, and for a mask without a hole, all known pixels weigh 1.
+    """
+    if not window or mask.all():
+        return mask.astype(np.float32)
+    sides = (1,) * (mask.ndim - 2) + (window, window)
+    hidden = ndimage.uniform_filter((~mask).astype(float), sides, mode="constant")
+    inside = ndimage.uniform_filter(np.ones(mask.shape), sides, mode="constant")
+    return (mask * hidden / inside).astype(np.float32)
+
+
+def hide(pictures: np.ndarray, mask: np.ndarray, lowres: int = 0) -> np.ndarray:
+    """What the search sees of uint8 pictures [N, H, W, C]: the known pixels, or for `lowres` the means of its blocks.
+
+    mask: [H, W] or [N, H, W], 1 where a pixel is known and 0 in the hole, which comes out grey.
     """
     if not lowres:
         return np.where(mask[..., None], pictures, np.uint8(128))
     n, height, width, channels = pictures.shape
-    side = LOWRES_BLOCK
-    blocks = pictures.reshape(n, height // side, side, width // side, side, channels)
+    blocks = pictures.reshape(n, height // lowres, lowres, width // lowres, lowres, channels)
     means = blocks.mean(axis=(2, 4)).round().astype(np.uint8)
-    return means.repeat(side, axis=1).repeat(side, axis=2)
+    return means.repeat(lowres, axis=1).repeat(lowres, axis=2)

@@ -10,16 +10,19 @@ Deep Learning in TensorFlow" (2016), here "the post".
 """
 
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cli import UserError, quiet_stderr
+from masks import context_weights
 from options import SearchOptions, TrainOptions
+from search import SEARCHES, Point, project, random_z
 from utils import to_uint8, write_atomic
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow is imported
@@ -31,6 +34,8 @@ tf.get_logger().setLevel("ERROR")
 
 from ops import Adam, Weights, batch_norm, conv2d, conv2d_transpose, fill_rows, linear, lrelu
 
+FIT_SAMPLES = 2048  # of G, for the regression that `start="fit"` begins with
+FIT_RIDGE = 0.1  # its penalty, a share of the mean eigenvalue
 LOSSES = ("d_loss", "d_loss_real", "d_loss_fake", "g_loss")
 
 
@@ -64,12 +69,14 @@ class SearchState:
     """Updates of z so far."""
     z: np.ndarray
     """[batch, z_dim] in [-1, 1]."""
-    generated: np.ndarray
-    """[batch, H, W, c_dim] uint8: G(z)."""
-    completed: np.ndarray
-    """[batch, H, W, c_dim] uint8: the known pixels as they came, G(z) in the hole."""
     losses: np.ndarray
-    """[k, batch, 2]: contextual and perceptual loss of the k iterations since the last state, this one included."""
+    """[batch, 3]: contextual, perceptual and total loss at z; not finite while no z is found where they are."""
+    restarts: np.ndarray
+    """[batch]: how often a picture's search began anew because its loss was not finite."""
+    generated: Any
+    """[batch, H, W, c_dim] uint8, G(z); None between the iterations that are to be seen."""
+    completed: Any
+    """[batch, H, W, c_dim] uint8, the known pixels as they came, G(z) in the hole; None where `generated` is."""
 
 
 class DCGAN:
@@ -259,42 +266,80 @@ class DCGAN:
             for `lowres`: the means of blocks of that side are then known everywhere.
         places: what number each picture has, 0 and up unless given; its first z follows from the seed and that.
 
-        Minimises contextual + lam * perceptual for each picture (the post; paper, section 3.2) and yields the
-        state at iteration 0, every `out_interval` iterations, and the last. ValueError if `pictures` are of another
-        kind than the model's.
+        Minimises contextual + lam * perceptual + z_penalty * |z|^2 for each picture (the post; paper, section 3.2; the
+        last term is ours) and yields the state after each iteration, with pictures at iteration 0, every
+        `out_interval` iterations, and the last. A search whose loss is not finite begins anew from a random z.
+        ValueError if `pictures` are of another kind than the model's.
         """
         self._check(pictures)
-        mask = np.asarray(mask, bool)[..., None]
-        places = range(len(pictures)) if places is None else places
-        y, known = to_float(tf.constant(pictures)), tf.constant(mask, tf.float32)
-        z = tf.constant(np.stack([first_z(options.seed, place, self.z_dim) for place in places]))
-        slots = (tf.zeros_like(z), tf.zeros_like(z))
-        losses = []
-        for i in range(options.n_iter + 1):
-            next_z, slots, loss, x_fake = self._search_step(z, slots, tf.constant(i), y, known, lowres, options)
-            losses.append(loss)
-            if i == options.n_iter or i % options.out_interval == 0:
-                generated = to_uint8(x_fake)
-                completed = np.where(mask, pictures, generated)
-                yield SearchState(i, z.numpy(), generated, completed, np.stack(losses))
-                losses = []
-            z = next_z
+        masks = np.broadcast_to(np.asarray(mask, bool), pictures.shape[:3])
+        places = list(range(len(pictures)) if places is None else places)
+        y = to_float(tf.constant(pictures))
+        weights = tf.constant(np.stack([context_weights(m, options.context_window) for m in masks])[..., None])
+        # The means of blocks are so many times fewer than the pixels that z_penalty is meant for.
+        factors = tf.constant([options.lam, options.z_penalty / max(lowres, 1) ** 2])
+        restarts = np.zeros(len(places), int)
+
+        def measure(z: np.ndarray) -> Point:
+            losses, gradient = self._search_loss(tf.constant(z, tf.float32), y, weights, factors, lowres)
+            return Point(z, losses.numpy().astype(float), gradient.numpy().astype(float), np.zeros(len(z), bool))
+
+        def evaluate(z: np.ndarray) -> Point:
+            point = measure(z)
+            if np.isfinite(point.loss).all():
+                return point
+            anew = ~np.isfinite(point.loss)
+            restarts[anew] += 1
+            random = [random_z(options.seed, p, self.z_dim, r) for p, r in zip(places, restarts, strict=True)]
+            return replace(measure(np.where(anew[:, None], random, z)), anew=anew)
+
+        first = self._first_z(y, masks, options, places)
+        for i, point in enumerate(SEARCHES[options.approach](evaluate, first, options, places)):
+            generated = completed = None
+            if i == options.n_iter or (options.out_interval and i % options.out_interval == 0):
+                generated = to_uint8(self.generator(point.z))
+                completed = np.where(masks[..., None], pictures, generated)
+            yield SearchState(i, point.z.astype(np.float32), point.losses, restarts.copy(), generated, completed)
 
     @tf.function
-    def _search_step(self, z, slots, i, y, known, lowres: int, options: SearchOptions):
-        """Iteration i (0 and up): (z after it, optimizer slots, [batch, 2] losses at z, G(z))."""
+    def _search_loss(self, z, y, weights, factors, lowres: int):
+        """[batch, 3] losses and [batch, z_dim] gradient of the last, the total, at z."""
+        lam, z_penalty = tf.unstack(factors)
         with tf.GradientTape() as tape:
             tape.watch(z)
             x_fake = self.generator(z)
-            contextual = tf.reduce_sum(known * tf.abs(x_fake - y), axis=[1, 2, 3])
+            contextual = tf.reduce_sum(weights * tf.abs(x_fake - y), axis=[1, 2, 3])
             if lowres:
                 contextual += tf.reduce_sum(tf.abs(block_means(x_fake, lowres) - block_means(y, lowres)), [1, 2, 3])
             d_logits = fill_rows(self.discriminator(x_fake))
             perceptual = tf.nn.sigmoid_cross_entropy_with_logits(tf.ones_like(d_logits), d_logits)[: len(y), 0]
-            total = contextual + options.lam * perceptual
+            total = contextual + lam * perceptual + z_penalty * tf.reduce_sum(z**2, axis=1)
         gradient = tape.gradient(total, z)
-        z, slots = UPDATES[options.approach](z, gradient, slots, tf.cast(i + 1, tf.float32), options)
-        return tf.clip_by_value(z, -1.0, 1.0), slots, tf.stack([contextual, perceptual], axis=1), x_fake
+        finite = tf.reduce_all(tf.math.is_finite(gradient), axis=1)
+        total = tf.where(finite, total, math.inf)
+        return tf.stack([contextual, perceptual, total], axis=1), tf.where(finite[:, None], gradient, 0.0)
+
+    def _first_z(self, y, masks: np.ndarray, options: SearchOptions, places: Sequence[int]) -> np.ndarray:
+        """[batch, z_dim]: where the searches start, by `options.start`."""
+        if options.start == "zero":
+            return np.zeros((len(places), self.z_dim))
+        if options.start == "random":
+            return np.stack([random_z(options.seed, place, self.z_dim) for place in places])
+        # Ridge regression of z on the known pixels of G(z), learned from samples: kernel form, one for each mask.
+        z = np.random.default_rng(options.seed).uniform(-1, 1, (FIT_SAMPLES, self.z_dim)).astype(np.float32)
+        samples = np.concatenate([self.generator(part).numpy() for part in np.split(z, FIT_SAMPLES // 64)])
+        first = np.empty((len(places), self.z_dim))
+        distinct, which = np.unique(masks.reshape(len(masks), -1), axis=0, return_inverse=True)
+        for m, known in enumerate(distinct.reshape(-1, *masks.shape[1:])):
+            x = samples[:, known].reshape(FIT_SAMPLES, -1)
+            mean = x.mean(axis=0)
+            x -= mean
+            kernel = x @ x.T
+            kernel[np.diag_indices(FIT_SAMPLES)] += FIT_RIDGE * kernel.trace() / FIT_SAMPLES
+            weights = np.linalg.solve(kernel, z)
+            for i in np.flatnonzero(which.ravel() == m):
+                first[i] = (y[i].numpy()[known].ravel() - mean) @ x.T @ weights
+        return project(first)
 
     # --------------------------------------------------------------------------------------- files
 
@@ -390,28 +435,3 @@ def random_flip(images, seed):
 def block_means(images, side: int):
     """[B, H, W, C] -> [B, H / side, W / side, C]: the means of side x side blocks."""
     return tf.nn.avg_pool2d(images, side, side, "VALID")
-
-
-def first_z(seed: int, place: int, z_dim: int) -> np.ndarray:
-    """[z_dim] float32, uniform in [-1, 1]: the z from which the search for picture number `place` starts."""
-    return np.random.default_rng([seed, place]).uniform(-1, 1, z_dim).astype(np.float32)
-
-
-def _adam(z, gradient, slots, t, options: SearchOptions):
-    """Kingma & Ba, arXiv:1412.6980, algorithm 1; t counts from 1."""
-    m, v = slots
-    m = options.beta1 * m + (1 - options.beta1) * gradient
-    v = options.beta2 * v + (1 - options.beta2) * gradient**2
-    m_hat = m / (1 - options.beta1**t)
-    v_hat = v / (1 - options.beta2**t)
-    return z - options.lr * m_hat / (tf.sqrt(v_hat) + options.eps), (m, v)
-
-
-def _pgd(z, gradient, slots, t, options: SearchOptions):
-    """The post's projected gradient descent with Nesterov momentum; the projection is the caller's clip."""
-    previous, unused = slots
-    velocity = options.momentum * previous - options.lr * gradient
-    return z - options.momentum * previous + (1 + options.momentum) * velocity, (velocity, unused)
-
-
-UPDATES = {"adam": _adam, "pgd": _pgd}

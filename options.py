@@ -1,4 +1,4 @@
-"""The options of training and completion and their defaults, for scripts and callers alike."""
+"""The options of training, masks and completion and their defaults, for scripts and callers alike."""
 
 from dataclasses import dataclass
 
@@ -23,14 +23,43 @@ class TrainOptions:
     """What the order of the pictures, z and flips follow from, together with the step."""
 
 
+MASK_TYPES = ("center", "random", "pattern", "left", "right", "top", "bottom", "full", "grid", "lowres")
+BLENDS = ("tension", "poisson", "none")  # the first is the default
+APPROACHES = ("lbfgs", "adam", "pgd", "hmc")
+STARTS = ("zero", "random", "fit")
+RATES = {"adam": 0.1, "pgd": 0.001}  # step sizes
+
+
+@dataclass(frozen=True)
+class MaskOptions:
+    """The parameters of `masks.make_mask`'s types."""
+
+    center_scale: float = 0.25
+    """center: the hole reaches from this share of the side to 1 minus it."""
+    random_share: float = 0.2
+    """random: the share of the pixels that is hidden."""
+    grid_step: int = 4
+    """grid: one pixel is kept in so many by so many."""
+    lowres_block: int = 8
+    """lowres: side of the blocks whose means are kept."""
+
+
 @dataclass(frozen=True)
 class SearchOptions:
-    """How `DCGAN.complete` searches for z; the defaults are those of the post's repository."""
+    """How `DCGAN.complete` searches for z; the defaults are what measured best (README), POST the post's search."""
 
-    approach: str = "adam"
-    """`adam`, or `pgd`: the post's projected gradient descent with momentum."""
-    lr: float = 0.01
-    """Step size."""
+    approach: str = "lbfgs"
+    """`lbfgs`, limited-memory BFGS; `adam`; `pgd`, the post's projected gradient descent; or `hmc`, Hamiltonian Monte
+    Carlo."""
+    start: str = "zero"
+    """The first z: `zero`, the middle of the cube; `random`, uniform in it; or `fit`, a linear regression of z on the
+    known pixels."""
+    n_iter: int = 50
+    """Iterations."""
+    lr: float | None = None
+    """adam, pgd: step size; None: that of RATES."""
+    lr_decay: str = "cosine"
+    """adam, pgd: `cosine` lets the step size fall to 0 along half a cosine, `none` keeps it."""
     beta1: float = 0.9
     """adam: decay of the mean gradient."""
     beta2: float = 0.999
@@ -39,11 +68,27 @@ class SearchOptions:
     """adam: added to the root of the mean squared gradient."""
     momentum: float = 0.9
     """pgd: momentum."""
-    n_iter: int = 1000
-    """Iterations."""
+    hmc_beta: float = 0.2
+    """hmc: the potential is this times the loss."""
+    hmc_eps: float = 0.001
+    """hmc: size of a leapfrog step."""
+    hmc_l: int = 100
+    """hmc: leapfrog steps an iteration."""
+    hmc_anneal: float = 1.0
+    """hmc: what hmc_beta is multiplied by after each iteration."""
+    context_window: int = 7
+    """Side of the window of the weighted contextual loss; 0: all known pixels weigh 1."""
     lam: float = 0.1
     """Weight of the perceptual loss."""
+    z_penalty: float = 5.0
+    """Weight of |z|^2, which keeps z from fitting the known pixels at the expense of the hidden ones."""
     out_interval: int = 50
-    """Iterations between two yielded states."""
+    """Iterations between two frames; 0: no frames, only results."""
     seed: int = 0
-    """What a picture's first z follows from, together with its place."""
+    """What a picture's random z and momenta follow from, together with its place."""
+
+
+POST = SearchOptions(
+    approach="adam", start="random", n_iter=1000, lr=0.01, lr_decay="none", context_window=0, z_penalty=0.0
+)
+"""The search of the post's repository."""

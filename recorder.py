@@ -10,16 +10,17 @@ import numpy as np
 
 from cli import clock
 from model import DCGAN, LOSSES, SearchState, TrainState
-from utils import grid, save_gif, save_picture, to_uint8, write_atomic
+from utils import framed, grid, save_gif, save_picture, to_uint8, write_atomic
 
 import tensorflow as tf  # after model, which imports it quietly
 
 COLUMNS = ["step", "epoch", "seconds", *LOSSES, "images_per_second"]
 # The files that a completion writes, but for its results in final/.
 OWN = re.compile(
-    r"(before|masked|completion)(_\d+)?\.(png|gif)|(hats_imgs|completed)/\d+(_\d+)?\.png"
-    r"|logs/hats_\d+\.log|logs/events\.out\.tfevents\..*\.completion"
+    r"(before|masked|completion|sheet|(hats_imgs|completed)/\d+|logs/events\.out\.tfevents\..*\.completion)"
+    r"(?P<suffix>(_\d+)?)(\.png|\.gif)?|logs/hats_\d+\.log"
 )
+SHEET_ROWS = 8
 PACE = 5.0  # seconds between two lines of the log
 
 
@@ -112,44 +113,58 @@ class TrainingRecorder:
 
 
 class CompletionRecorder:
-    """What the search for one batch leaves in `out`: grids 8 wide, logs, loss curves, results and a GIF.
+    """What the search for one batch leaves in `out` besides its results: grids 8 wide, logs, loss curves, a GIF.
 
-    `suffix` keeps the files of one batch from overwriting another's.
+    `suffix` keeps the files of one batch from overwriting another's; what an earlier call left under it is removed.
     """
 
-    def __init__(self, out: Path, suffix: str, places: Sequence[int], lam: float):
-        self.out, self.suffix, self.places, self.lam = out, suffix, places, lam
+    def __init__(self, out: Path, suffix: str, places: Sequence[int], pictures: np.ndarray, masked: np.ndarray):
+        """`pictures` are the true ones and `masked` what the search sees of them."""
+        self.out, self.suffix, self.places, self.pictures, self.masked = out, suffix, places, pictures, masked
         self.frames: list[np.ndarray] = []
+        self.losses: list[np.ndarray] = []
+        for path in earlier_files(out, suffix):
+            path.unlink()
         (out / "logs").mkdir(parents=True, exist_ok=True)
+        for place in places:
+            (out / "logs" / f"hats_{place:02d}.log").unlink(missing_ok=True)
         # The suffix tells these curves from train-dcgan.py's, should the two share a folder.
-        self.writer = tf.summary.create_file_writer(str(out / "logs"), filename_suffix=".completion")
+        self.writer = tf.summary.create_file_writer(str(out / "logs"), filename_suffix=f".completion{suffix}")
+        self._save_grid("before", pictures)
+        self._save_grid("masked", masked)
 
-    def save_grid(self, name: str, pictures: np.ndarray) -> None:
+    def _save_grid(self, name: str, pictures: np.ndarray) -> None:
         save_picture(self.out / f"{name}{self.suffix}.png", grid(pictures))
 
     def record(self, state: SearchState) -> None:
-        """Writes a SearchState's grids, a line in each picture's log, and the loss curves up to it."""
-        self.save_grid(f"hats_imgs/{state.iteration:04d}", state.generated)
-        self.save_grid(f"completed/{state.iteration:04d}", state.completed)
-        self.frames.append(grid(state.completed))
-        total = state.losses @ [1, self.lam]
-        for place, loss, z in zip(self.places, total[-1], state.z, strict=True):
+        """Notes a SearchState's losses; if it has pictures, writes them and all that was noted."""
+        self.losses.append(state.losses)
+        if state.generated is None:
+            return
+        self._save_grid(f"hats_imgs/{state.iteration:04d}", state.generated)
+        self._save_grid(f"completed/{state.iteration:04d}", state.completed)
+        self.frames.append(state.completed)
+        for place, (*_, total), z in zip(self.places, state.losses, state.z, strict=True):
             with open(self.out / "logs" / f"hats_{place:02d}.log", "a") as file:
-                print(state.iteration, f"{loss:.8g}", *(f"{value:.8g}" for value in z), file=file)
-        curves = {"contextual_loss": state.losses[..., 0], "perceptual_loss": state.losses[..., 1], "loss": total}
+                print(state.iteration, f"{total:.8g}", *(f"{value:.8g}" for value in z), file=file)
         with self.writer.as_default():
-            for name, losses in curves.items():
-                for i, mean in enumerate(losses.mean(axis=1), state.iteration + 1 - len(losses)):
+            for i, losses in enumerate(self.losses, state.iteration + 1 - len(self.losses)):
+                for name, mean in zip(("contextual_loss", "perceptual_loss", "loss"), losses.mean(axis=0), strict=True):
                     tf.summary.scalar(name + self.suffix, mean, step=i)
         self.writer.flush()
+        self.losses = []
 
-    def finish(self, names: Sequence[str], completed: np.ndarray) -> None:
-        """Writes the completed pictures one by one, and the GIF of the frames."""
-        for name, picture in zip(names, completed, strict=True):
-            save_picture(self.out / "final" / f"{name}.png", picture)
-        save_gif(self.out / f"completion{self.suffix}.gif", self.frames)
+    def finish(self, blended: np.ndarray) -> None:
+        """Writes the sheet, a row a picture, and the GIF, which ends on the `blended` results."""
+        size = self.pictures.shape[1]
+        rows = np.stack([self.pictures, self.masked, self.frames[-1], blended], axis=1)[:SHEET_ROWS]
+        sheet = grid(rows.reshape(-1, *self.pictures.shape[1:]), columns=4)
+        save_picture(self.out / f"sheet{self.suffix}.png", framed(sheet, size))
+        frames = [framed(grid(frame), size) for frame in (self.masked, *self.frames, blended)]
+        save_gif(self.out / f"completion{self.suffix}.gif", frames)
 
 
-def earlier_files(out: Path) -> list[Path]:
-    """What an earlier completion left in `out`, but for `final`: all that the next would mix its own with."""
-    return [path for path in (*out.glob("*"), *out.glob("*/*")) if OWN.fullmatch(path.relative_to(out).as_posix())]
+def earlier_files(out: Path, suffix: str | None = None) -> list[Path]:
+    """What an earlier completion left in `out`, but for `final` and only for the batch of that `suffix`, if given."""
+    owned = ((path, OWN.fullmatch(path.relative_to(out).as_posix())) for path in (*out.glob("*"), *out.glob("*/*")))
+    return [path for path, match in owned if match and suffix in (None, match["suffix"])]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from cli import Progress, UserError
 
@@ -54,20 +54,32 @@ def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
         raise PictureError(f"cannot read the picture {path}: {error}") from error
 
 
+def central_square(pixels: np.ndarray) -> np.ndarray:
+    """The largest square in the middle of [H, W] or [H, W, C]."""
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return pixels[top : top + side, left : left + side]
+
+
+def resize(pixels: np.ndarray, size: int) -> np.ndarray:
+    """uint8 [S, S] or [S, S, C] resized to [size, size].
+
+    The last of two or four channels is the opacity: what it hides does not run into its neighbours.
+    """
+    if len(pixels) == size:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))
+
+
 def load_picture(path: str | Path, size: int, c_dim: int) -> tuple[np.ndarray, bool]:
     """A picture as uint8 [size, size, c_dim], and whether it had to be fitted.
 
     One of another size is cropped to its central square and resized. PictureError if it cannot be read.
     """
     pixels = read_picture(path, "L" if c_dim == 1 else "RGB")
-    fitted = pixels.shape[:2] != (size, size)
-    if fitted:
-        height, width = pixels.shape[:2]
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        square = Image.fromarray(pixels[top : top + side, left : left + side])
-        pixels = np.asarray(square.resize((size, size), Image.Resampling.BICUBIC))
-    return pixels.reshape(size, size, c_dim), fitted
+    fitted = resize(central_square(pixels), size)
+    return fitted.reshape(size, size, c_dim), pixels.shape[:2] != (size, size)
 
 
 def load_pictures(paths: Sequence[Path], size: int, c_dim: int) -> np.ndarray:
@@ -141,6 +153,23 @@ def grid(pixels: np.ndarray, columns: int = 8) -> np.ndarray:
     return sheet.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
 
 
+def framed(sheet: np.ndarray, size: int) -> np.ndarray:
+    """A `grid` of pictures of `size` pixels, each big enough to look at and with a white border around it."""
+    rows, columns = sheet.shape[0] // size, sheet.shape[1] // size
+    enlarged = max(1, 128 // size)
+    border = 4
+    step = size * enlarged + border
+    frame = np.full((rows * step + border, columns * step + border, sheet.shape[2]), 255, np.uint8)
+    for row in range(rows):
+        for column in range(columns):
+            picture = sheet[row * size : (row + 1) * size, column * size : (column + 1) * size]
+            top, left = border + row * step, border + column * step
+            frame[top : top + step - border, left : left + step - border] = picture.repeat(enlarged, 0).repeat(
+                enlarged, 1
+            )
+    return frame
+
+
 def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
     """Lets `write` fill a file beside `path` and renames it, so that `path` is whole or not there at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,10 +181,22 @@ def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def save_picture(path: Path, pixels: np.ndarray) -> None:
-    """Writes uint8 [H, W, 3] or [H, W, 1] as a picture file of the kind that the name says."""
+def save_picture(path: Path, pixels: np.ndarray, note: str = "") -> None:
+    """Writes uint8 [H, W, 3] or [H, W, 1] as a PNG file, with a `note` that `read_note` finds again."""
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    write_atomic(path, lambda partial: picture.save(partial))
+    info = PngImagePlugin.PngInfo()
+    if note:
+        info.add_text("Comment", note)
+    write_atomic(path, lambda partial: picture.save(partial, pnginfo=info))
+
+
+def read_note(path: Path) -> str | None:
+    """The note that `save_picture` put into a file; None if there is no such file or note."""
+    try:
+        with Image.open(path, formats=["PNG"]) as file:
+            return file.info.get("Comment")
+    except (OSError, ValueError, SyntaxError):
+        return None
 
 
 def save_gif(path: Path, frames: Iterable[np.ndarray], milliseconds: int = 120) -> None:

@@ -1,16 +1,19 @@
 """complete.py as a command: what it leaves, independence of the call, and bad calls."""
 
 import importlib
+import re
 import shutil
 import sys
 
 import numpy as np
 import pytest
-from conftest import assert_fails, assert_works, blobs, run_script, write_pictures
+from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_pictures
 from PIL import Image
 
 from cli import options_of
-from options import SearchOptions
+from options import POST, MaskOptions, SearchOptions
+
+UNBLENDED = ("--blend", "none", "--start", "random")
 
 
 def complete(cwd, *args):
@@ -38,8 +41,12 @@ def folder(trained, tmp_path_factory):
         8,
         "--outDir",
         "out",
+        "--allFrames",
+        *UNBLENDED,
     )
     assert_works(result)
+    Image.new("L", (9, 4)).save(folder / "wide.png")
+    Image.new("L", (4, 4), 255).save(folder / "white.png")
     for name in ("damaged", "other", "void"):
         shutil.copytree(folder / "model", folder / name)
     next((folder / "damaged").glob("dcgan-10.data*")).write_bytes(b"short")
@@ -59,7 +66,10 @@ def test_frames_and_finals(folder):
     assert pixels(out / "before.png").shape == pixels(out / "completed" / "0005.png").shape == (16, 8 * 16, 3)
     assert pixels(out / "before_2.png").shape == pixels(out / "hats_imgs" / "0000_2.png").shape == (16, 2 * 16, 3)
     with Image.open(out / "completion.gif") as gif:
-        assert gif.n_frames == 4
+        assert gif.n_frames == 5  # masked and the frames, the last being the results
+    # Eight pictures eight times as large, four columns, with borders of four.
+    assert pixels(out / "sheet.png").shape == (8 * 132 + 4, 4 * 132 + 4, 3)
+    assert (pixels(out / "sheet.png")[:4] == 255).all()
 
 
 def test_known_pixels_are_the_inputs_and_the_hole_is_the_generators(folder):
@@ -94,6 +104,7 @@ def test_logs(folder):
     assert sorted(events.Tags()["tensors"]) == sorted(names)
     curve = events.Tensors("loss")
     assert [event.step for event in curve] == list(range(6))
+    assert [event.step for event in events.Tensors("loss_2")] == list(range(6))
     first = [np.loadtxt(logs / f"hats_{i:02d}.log")[0, 1] for i in range(8)]
     assert tf.make_ndarray(curve[0].tensor_proto) == pytest.approx(np.mean(first), rel=1e-5)
 
@@ -105,7 +116,13 @@ def test_a_second_call_replaces_the_first_ones_frames_and_keeps_what_is_not_its_
         (again / name).touch()
     assert_works(complete(folder, folder / "test" / "000.png", "--nIter", 1, "--outDir", "again"))
     assert sorted(p.name for p in (again / "completed").iterdir()) == ["0000.png", "0001.png", "mine.png"]
-    assert {p.name for p in again.glob("*.*")} == {"before.png", "before_mine.png", "masked.png", "completion.gif"}
+    assert {p.name for p in again.glob("*.*")} == {
+        "before.png",
+        "before_mine.png",
+        "masked.png",
+        "sheet.png",
+        "completion.gif",
+    }
     logs = sorted(p.name for p in (again / "logs").iterdir())
     assert logs[1].endswith(".completion") and logs[::2] == ["events.out.tfevents.1.training", "hats_00.log"]
     assert len(list((again / "final").iterdir())) == 10
@@ -120,23 +137,36 @@ def test_pictures_among_the_results_are_refused(folder):
 
 def test_the_seed_decides(folder):
     logs = []
-    for seed in (0, 0, 1):
-        complete(folder, folder / "test" / "000.png", "--nIter", 2, "--seed", seed)
-        logs.append((folder / "completions" / "logs" / "hats_00.log").read_text())
+    for seed, out in ((0, "s0"), (0, "s1"), (1, "s2")):
+        args = ["--nIter", 2, "--start", "random", "--seed", seed, "--outDir", out]
+        assert_works(complete(folder, folder / "test" / "000.png", *args))
+        logs.append((folder / out / "logs" / "hats_00.log").read_text())
     assert logs[0] == logs[1] != logs[2]
 
 
 def test_every_option_reaches_the_search(monkeypatch):
-    command = "complete.py x.png --approach pgd --lr 2 --beta1 .3 --beta2 .4 --eps 5 --momentum .6 --nIter 7 --lam 8"
-    monkeypatch.setattr(sys, "argv", [*command.split(), "--outInterval", "9", "--seed", "10"])
-    args = importlib.import_module("complete").parse_args()
-    assert options_of(args, SearchOptions) == SearchOptions(
-        approach="pgd", lr=2, beta1=0.3, beta2=0.4, eps=5, momentum=0.6, n_iter=7, lam=8, out_interval=9, seed=10
+    command = (
+        "complete.py x.png --approach pgd --start fit --lr 2 --lrDecay none --beta1 .3 --beta2 .4 --eps 5 --momentum .6"
+        " --nIter 7 --lam 8 --outInterval 9 --seed 10 --hmcBeta 11 --hmcEps 12 --hmcL 13 --hmcAnneal 14"
+        " --contextWindow 15 --zPenalty 16 --centerScale .17 --randomShare .18 --gridStep 19 --lowresBlock 20"
     )
+    monkeypatch.setattr(sys, "argv", command.split())
+    args = importlib.import_module("complete").parse_args()
+    expected = SearchOptions("pgd", "fit", 7, 2, "none", 0.3, 0.4, 5, 0.6, 11, 12, 13, 14, 15, 8, 16, 9, 10)
+    assert options_of(args, SearchOptions) == expected
+    assert options_of(args, MaskOptions) == MaskOptions(0.17, 0.18, 19, 20)
+
+
+def test_the_posts_search_is_the_readmes_command(monkeypatch):
+    (command,) = re.findall(r"complete\.py .*--lrDecay none.*", (ROOT / "README.md").read_text())
+    monkeypatch.setattr(sys, "argv", command.split())
+    args = importlib.import_module("complete").parse_args()
+    assert options_of(args, SearchOptions) == POST
+    assert args.blend == "none"
 
 
 def test_pgd_and_the_size_of_the_hole(folder):
-    args = ["--nIter", 3, "--approach", "pgd", "--lr", 1e-4, "--centerScale", 0.125, "--outDir", "pgd"]
+    args = ["--nIter", 3, "--approach", "pgd", "--lr", 1e-3, "--centerScale", 0.125, "--outDir", "pgd"]
     assert_works(complete(folder, folder / "test" / "000.png", *args))
     rows = np.loadtxt(folder / "pgd" / "logs" / "hats_00.log")
     assert rows[-1, 1] < rows[0, 1]
@@ -145,7 +175,8 @@ def test_pgd_and_the_size_of_the_hole(folder):
 
 @pytest.mark.parametrize("kind", ["random", "left", "full", "grid", "lowres"])
 def test_mask_types(folder, kind):
-    result = complete(folder, folder / "test" / "000.png", "--nIter", 1, "--maskType", kind, "--outDir", kind)
+    args = ["--nIter", 1, "--maskType", kind, "--outDir", kind, *UNBLENDED]
+    result = complete(folder, folder / "test" / "000.png", *args)
     assert_works(result)
     picture, final = pixels(folder / "test" / "000.png"), pixels(folder / kind / "final" / "000.png")
     same = (picture == final).all(-1).mean()
@@ -157,9 +188,9 @@ def test_a_damaged_picture_is_named_and_the_others_are_completed(folder, tmp_pat
     (folder / "damaged.png").write_bytes(b"\x89PNG\r\n")
     Image.fromarray(blobs(1, 24)[0]).convert("RGBA").save(folder / "large.png")
     result = complete(folder, "damaged.png", "large.png", "missing.png", "--nIter", 1, "--outDir", tmp_path)
-    assert_fails(result, 1, "2 of 3 pictures cannot be read", "the others are completed")
+    assert_fails(result, 1, "2 of 3 pictures are left out", "the others are completed")
     assert "damaged.png" in result.stdout and "missing.png" in result.stdout
-    assert "large.png was cropped" in result.stdout
+    assert "1 of 3 pictures were cropped" in result.stdout
     assert [p.name for p in (tmp_path / "final").iterdir()] == ["large.png"]
 
 
@@ -167,7 +198,11 @@ def test_a_picture_does_not_depend_on_batches_or_damaged_neighbours(folder):
     (folder / "damaged.png").write_bytes(b"\x89PNG\r\n")
     paths = sorted((folder / "test").iterdir())
     paths[4] = folder / "damaged.png"
-    assert_fails(complete(folder, *paths, "--nIter", 5, "--batchSize", 3, "--outDir", "threes"), 1, "1 of 10")
+    assert_fails(
+        complete(folder, *paths, "--nIter", 5, "--batchSize", 3, "--outDir", "threes", "--allFrames", *UNBLENDED),
+        1,
+        "1 of 10",
+    )
     for i in {*range(10)} - {4}:
         name = f"hats_{i:02d}.log"
         ours, theirs = (np.loadtxt(folder / out / "logs" / name)[[0, -1]] for out in ("threes", "out"))
@@ -182,10 +217,104 @@ def test_two_pictures_of_one_name_are_both_kept(folder, tmp_path):
     assert sorted(p.name for p in (tmp_path / "out" / "final").iterdir()) == ["a__000.png", "b__000.png"]
 
 
+def test_blending_changes_the_hole_alone(folder, tmp_path):
+    finals = {}
+    for kind in ("none", "poisson", "tension"):
+        args = ["--nIter", 3, "--outInterval", 0, "--blend", kind, "--outDir", tmp_path / kind]
+        assert_works(complete(folder, folder / "test" / "000.png", *args))
+        assert [path.name for path in (tmp_path / kind).rglob("*.*")] == ["000.png"]  # no frames
+        finals[kind] = pixels(tmp_path / kind / "final" / "000.png").astype(int)
+    picture = pixels(folder / "test" / "000.png")
+    step = {}
+    for kind, final in finals.items():
+        np.testing.assert_array_equal(final[:4], picture[:4])
+        step[kind] = abs(final[4, 4:12] - final[3, 4:12]).mean()  # over the hole's upper edge
+    assert max(step["poisson"], step["tension"]) < step["none"] / 2
+
+
+def test_mask_pictures(folder, tmp_path):
+    mask = np.full((32, 32), 255, np.uint8)
+    mask[8:20, 2:14] = 0
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    Image.fromarray(255 - mask).save(tmp_path / "turned.png")
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(mask).save(tmp_path / "masks" / "000.bmp")
+    erased = Image.open(folder / "test" / "000.png").convert("RGBA")
+    erased.putalpha(Image.fromarray(mask).resize((16, 16), Image.Resampling.NEAREST))
+    (tmp_path / "erased").mkdir()
+    erased.save(tmp_path / "erased" / "000.png")
+    plain = folder / "test" / "000.png"
+    finals = []
+    for i, args in enumerate(
+        (
+            [plain, "--maskFile", tmp_path / "mask.png"],
+            [plain, "--maskFile", tmp_path / "turned.png", "--invertMask"],
+            [plain, "--maskDir", tmp_path / "masks"],
+            [tmp_path / "erased" / "000.png"],
+        )
+    ):
+        out = tmp_path / f"out{i}"
+        assert_works(complete(folder, *args, "--nIter", 1, "--outDir", out))
+        finals.append(pixels(out / "final" / "000.png"))
+        assert ((pixels(out / "masked.png") == 128).all(-1) == (mask[::2, ::2] == 0)).all()
+    for final in finals[1:]:
+        np.testing.assert_array_equal(final, finals[0])
+
+
+def test_a_picture_without_a_mask_is_named_and_the_others_are_completed(folder, tmp_path):
+    for name in ("000", "001"):
+        shutil.copy(folder / "test" / f"{name}.png", tmp_path)
+    (tmp_path / "masks").mkdir()
+    Image.new("L", (8, 8), 255).save(tmp_path / "masks" / "001.png")
+    half = np.tile(np.repeat([0, 255], 4), (8, 1)).astype(np.uint8)
+    Image.fromarray(half).save(tmp_path / "masks" / "002.png")
+    shutil.copy(folder / "test" / "002.png", tmp_path)
+    pictures = [tmp_path / f"00{i}.png" for i in range(3)]
+    result = complete(folder, *pictures, "--maskDir", tmp_path / "masks", "--nIter", 1, "--outDir", tmp_path / "out")
+    assert_fails(result, 1, "2 of 3")
+    assert "000.png has no mask" in result.stdout and "001.png hides nothing" in result.stdout
+    assert [p.name for p in (tmp_path / "out" / "final").iterdir()] == ["002.png"]
+
+
+def test_many_pictures_stopped_and_started_again(folder, tmp_path):
+    """The first batch has frames; what is done is not done again, what is missing or made otherwise is."""
+    pictures, out = sorted((folder / "test").iterdir()), tmp_path / "out"
+
+    def call(*args):
+        result = complete(folder, *pictures, "--batchSize", 4, "--nIter", 2, "--outDir", out, *args)
+        assert_works(result)
+        times = {path.name: path.stat().st_mtime_ns for path in (out / "final").iterdir()}
+        assert sorted(times) == [path.name for path in pictures]
+        return result.stdout, times
+
+    first_says, first = call()
+    assert "earlier call" not in first_says
+    assert [p.name for p in out.glob("before*")] == ["before.png"]
+    (out / "final" / "005.png").unlink()
+    frames = (out / "completion.gif").stat().st_mtime_ns
+    second_says, second = call()
+    assert "6 of 10 pictures were completed by an earlier call" in second_says
+    assert {name for name in first if first[name] != second[name]} == {f"00{i}.png" for i in range(4, 8)}
+    assert (out / "completion.gif").stat().st_mtime_ns == frames
+    third_says, third = call("--blend", "none")
+    assert "earlier call" not in third_says
+    assert not {name for name in third if third[name] == second[name]}
+    assert "10 of 10" in call("--blend", "none")[0]
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
         ([], 2, ["IMG"]),
+        (["test/000.png", "--maskFile", "a.png", "--maskType", "left"], 2, ["not allowed"]),
+        (["test/000.png", "--maskFile", "missing.png"], 1, ["missing.png"]),
+        (["test/000.png", "--maskFile", "wide.png"], 1, ["wide.png is 9x4", "square"]),
+        (["test/000.png", "--maskFile", "white.png"], 1, ["white.png hides nothing"]),
+        (["test/000.png", "--maskFile", "white.png", "--invertMask"], 1, ["white.png hides everything"]),
+        (["test/000.png", "--maskDir", "missing"], 1, ["no folder missing"]),
+        (["test/000.png", "--maskType", "lowres", "--lowresBlock", 5], 1, ["--lowresBlock 5", "16"]),
+        (["test/000.png", "--centerScale", 0.5], 1, ["center hides nothing"]),
+        (["test/000.png", "--randomShare", 1], 2, ["--randomShare"]),
         (["test/000.png", "--maskType", "middle"], 2, ["middle", "center"]),
         (["test/000.png", "--imgSize", 64], 1, ["--imgSize 16", "not 64"]),
         (["test/000.png", "--imgSize", 20], 2, ["power of two"]),

@@ -154,3 +154,24 @@ def test_save_gif_has_every_frame(tmp_path):
         assert gif.n_frames == 3
         gif.seek(2)
         assert gif.convert("RGB").getpixel((0, 0)) == (200, 200, 200)
+
+
+def test_framed_pictures_are_enlarged_and_apart():
+    sheet = np.array([[[10], [20]], [[30], [40]]], np.uint8).repeat(64, 0).repeat(64, 1)
+    frame = utils.framed(sheet, 64)
+    assert frame.shape == (2 * 132 + 4, 2 * 132 + 4, 1)
+    for row, column, value in ((0, 0, 10), (0, 1, 20), (1, 0, 30), (1, 1, 40)):
+        top, left = 4 + 132 * row, 4 + 132 * column
+        assert (frame[top : top + 128, left : left + 128] == value).all()
+    assert (frame[132:136] == 255).all() and (frame[:, 132:136] == 255).all()
+    assert utils.framed(np.zeros((256, 512, 3), np.uint8), 256).shape == (264, 524, 3)
+
+
+def test_a_note_is_found_again(tmp_path):
+    pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    utils.save_picture(tmp_path / "a.png", pixels, "how it was made")
+    assert utils.read_note(tmp_path / "a.png") == "how it was made"
+    np.testing.assert_array_equal(utils.read_picture(tmp_path / "a.png"), pixels)
+    utils.save_picture(tmp_path / "b.png", pixels)
+    (tmp_path / "c.png").write_bytes((tmp_path / "a.png").read_bytes()[:30])
+    assert [utils.read_note(tmp_path / name) for name in ("b.png", "c.png", "d.png")] == [None] * 3

@@ -1,0 +1,166 @@
+"""The searches for z: how one point leads to the next.
+
+A search starts at z [batch, z_dim] in [-1, 1] and yields a Point first, and another after each iteration. It knows
+the loss only through `evaluate`. The batch's pictures are searched side by side and do not influence each other.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from options import RATES, SearchOptions
+
+MEMORY = 10  # pairs of steps and gradient changes that lbfgs keeps
+LONGEST = 0.5  # of an lbfgs step, in each coordinate
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a search has got to."""
+
+    z: np.ndarray
+    """[batch, z_dim] in [-1, 1]."""
+    losses: np.ndarray
+    """[batch, 3]: contextual, perceptual, and the total, which is minimised."""
+    gradient: np.ndarray
+    """[batch, z_dim], of the total."""
+    anew: np.ndarray
+    """bool [batch]: z is not the one asked for, whose loss was not finite, but a random one."""
+
+    @property
+    def loss(self) -> np.ndarray:
+        """[batch]: the total loss; infinite where it is not a number."""
+        return np.nan_to_num(self.losses[:, 2], nan=np.inf, posinf=np.inf)
+
+    def where(self, chosen: np.ndarray, other: "Point") -> "Point":
+        """This point for the `chosen` pictures, bool [batch], and the other for the rest."""
+
+        def pick(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+            return np.where(chosen.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+        return Point(*(pick(a, b) for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+
+Evaluate = Callable[[np.ndarray], Point]
+
+
+def project(z: np.ndarray) -> np.ndarray:
+    return np.clip(z, -1, 1)
+
+
+def random_z(seed: int, place: int, z_dim: int, restart: int = 0) -> np.ndarray:
+    """[z_dim], uniform in [-1, 1]: where the search for picture number `place` starts, or starts anew."""
+    return np.random.default_rng([seed, place, restart]).uniform(-1, 1, z_dim)
+
+
+def step_size(options: SearchOptions, i: int) -> float:
+    """The step size of iteration i (0 and up), by `lr_decay`."""
+    lr = RATES[options.approach] if options.lr is None else options.lr
+    return lr if options.lr_decay == "none" else lr * (1 + math.cos(math.pi * i / options.n_iter)) / 2
+
+
+def adam(evaluate: Evaluate, z: np.ndarray, options: SearchOptions, places: Sequence[int]) -> Iterator[Point]:
+    """Kingma & Ba, arXiv:1412.6980, algorithm 1."""
+    m = v = np.zeros_like(z)
+    for i in range(options.n_iter):
+        point = evaluate(z)
+        yield point
+        going_on = ~point.anew[:, None]
+        m = options.beta1 * m * going_on + (1 - options.beta1) * point.gradient
+        v = options.beta2 * v * going_on + (1 - options.beta2) * point.gradient**2
+        m_hat = m / (1 - options.beta1 ** (i + 1))
+        v_hat = v / (1 - options.beta2 ** (i + 1))
+        z = project(point.z - step_size(options, i) * m_hat / (np.sqrt(v_hat) + options.eps))
+    yield evaluate(z)
+
+
+def pgd(evaluate: Evaluate, z: np.ndarray, options: SearchOptions, places: Sequence[int]) -> Iterator[Point]:
+    """The post's projected gradient descent with Nesterov momentum."""
+    velocity = np.zeros_like(z)
+    for i in range(options.n_iter):
+        point = evaluate(z)
+        yield point
+        previous = velocity * ~point.anew[:, None]
+        velocity = options.momentum * previous - step_size(options, i) * point.gradient
+        z = project(point.z - options.momentum * previous + (1 + options.momentum) * velocity)
+    yield evaluate(z)
+
+
+def lbfgs(evaluate: Evaluate, z: np.ndarray, options: SearchOptions, places: Sequence[int]) -> Iterator[Point]:
+    """Limited-memory BFGS (Nocedal & Wright, "Numerical Optimization", algorithm 7.4), projected onto the cube.
+
+    A step that does not lower a picture's loss is not taken, and its next one is shorter: the loss never rises.
+    """
+    point = evaluate(z)
+    yield point
+    pairs: list[tuple[np.ndarray, np.ndarray]] = []
+    length = np.ones((len(z), 1))
+    for _ in range(options.n_iter):
+        proposal = evaluate(project(point.z + length * _lbfgs_direction(point.gradient, pairs)))
+        step, change = proposal.z - point.z, proposal.gradient - point.gradient
+        # A rejected step's pair tells of the curvature too; one without positive curvature is void.
+        convex = (_dot(step, change) > 1e-9) & ~proposal.anew[:, None]
+        pairs = [*pairs[1 - MEMORY :], (step * convex, change * convex)]
+        better = proposal.loss < point.loss
+        length = np.where(better[:, None], np.minimum(1, 2 * length), 0.4 * length)
+        point = proposal.where(better, point)
+        yield point
+
+
+def _lbfgs_direction(gradient: np.ndarray, pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Minus the inverse Hessian, as `pairs` of steps and gradient changes, oldest first, tell it, times the gradient.
+
+    Void pairs are zero. Without a pair, or where that would not lead downhill: against the gradient.
+    """
+    direction = -gradient
+    scale = 1 / np.maximum(np.abs(gradient).sum(1, keepdims=True), 1e-12)
+    alphas = []
+    for step, change in reversed(pairs):
+        curvature = _dot(step, change)
+        rho = np.divide(1, curvature, out=np.zeros_like(curvature), where=curvature > 0)
+        alphas.append((rho, rho * _dot(step, direction)))
+        direction = direction - alphas[-1][1] * change
+    for step, change in pairs:
+        curvature = _dot(step, change)
+        scale = np.divide(curvature, _dot(change, change), out=scale.copy(), where=curvature > 0)
+    direction = scale * direction
+    for (step, change), (rho, alpha) in zip(pairs, reversed(alphas), strict=True):
+        direction = direction + (alpha - rho * _dot(change, direction)) * step
+    downhill = _dot(direction, gradient) < 0
+    direction = np.where(downhill, direction, -gradient / np.maximum(np.abs(gradient).sum(1, keepdims=True), 1e-12))
+    return direction * np.minimum(1, LONGEST / np.maximum(np.abs(direction).max(1, keepdims=True), 1e-12))
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """[batch, 1]: each picture's inner product."""
+    return (a * b).sum(axis=1, keepdims=True)
+
+
+def hmc(evaluate: Evaluate, z: np.ndarray, options: SearchOptions, places: Sequence[int]) -> Iterator[Point]:
+    """Hamiltonian Monte Carlo under the potential hmc_beta * loss (Neal, arXiv:1206.1901, section 3).
+
+    An iteration draws momenta N(0, 1), takes `hmc_l` leapfrog steps, each projected onto the cube, accepts where they
+    lead to by Metropolis' rule, and multiplies hmc_beta by `hmc_anneal`.
+    """
+    point = evaluate(z)
+    yield point
+    beta, eps = options.hmc_beta, options.hmc_eps
+    for i in range(options.n_iter):
+        rngs = [np.random.default_rng([options.seed, place, 0, i + 1]) for place in places]
+        momentum = np.stack([rng.standard_normal(z.shape[1]) for rng in rngs])
+        energy = beta * point.loss + (momentum**2).sum(axis=1) / 2
+        proposal = point
+        for _ in range(options.hmc_l):
+            momentum = momentum - eps / 2 * beta * proposal.gradient
+            proposal = evaluate(project(proposal.z + eps * momentum))
+            momentum = momentum - eps / 2 * beta * proposal.gradient
+        proposed_energy = beta * proposal.loss + (momentum**2).sum(axis=1) / 2
+        coins = np.array([rng.random() for rng in rngs])
+        point = proposal.where(proposed_energy + np.log1p(-coins) < energy, point)
+        beta *= options.hmc_anneal
+        yield point
+
+
+SEARCHES = {"lbfgs": lbfgs, "adam": adam, "pgd": pgd, "hmc": hmc}

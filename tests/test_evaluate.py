@@ -1,0 +1,76 @@
+"""evaluate.py: its masks, its figures against a recomputation from its own pictures, and bad calls."""
+
+import csv
+import importlib
+
+import numpy as np
+import pytest
+from conftest import assert_fails, assert_works, blobs, run_script, write_pictures
+from PIL import Image
+
+METHODS = ["default", "poisson", "unblended", "spline", "telea", "navier-stokes"]
+evaluate = importlib.import_module("evaluate")
+
+
+@pytest.fixture(scope="module")
+def folder(trained, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluate")
+    write_pictures(folder / "faces", blobs(9, 16, seed=1))
+    args = ["faces", "--faces", 6, "--checkpointDir", trained / "checkpoints", "--methods", *METHODS]
+    result = run_script("evaluate.py", *args, "--batchSize", 4, cwd=folder)
+    assert_works(result)
+    (folder / "stdout").write_text(result.stdout)
+    return folder
+
+
+def test_a_row_a_mask_and_method(folder):
+    with open(folder / "evaluation" / "evaluation.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["mask"], row["method"]) for row in rows] == [(m, by) for m in evaluate.MASKS for by in METHODS]
+    assert {row["faces"] for row in rows} == {"6"}
+    printed = (folder / "stdout").read_text()
+    assert all(f"{float(row['psnr_hole']):.3f}"[:-1] in printed for row in rows)
+
+
+def test_figures_are_those_of_the_pictures(folder):
+    """PSNR in the hole of the center, from the picture with a row a method; all six faces are in it."""
+    sheet = np.asarray(Image.open(folder / "evaluation" / "center.png"))[:, 180:]
+    rows = [
+        np.stack([sheet[4 + 132 * r : 132 + 132 * r : 8, 4 + 132 * c : 132 + 132 * c : 8] for c in range(6)])
+        for r in range(2 + len(METHODS))
+    ]
+    true, masked, *completed = (row.astype(float) for row in rows)
+    faces = [Image.open(folder / "faces" / f"{i * 9 // 6:03d}.png") for i in range(6)]
+    np.testing.assert_array_equal(true, np.stack([np.asarray(face) for face in faces]))
+    hole = np.zeros((16, 16), bool)
+    hole[4:12, 4:12] = True
+    assert (masked[:, hole] == 128).all()
+    with open(folder / "evaluation" / "evaluation.csv", newline="") as file:
+        table = [row for row in csv.DictReader(file) if row["mask"] == "center"]
+    for row, pictures in zip(table, completed, strict=True):
+        np.testing.assert_array_equal(pictures[:, ~hole], true[:, ~hole])
+        error = ((pictures - true)[:, hole] ** 2).mean(axis=(1, 2))
+        assert float(row["psnr_hole"]) == pytest.approx((10 * np.log10(255**2 / error)).mean(), rel=1e-4)
+        whole = 10 * np.log10(255**2 / (error / 4))  # a quarter of the pixels is in the hole
+        assert float(row["psnr"]) == pytest.approx(whole.mean(), rel=1e-4)
+
+
+def test_the_papers_masks():
+    masks = {kind: np.stack([evaluate.paper_mask(kind, 64, seed) for seed in range(40)]) for kind in evaluate.MASKS}
+    shares = {kind: 1 - mask.mean() for kind, mask in masks.items()}
+    assert shares == pytest.approx({"center": 0.25, "pattern": 0.25, "random80": 0.8, "half": 0.5}, abs=0.01)
+    corners = masks["half"][:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert len(np.unique(corners, axis=0)) == 4  # left, right, top, bottom
+
+
+def test_the_spline_needs_no_model_and_continues_a_slope():
+    slope = np.broadcast_to(np.arange(0, 160, 10, dtype=np.uint8)[:, None], (16, 16))[..., None]
+    mask = np.ones((16, 16), bool)
+    mask[5:11, 5:11] = False
+    assert abs(evaluate.inpaint("spline", slope, mask).astype(int) - slope).max() <= 1
+
+
+def test_bad_calls(folder):
+    assert_fails(run_script("evaluate.py", "missing", cwd=folder), 1, "no folder missing")
+    assert_fails(run_script("evaluate.py", "faces", "--masks", "middle", cwd=folder), 2, "middle")
+    assert_fails(run_script("evaluate.py", "faces", "--checkpointDir", "faces", cwd=folder), 1, "no model in faces")

@@ -1,0 +1,140 @@
+"""The searches on losses that are known: quadratics with a minimum inside the cube or beyond it."""
+
+import numpy as np
+import pytest
+
+from options import SearchOptions
+from search import SEARCHES, Point, random_z, step_size
+
+RNG = np.random.default_rng(0)
+TARGET = RNG.uniform(-0.8, 0.8, (3, 6))
+SCALE = np.array([1, 3, 10, 30, 100, 300.0])
+
+
+def bowl(z):
+    """Half of the scaled squared distance to TARGET; its condition number is 300."""
+    loss = (SCALE * (z - TARGET) ** 2).sum(axis=1) / 2
+    return Point(z, np.stack([loss, loss, loss], axis=1), SCALE * (z - TARGET), np.zeros(len(z), bool))
+
+
+def points(approach, evaluate=bowl, z=None, places=range(3), **options):
+    z = np.zeros((3, 6)) if z is None else z
+    return list(SEARCHES[approach](evaluate, z, SearchOptions(**options), places))
+
+
+@pytest.mark.parametrize("approach", SEARCHES)
+def test_a_point_at_the_start_and_after_each_iteration(approach):
+    found = points(approach, n_iter=4, lr=1e-3, hmc_l=3)
+    assert len(found) == 5
+    np.testing.assert_array_equal(found[0].z, 0)
+    for point in found:
+        np.testing.assert_allclose(point.losses, bowl(point.z).losses)
+
+
+@pytest.mark.parametrize(("approach", "options"), [("lbfgs", {}), ("adam", {"lr": 0.1}), ("pgd", {"lr": 1e-3})])
+def test_the_minimum_is_found(approach, options):
+    n_iter = 40 if approach == "lbfgs" else 2000
+    np.testing.assert_allclose(points(approach, n_iter=n_iter, **options)[-1].z, TARGET, atol=1e-3)
+
+
+def test_lbfgs_never_rises_and_needs_a_fraction_of_adams_iterations():
+    losses = np.array([point.loss for point in points("lbfgs", n_iter=30)])
+    assert (np.diff(losses, axis=0) <= 0).all()
+    assert (losses[-1] < points("adam", n_iter=100, lr=0.1)[-1].loss).all()
+
+
+@pytest.mark.parametrize("approach", ["lbfgs", "adam", "pgd"])
+def test_a_minimum_beyond_the_cube_is_sought_at_its_side(approach):
+    def beyond(z):
+        loss = ((z - 3) ** 2).sum(axis=1)
+        return Point(z, np.stack([loss] * 3, axis=1), 2 * (z - 3), np.zeros(len(z), bool))
+
+    found = points(approach, beyond, n_iter=60, lr=0.1)
+    assert all(abs(point.z).max() <= 1 for point in found)
+    np.testing.assert_allclose(found[-1].z, 1, atol=1e-6)
+
+
+def test_lbfgs_first_steps_by_hand():
+    """Against the gradient, of length 1 in the sum of its parts or 0.5 in the largest; then the BFGS step."""
+    z0, z1, z2 = (point.z for point in points("lbfgs", n_iter=2))
+    gradient = SCALE * (z0 - TARGET)
+    step = -gradient / abs(gradient).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(z1, z0 + step * np.minimum(1, 0.5 / abs(step).max(axis=1, keepdims=True)))
+    s, y = z1 - z0, SCALE * (z1 - z0)
+    g = SCALE * (z1 - TARGET)
+    for i in range(3):  # the inverse Hessian of the BFGS formula, multiplied out
+        rho = 1 / (s[i] @ y[i])
+        left = np.eye(6) - rho * np.outer(s[i], y[i])
+        inverse = left @ (np.eye(6) * (s[i] @ y[i]) / (y[i] @ y[i])) @ left.T + rho * np.outer(s[i], s[i])
+        step = -inverse @ g[i]
+        expected = z1[i] + step * min(1, 0.5 / abs(step).max())
+        better = bowl(np.where(np.arange(3)[:, None] == i, expected, z1)).loss[i] < bowl(z1).loss[i]
+        np.testing.assert_allclose(z2[i], expected if better else z1[i], atol=1e-9)
+
+
+def test_the_step_size_falls_along_half_a_cosine():
+    assert step_size(SearchOptions("adam"), 0) == 0.1 and step_size(SearchOptions("pgd"), 0) == 0.001
+    options = SearchOptions(lr=0.2, n_iter=8)
+    assert [step_size(options, i) for i in (0, 4, 8)] == pytest.approx([0.2, 0.1, 0])
+    assert step_size(SearchOptions(lr=0.2, lr_decay="none"), 7) == 0.2
+
+
+def test_hmc_samples_the_distribution_of_its_potential():
+    """exp(-beta loss) of a bowl is normal: mean and variance of many samples."""
+    n, beta, stiff = 64, 2.0, 50.0
+
+    def evaluate(z):
+        loss = stiff * ((z - 0.2) ** 2).sum(axis=1) / 2
+        return Point(z, np.stack([loss] * 3, axis=1), stiff * (z - 0.2), np.zeros(len(z), bool))
+
+    options = {"n_iter": 150, "hmc_beta": beta, "hmc_eps": 0.05, "hmc_l": 8}
+    samples = np.stack([p.z for p in points("hmc", evaluate, np.zeros((n, 2)), range(n), **options)])[30:]
+    assert samples.mean() == pytest.approx(0.2, abs=0.01)
+    assert samples.var() == pytest.approx(1 / (beta * stiff), rel=0.1)
+
+
+def test_hmc_by_hand():
+    options = {"n_iter": 1, "hmc_beta": 0.2, "hmc_eps": 0.001, "hmc_l": 3, "seed": 4}
+    z = np.full((1, 6), 0.1)
+    _, end = points("hmc", lambda z: Point(*(v[:1] for v in vars(bowl(z.repeat(3, 0))).values())), z, [7], **options)
+    momentum = np.random.default_rng([4, 7, 0, 1]).standard_normal(6)
+    x = z[0]
+    for _ in range(3):
+        momentum = momentum - 0.0005 * 0.2 * SCALE * (x - TARGET[0])
+        x = x + 0.001 * momentum
+        momentum = momentum - 0.0005 * 0.2 * SCALE * (x - TARGET[0])
+    np.testing.assert_allclose(end.z[0], x)
+
+
+def test_hmc_anneals():
+    """With a beta that vanishes nothing pulls any more: the momenta alone move z, however steep the loss."""
+    steep = {"n_iter": 2, "hmc_beta": 1.0, "hmc_anneal": 1e-9, "hmc_l": 1, "hmc_eps": 0.01}
+    z1, z2 = (point.z for point in points("hmc", **steep)[1:])
+    momenta = np.stack([np.random.default_rng([0, place, 0, 2]).standard_normal(6) for place in range(3)])
+    np.testing.assert_allclose(z2, np.clip(z1 + 0.01 * momenta, -1, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("approach", SEARCHES)
+def test_pictures_do_not_influence_each_other(approach):
+    options = {"n_iter": 6, "lr": 1e-3, "hmc_l": 4}
+    together = points(approach, **options)[-1].z
+
+    def second(z):
+        return Point(*(values[1:2] for values in vars(bowl(z.repeat(3, 0))).values()))
+
+    np.testing.assert_array_equal(points(approach, second, np.zeros((1, 6)), [1], **options)[-1].z[0], together[1])
+
+
+@pytest.mark.parametrize("approach", ["lbfgs", "hmc"])
+def test_a_step_to_a_loss_that_is_no_number_is_not_taken(approach):
+    def cliff(z):
+        point = bowl(z)
+        return Point(z, np.where(z[:, :1] != 0, np.nan, point.losses), point.gradient, point.anew)
+
+    np.testing.assert_array_equal(points(approach, cliff, n_iter=3, hmc_l=2)[-1].z, 0)
+
+
+def test_random_z():
+    z = np.stack([random_z(seed, place, 50, restart) for seed in (0, 1) for place in (0, 1) for restart in (0, 1)])
+    assert abs(z).max() <= 1 and z.std() == pytest.approx(1 / np.sqrt(3), abs=0.05)
+    assert len(np.unique(z, axis=0)) == 8
