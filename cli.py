@@ -66,6 +66,14 @@ def image_size(text: str) -> int:
     return size
 
 
+def window(text: str) -> int:
+    """An argparse type: the side of a window with a pixel in its middle, or 0 for none."""
+    side = int(text)
+    if side != 0 and not (side % 2 and 3 <= side < 512):
+        raise argparse.ArgumentTypeError(f"{text} is neither 0 nor an odd number from 3 to 511")
+    return side
+
+
 def run(main: Callable[[], int]) -> None:
     """Runs a script's `main` and exits with what it returns; what a user can cause ends in one line."""
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # any file's name can be printed
@@ -120,6 +128,12 @@ class Progress:
         self.start = time.monotonic()
         self.tty = sys.stderr.isatty()
         self.due = self.start + (0 if self.tty else 10)
+
+    def skip(self, count: int) -> None:
+        """So much need not be done after all."""
+        self.total -= count
+        if self.done == self.total > 0:
+            self.update(self.done)  # ends the line
 
     def update(self, done: int, note: str = "") -> None:
         self.done = done

@@ -6,15 +6,17 @@ python complete.py face.png --maskFile hole.png --outInterval 2 --checkpointDir 
 """
 
 import dataclasses
+import functools
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cli import Parser, Progress, UserError, image_size, number, options_of, run
-from options import APPROACHES, BLENDS, MASK_TYPES, RATES, STARTS, MaskOptions, SearchOptions
+from cli import Parser, Progress, UserError, image_size, number, options_of, run, window
+from options import BLENDS, MASK_TYPES, RATES, STARTS, MaskOptions, SearchOptions
+from search import SEARCHES
 from utils import load_picture, read_note, save_picture, unique_names
 
 
@@ -41,7 +43,17 @@ def parse_args():
     )
     add_masks(parser.add_argument_group("what is hidden"))
     add_search(parser.add_argument_group("search"))
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.invertMask and not (args.maskFile or args.maskDir):
+        parser.error("--invertMask needs --maskFile or --maskDir")
+    for name, flag in (("center_scale", "--centerScale"), ("random_share", "--randomShare")):
+        kind = name.split("_")[0]
+        usual = kind == "center" and not (args.maskFile or args.maskDir or args.maskType)
+        if getattr(args, name) != getattr(MaskOptions, name) and args.maskType != kind and not usual:
+            parser.error(f"{flag} needs --maskType {kind}")
+    if args.lr and args.approach not in RATES:
+        print(f"--lr has no effect on --approach {args.approach}")
+    return args
 
 
 def add_masks(group) -> None:
@@ -95,7 +107,7 @@ def add_search(group) -> None:
 
     group.add_argument(
         "--approach",
-        choices=APPROACHES,
+        choices=SEARCHES,
         default=options.approach,
         help="limited-memory BFGS, Adam, the post's projected gradient descent, or Hamiltonian Monte Carlo",
     )
@@ -107,7 +119,7 @@ def add_search(group) -> None:
     )
     add("--nIter", "n_iter", number(int, 1), "iterations of the search")
     add("--outInterval", "out_interval", number(int, 0), "iterations between two frames; 0: results only")
-    add("--contextWindow", "context_window", number(int, 0), "side of the contextual loss' window; 0: equal weights")
+    add("--contextWindow", "context_window", window, "side of the contextual loss' window; 0: equal weights")
     add("--lam", "lam", number(float, 0), "weight of the perceptual loss")
     add("--zPenalty", "z_penalty", number(float, 0), "weight of |z|^2 in the loss")
     rates = ", ".join(f"{rate:g} for {approach}" for approach, rate in RATES.items())
@@ -126,13 +138,6 @@ def add_search(group) -> None:
     add("--seed", "seed", number(int, 0, 2**31 - 1), "what random masks and random z follow from")
 
 
-def model_directory(named: Path) -> Path:
-    """The directory named, or that of the bundled model where the default one holds none."""
-    if named == Path("checkpoints") and not (named / "config.json").exists():
-        return Path(__file__).resolve().parent / "checkpoints" / "pretrained"
-    return named
-
-
 def loader(args, size: int, c_dim: int) -> Callable[[Path], Any]:
     """What makes masks.Loaded of a picture's path, as the options about masks say; UserError if they fit none."""
     from masks import WITHOUT_HOLE, Loaded, find_mask, fit_mask, load_masked, make_mask, read_mask
@@ -147,7 +152,7 @@ def loader(args, size: int, c_dim: int) -> Callable[[Path], Any]:
         return lambda path: load_masked(path, size, c_dim, mask)
     made = make_mask(args.maskType or "center", size, options_of(args, MaskOptions), args.seed)
     if args.maskType in WITHOUT_HOLE:
-        return lambda path: Loaded(made, *load_picture(path, size, c_dim))
+        return lambda path: Loaded(path, made, *load_picture(path, size, c_dim))
     return lambda path: load_masked(path, size, c_dim, made, by_transparency=not args.maskType)
 
 
@@ -171,109 +176,122 @@ def check_inputs(imgs: Sequence[Path], out: Path, earlier: Sequence[Path]) -> No
 
 
 def digest(*parts: Any) -> str:
-    """One short text for arrays and whatever else has a faithful repr; the same for the same parts alone."""
+    """A short text that differs if a part differs. The parts are arrays and what has a faithful repr."""
     total = hashlib.sha256()
     for part in parts:
         total.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
     return total.hexdigest()
 
 
-def search(states: Iterator, pictures: np.ndarray, masks: np.ndarray, kind: str, recorder: Any, progress: Progress):
-    """Runs a batch's search to its end and blends what it finds; returns the last state and the results.
+def complete_batch(
+    dcgan: Any, batch: dict[int, Any], options: SearchOptions, lowres: int, kind: str, frames: Any, progress: Progress
+) -> dict[int, np.ndarray]:
+    """The results for a loaded `batch`, blended, by the pictures' numbers; says which have none.
 
-    states: of `DCGAN.complete`. recorder: a CompletionRecorder, or None.
+    frames: called with the numbers, the pictures and what the search sees, makes a recorder; None: no frames.
     """
     from blending import blend
+    from masks import hide
 
+    places = list(batch)
+    pictures = np.stack([each.picture for each in batch.values()])
+    masks = np.stack([each.mask for each in batch.values()])
+    recorder = frames and frames(places, pictures, hide(pictures, masks, lowres))
     before = progress.done
-    for state in states:
+    for state in dcgan.complete(pictures, masks, options, lowres, places):
         if recorder:
             recorder.record(state)
         progress.update(before + state.iteration, f"loss {np.mean(state.losses[:, 2]):.4g}")
     results = blend(state.generated, pictures, masks, kind)
     if recorder:
-        recorder.finish(results)
-    return state, results
+        recorder.finish(state.completed, results)
+    found = np.isfinite(state.losses[:, 2])
+    for each, restarts, good in zip(batch.values(), state.restarts, found, strict=True):
+        if restarts:
+            outcome = "" if good else ", in vain: it is left out"
+            print(f"{each.path}: the loss was not finite, its search began anew {restarts} times{outcome}")
+    return {place: result for place, result, good in zip(places, results, found, strict=True) if good}
+
+
+def open_model(args) -> Any:
+    """The model to complete with; UserError if there is none, or none for these options."""
+    from model import DCGAN, model_directory
+
+    directory = model_directory(args.checkpointDir)
+    dcgan = DCGAN.load(directory)
+    size = dcgan.image_size
+    if args.imgSize and args.imgSize != size:
+        raise UserError(f"the model in {directory} is for --imgSize {size}, not {args.imgSize}")
+    if args.maskType == "lowres" and size % args.lowres_block:
+        raise UserError(f"--lowresBlock {args.lowres_block} does not divide the model's {size} pixels: try 4 or 8")
+    print(f"model: {directory}, trained for {int(dcgan.step)} steps")
+    return dcgan
+
+
+def report(args, completed: int, kept: int, fitted: int) -> None:
+    """Says what has become of the pictures; UserError if not all are completed."""
+    pictures = len(args.imgs)
+    if fitted:
+        print(f"{fitted} of {pictures} pictures were cropped to their central square and resized to the model's size")
+    if kept:
+        print(f"{kept} of {pictures} pictures were completed by an earlier call, as this one would")
+    if not completed and not kept:
+        raise UserError("none of the pictures can be completed, see above")
+    if args.out_interval:
+        frame = f"completed/{args.n_iter:04d}.png"
+        names = ("before.png", "masked.png", frame, "sheet.png", "completion.gif")
+        print("look at " + ", ".join(f"{args.outDir}/{name}" for name in names))
+    print(f"completed pictures: {args.outDir}/final")
+    left_out = pictures - completed - kept
+    if left_out:
+        raise UserError(f"{left_out} of {pictures} pictures are left out, see above; the others are completed")
 
 
 def main() -> int:
     args = parse_args()
     options = options_of(args, SearchOptions)
-    imgs = [path for path in args.imgs if path.name != "alignment.csv"]  # align.py's; the post's aligned/* names it too
+    args.imgs = [path for path in args.imgs if path.name != "alignment.csv"]  # align.py's, which aligned/* names too
 
-    from masks import hide
-    from model import DCGAN
     from recorder import CompletionRecorder, earlier_files
 
-    check_inputs(imgs, args.outDir, earlier_files(args.outDir))
-    directory = model_directory(args.checkpointDir)
-    dcgan = DCGAN.load(directory)
-    if args.imgSize and args.imgSize != dcgan.image_size:
-        raise UserError(f"the model in {directory} is for --imgSize {dcgan.image_size}, not {args.imgSize}")
-    lowres = args.lowres_block if args.maskType == "lowres" else 0
-    if lowres and dcgan.image_size % lowres:
-        raise UserError(f"--lowresBlock {lowres} does not divide the model's {dcgan.image_size} pixels: try 4 or 8")
+    check_inputs(args.imgs, args.outDir, earlier_files(args.outDir))
+    dcgan = open_model(args)
     load = loader(args, dcgan.image_size, dcgan.c_dim)
-    print(f"model: {directory}, trained for {int(dcgan.step)} steps")
-
-    finals = [args.outDir / "final" / f"{name}.png" for name in unique_names(imgs)]
+    lowres = args.lowres_block if args.maskType == "lowres" else 0
     model = digest(*dcgan.generator.get_weights(), *dcgan.discriminator.get_weights())
-    batches = range(0, len(imgs), args.batchSize)
-    progress = Progress(len(batches) * args.n_iter, "iterations")
-    completed = kept = fitted = 0
-    for batch, first in enumerate(batches, 1):
-        loaded = load_batch(imgs[first : first + args.batchSize], first, load)
-        fitted += sum(each.fitted for each in loaded.values())
-        with_frames = args.out_interval and (batch == 1 or args.allFrames)
-        batch_options = options if with_frames else dataclasses.replace(options, out_interval=0)
+    finals = [args.outDir / "final" / f"{name}.png" for name in unique_names(args.imgs)]
+    firsts = range(0, len(args.imgs), args.batchSize)
+    progress = Progress(len(firsts) * args.n_iter, "iterations")
+    of_results = dataclasses.replace(options, out_interval=0)
+    call = digest(args.imgs, args.batchSize, args.allFrames, args.out_interval)
+    completed = kept = fitted = nth = 0
+    for first in firsts:
+        batch = load_batch(args.imgs[first : first + args.batchSize], first, load)
+        fitted += sum(each.fitted for each in batch.values())
+        nth += bool(batch)
+        suffix = f"_{nth}" if nth > 1 else ""
+        with_frames = args.out_interval and (nth == 1 or args.allFrames)
         # A result carries what it was made of and how, so that the same call again does only what is missing.
         keys = {
-            place: digest(model, batch_options, lowres, args.blend, place, each.picture, each.mask)
-            for place, each in loaded.items()
+            place: digest(model, of_results, lowres, args.blend, place, each.picture, each.mask)
+            for place, each in batch.items()
         }
-        suffix = f"_{batch}" if batch > 1 else ""
-        if not loaded or (
-            all(read_note(finals[place]) == key for place, key in keys.items())
-            and (not with_frames or (args.outDir / f"completion{suffix}.gif").exists())
-        ):
-            kept += len(loaded)
-            progress.total -= args.n_iter
+        frames_key = digest(call, keys)
+        whole = not with_frames or read_note(args.outDir / f"sheet{suffix}.png") == frames_key
+        if not batch or (whole and all(read_note(finals[place]) == key for place, key in keys.items())):
+            kept += len(batch)
+            progress.skip(args.n_iter)
             continue
-        if not completed and not kept:
+        if nth == 1:
             for path in earlier_files(args.outDir):
                 path.unlink()
-        places = list(loaded)
-        pictures = np.stack([each.picture for each in loaded.values()])
-        masks = np.stack([each.mask for each in loaded.values()])
-        recorder = None
-        if with_frames:
-            recorder = CompletionRecorder(args.outDir, suffix, places, pictures, hide(pictures, masks, lowres))
-        states = dcgan.complete(pictures, masks, batch_options, lowres, places)
-        state, results = search(states, pictures, masks, args.blend, recorder, progress)
-        for i, place in enumerate(places):
-            if state.restarts[i]:
-                print(f"{imgs[place]}: the search began anew {state.restarts[i]} times, its loss was not finite")
-            if np.isfinite(state.losses[i, 2]):
-                save_picture(finals[place], results[i], keys[place])
-                completed += 1
-            else:
-                print(f"left out: {imgs[place]}: no finite loss is found", flush=True)
-
-    if fitted:
-        size = dcgan.image_size
-        print(f"{fitted} of {len(imgs)} pictures were cropped to their central square and resized to {size}x{size}")
-    if kept:
-        print(f"{kept} of {len(imgs)} pictures were completed by an earlier call, as this one would")
-    if not completed and not kept:
-        raise UserError("none of the pictures can be completed: name PNG or JPEG files")
-    if args.out_interval:
-        frames = f"completed/{args.n_iter:04d}.png"
-        names = ("before.png", "masked.png", frames, "sheet.png", "completion.gif")
-        print("look at " + ", ".join(f"{args.outDir}/{name}" for name in names))
-    print(f"completed pictures: {args.outDir}/final")
-    left_out = len(imgs) - completed - kept
-    if left_out:
-        raise UserError(f"{left_out} of {len(imgs)} pictures are left out, see above; the others are completed")
+        frames = functools.partial(CompletionRecorder, args.outDir, suffix, frames_key) if with_frames else None
+        batch_options = options if with_frames else dataclasses.replace(options, out_interval=0)
+        results = complete_batch(dcgan, batch, batch_options, lowres, args.blend, frames, progress)
+        for place, result in results.items():
+            save_picture(finals[place], result, keys[place])
+        completed += len(results)
+    report(args, completed, kept, fitted)
     return 0
 
 

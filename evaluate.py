@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from cli import Parser, Progress, number, run
+from cli import Parser, Progress, UserError, number, run
 from options import POST, MaskOptions, SearchOptions
-from utils import find_pictures, framed, grid, load_pictures, save_picture, write_atomic
+from utils import find_pictures, framed, load_pictures, save_picture, write_atomic
 
 MASKS = ("center", "pattern", "random80", "half")
 RADIUS = 3  # pixels that OpenCV's methods look at around each, as in its examples
@@ -45,16 +45,22 @@ BY_HAND = {
     "biharmonic": "no model: scikit-image's biharmonic inpainting, if that is installed",
 }
 METHODS = {name: what for name, (what, *_) in BY_MODEL.items()} | BY_HAND
+ALL = tuple(METHODS)
 
 
 def parse_args():
     parser = Parser(__doc__ + "\nMethods:\n" + "\n".join(f"  {name}: {what}" for name, what in METHODS.items()))
     parser.add_argument("dataset", metavar="DIR", type=Path, help="folder of aligned faces that training has not seen")
-    parser.add_argument("--checkpointDir", type=Path, default=Path("checkpoints/pretrained"), help="the model")
+    parser.add_argument(
+        "--checkpointDir",
+        type=Path,
+        default=Path("checkpoints"),
+        help="the model's directory; where the default holds none, the model in its `pretrained`",
+    )
     parser.add_argument("--outDir", type=Path, default=Path("evaluation"), help="where the table and pictures go")
     parser.add_argument("--faces", type=number(int, 1), default=64, help="how many faces, spread over the folder")
     parser.add_argument("--masks", nargs="+", choices=MASKS, default=MASKS, help="which of the paper's masks")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=tuple(METHODS), help="which methods")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=ALL, help="which methods")
     parser.add_argument("--batchSize", type=number(int, 1), default=64, help="pictures searched at a time")
     parser.add_argument("--seed", type=number(int, 0, 2**31 - 1), default=0, help="what masks and random z follow from")
     return parser.parse_args()
@@ -78,10 +84,10 @@ def search(
     generated, losses = [], []
     firsts = range(0, len(pictures), batch_size)
     progress = Progress(len(firsts) * options.n_iter, "iterations")
-    for number_, first in enumerate(firsts):
+    for nth, first in enumerate(firsts):
         batch = slice(first, first + batch_size)
         for state in dcgan.complete(pictures[batch], masks[batch], options, places=range(len(pictures))[batch]):
-            progress.update(number_ * options.n_iter + state.iteration, name)
+            progress.update(nth * options.n_iter + state.iteration, name)
         generated.append(state.generated)
         losses.append(state.losses[:, 2])
     return np.concatenate(generated), float(np.mean(np.concatenate(losses)))
@@ -146,13 +152,20 @@ def save_rows(path: Path, rows: dict[str, np.ndarray]) -> None:
     """Writes a picture with a row for each name, the pictures beside it."""
     import cv2
 
-    size = next(iter(rows.values())).shape[1]
-    sheet = framed(grid(np.concatenate(list(rows.values())), len(next(iter(rows.values())))), size)
+    sheet = framed(np.concatenate(list(rows.values())), len(next(iter(rows.values()))))
     names = np.full((len(sheet), 180, 3), 255, np.uint8)
     for i, name in enumerate(rows):
         height = round((i + 0.5) * len(sheet) / len(rows))
         cv2.putText(names, name, (8, height), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 0, 0), 1, cv2.LINE_AA)
     save_picture(path, np.concatenate([names, np.broadcast_to(sheet, (*sheet.shape[:2], 3))], axis=1))
+
+
+def save_table(path: Path, table: list[list]) -> None:
+    def write(partial: Path) -> None:
+        with open(partial, "w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([["mask", "method", "faces", *COLUMNS], *table])
+
+    write_atomic(path, write)
 
 
 def main() -> int:
@@ -161,15 +174,21 @@ def main() -> int:
     paths = [paths[i * len(paths) // args.faces] for i in range(args.faces)] if args.faces < len(paths) else paths
     methods = list(args.methods)
     if "biharmonic" in methods and not importlib.util.find_spec("skimage"):
+        if args.methods is not ALL:
+            raise UserError("biharmonic needs scikit-image: pip install scikit-image")
         print("biharmonic is left out: pip install scikit-image brings it")
         methods.remove("biharmonic")
 
     from masks import hide
-    from model import DCGAN
+    from model import DCGAN, model_directory
 
-    dcgan = DCGAN.load(args.checkpointDir)
+    directory = model_directory(args.checkpointDir)
+    dcgan = DCGAN.load(directory)
+    if dcgan.image_size < 16:
+        raise UserError(f"the model in {directory} is for {dcgan.image_size} pixels: SSIM needs 16 or more")
+    args.outDir.mkdir(parents=True, exist_ok=True)
     pictures = load_pictures(paths, dcgan.image_size, dcgan.c_dim)
-    print(f"model: {args.checkpointDir}, trained for {int(dcgan.step)} steps; {len(pictures)} faces")
+    print(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(pictures)} faces")
     for _ in dcgan.complete(pictures[: args.batchSize], np.eye(dcgan.image_size), dataclasses.replace(OURS, n_iter=1)):
         pass  # has the search compiled before it is timed
     table = []
@@ -184,12 +203,7 @@ def main() -> int:
             table.append([kind, method, len(pictures), *(f"{value:.5g}" for value in values)])
             rows[method] = completed[:SHOWN]
         save_rows(args.outDir / f"{kind}.png", rows)
-
-    def write(partial: Path) -> None:
-        with open(partial, "w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([["mask", "method", "faces", *COLUMNS], *table])
-
-    write_atomic(args.outDir / "evaluation.csv", write)
+        save_table(args.outDir / "evaluation.csv", table)
     print(f"look at {args.outDir}/evaluation.csv and {', '.join(f'{args.outDir}/{kind}.png' for kind in args.masks)}")
     return 0
 

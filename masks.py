@@ -19,6 +19,7 @@ PATTERN_SHARE = 0.25  # of the pixels that `pattern` hides (paper, section 4)
 class Loaded(NamedTuple):
     """A picture to complete, as the model takes it."""
 
+    path: Path
     mask: np.ndarray
     """bool [size, size], True where a pixel is known."""
     picture: np.ndarray
@@ -70,7 +71,7 @@ def read_mask(path: Path, invert: bool = False) -> np.ndarray:
 
 
 def load_masked(path: Path, size: int, c_dim: int, mask: np.ndarray, by_transparency: bool = False) -> Loaded:
-    """A picture and its mask. Hidden pixels are not read, not even when a larger picture is resized.
+    """A picture and its mask. Known pixels do not depend on hidden ones, not even when resized.
 
     mask: bool [S, S], 1 where a pixel is known and 0 in the hole, resized to the central square of the picture.
     by_transparency: the hole is where the picture is transparent, and the mask is for a picture that is nowhere.
@@ -83,7 +84,10 @@ def load_masked(path: Path, size: int, c_dim: int, mask: np.ndarray, by_transpar
         mask = opaque
     square[..., -1] = _covered(mask, len(square))
     known = fit_mask(mask, size, f"the mask of {path}")
-    return Loaded(known, resize(square, size)[..., :-1], pixels.shape[:2] != (size, size))
+    # What is hidden may be shown beside the result; resized apart, it does not run into what is known.
+    alone = resize(square[..., 0] if c_dim == 1 else square[..., :3], size).reshape(size, size, c_dim)
+    picture = np.where(known[..., None], resize(square, size)[..., :-1], alone)
+    return Loaded(path, known, picture, pixels.shape[:2] != (size, size))
 
 
 def fit_mask(mask: np.ndarray, size: int, name: str) -> np.ndarray:
@@ -100,12 +104,14 @@ def _covered(mask: np.ndarray, size: int) -> np.ndarray:
 
 
 def find_mask(folder: Path, picture: Path) -> Path:
-    """The mask of a picture, the file in `folder` that has its stem; PictureError if there is none."""
-    for suffix in sorted(SUFFIXES):
-        for path in (folder / (picture.stem + suffix), folder / (picture.stem + suffix.upper())):
-            if path.exists():
-                return path
-    raise PictureError(f"{picture} has no mask {picture.stem}.png in {folder}")
+    """The mask of a picture, the other file in `folder` that has its stem; PictureError if it is not just one."""
+    suffixes = sorted(SUFFIXES | {suffix.upper() for suffix in SUFFIXES})
+    paths = [folder / (picture.stem + suffix) for suffix in suffixes]
+    paths = [path for path in paths if path.exists() and path.resolve() != picture.resolve()]
+    if len(paths) != 1:
+        what = f"several masks, {', '.join(path.name for path in paths)}," if paths else f"no mask {picture.stem}.png"
+        raise PictureError(f"{picture} has {what} in {folder}")
+    return paths[0]
 
 
 def with_both(mask: np.ndarray, name: str) -> np.ndarray:
@@ -116,16 +122,15 @@ def with_both(mask: np.ndarray, name: str) -> np.ndarray:
 
 
 def context_weights(mask: np.ndarray, window: int) -> np.ndarray:
-    """The weights of the contextual loss, float32 like `mask`, [..., H, W] (paper, section 3.2, equation 2).
+    """The weights of the contextual loss, float32 [H, W] like `mask` (paper, section 3.2, equation 2).
 
     At a known pixel the share of unknown pixels in the window around it, as far as that lies in the picture; 0 in
     the hole. With window 0, and for a mask without a hole, all known pixels weigh 1.
     """
     if not window or mask.all():
         return mask.astype(np.float32)
-    sides = (1,) * (mask.ndim - 2) + (window, window)
-    hidden = ndimage.uniform_filter((~mask).astype(float), sides, mode="constant")
-    inside = ndimage.uniform_filter(np.ones(mask.shape), sides, mode="constant")
+    hidden = ndimage.uniform_filter((~mask).astype(float), window, mode="constant")
+    inside = ndimage.uniform_filter(np.ones(mask.shape), window, mode="constant")
     return (mask * hidden / inside).astype(np.float32)
 
 

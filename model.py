@@ -22,7 +22,7 @@ import numpy as np
 from cli import UserError, quiet_stderr
 from masks import context_weights
 from options import SearchOptions, TrainOptions
-from search import SEARCHES, Point, project, random_z
+from search import HOLDING, SEARCHES, Point, project, random_z
 from utils import to_uint8, write_atomic
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow is imported
@@ -279,6 +279,8 @@ class DCGAN:
         # The means of blocks are so many times fewer than the pixels that z_penalty is meant for.
         factors = tf.constant([options.lam, options.z_penalty / max(lowres, 1) ** 2])
         restarts = np.zeros(len(places), int)
+        found = np.zeros(len(places), bool)  # a finite loss
+        holds = options.approach in HOLDING
 
         def measure(z: np.ndarray) -> Point:
             losses, gradient = self._search_loss(tf.constant(z, tf.float32), y, weights, factors, lowres)
@@ -286,9 +288,11 @@ class DCGAN:
 
         def evaluate(z: np.ndarray) -> Point:
             point = measure(z)
-            if np.isfinite(point.loss).all():
+            finite = np.isfinite(point.loss)
+            anew = ~finite & ~(holds & found)
+            np.logical_or(found, finite, out=found)
+            if not anew.any():
                 return point
-            anew = ~np.isfinite(point.loss)
             restarts[anew] += 1
             random = [random_z(options.seed, p, self.z_dim, r) for p, r in zip(places, restarts, strict=True)]
             return replace(measure(np.where(anew[:, None], random, z)), anew=anew)
@@ -331,6 +335,9 @@ class DCGAN:
         first = np.empty((len(places), self.z_dim))
         distinct, which = np.unique(masks.reshape(len(masks), -1), axis=0, return_inverse=True)
         for m, known in enumerate(distinct.reshape(-1, *masks.shape[1:])):
+            if not known.any():
+                first[which.ravel() == m] = 0
+                continue
             x = samples[:, known].reshape(FIT_SAMPLES, -1)
             mean = x.mean(axis=0)
             x -= mean
@@ -406,6 +413,13 @@ class DCGAN:
             contents["g_optimizer"] = {v.path.split("/", 1)[1]: v.value for v in self._g_optimizer.variables}
             contents["d_optimizer"] = {v.path.split("/", 1)[1]: v.value for v in self._d_optimizer.variables}
         return contents
+
+
+def model_directory(named: Path) -> Path:
+    """The directory named, or that of the bundled model where the default one, `checkpoints`, holds none."""
+    if named == Path("checkpoints") and not (named / "config.json").exists():
+        return Path(__file__).resolve().parent / "checkpoints" / "pretrained"
+    return named
 
 
 def _by_name(network: keras.Model) -> dict[str, dict[str, tf.Variable]]:

@@ -25,7 +25,6 @@ class TrainOptions:
 
 MASK_TYPES = ("center", "random", "pattern", "left", "right", "top", "bottom", "full", "grid", "lowres")
 BLENDS = ("tension", "poisson", "none")  # the first is the default
-APPROACHES = ("lbfgs", "adam", "pgd", "hmc")
 STARTS = ("zero", "random", "fit")
 RATES = {"adam": 0.1, "pgd": 0.001}  # step sizes
 

@@ -17,10 +17,11 @@ import tensorflow as tf  # after model, which imports it quietly
 COLUMNS = ["step", "epoch", "seconds", *LOSSES, "images_per_second"]
 # The files that a completion writes, but for its results in final/.
 OWN = re.compile(
-    r"(before|masked|completion|sheet|(hats_imgs|completed)/\d+|logs/events\.out\.tfevents\..*\.completion)"
-    r"(?P<suffix>(_\d+)?)(\.png|\.gif)?|logs/hats_\d+\.log"
+    r"((before|masked|completion|sheet|(hats_imgs|completed)/\d+)(?P<suffix>(_\d+)?)\.(png|gif))"
+    r"|logs/hats_\d+\.log|logs/events\.out\.tfevents\..*\.completion(?P<suffix_of_events>(_\d+)?)"
 )
 SHEET_ROWS = 8
+GIF_FRAMES = 60  # at least, and at most twice as many, if there are so many
 PACE = 5.0  # seconds between two lines of the log
 
 
@@ -118,10 +119,14 @@ class CompletionRecorder:
     `suffix` keeps the files of one batch from overwriting another's; what an earlier call left under it is removed.
     """
 
-    def __init__(self, out: Path, suffix: str, places: Sequence[int], pictures: np.ndarray, masked: np.ndarray):
-        """`pictures` are the true ones and `masked` what the search sees of them."""
-        self.out, self.suffix, self.places, self.pictures, self.masked = out, suffix, places, pictures, masked
+    def __init__(
+        self, out: Path, suffix: str, note: str, places: Sequence[int], pictures: np.ndarray, masked: np.ndarray
+    ):
+        """`masked` is what the search sees of the `pictures`; the finished sheet carries the `note`."""
+        self.out, self.suffix, self.note, self.places = out, suffix, note, places
+        self.pictures, self.masked = pictures, masked
         self.frames: list[np.ndarray] = []
+        self.seen, self.stride = 0, 1
         self.losses: list[np.ndarray] = []
         for path in earlier_files(out, suffix):
             path.unlink()
@@ -143,7 +148,7 @@ class CompletionRecorder:
             return
         self._save_grid(f"hats_imgs/{state.iteration:04d}", state.generated)
         self._save_grid(f"completed/{state.iteration:04d}", state.completed)
-        self.frames.append(state.completed)
+        self._keep(state.completed)
         for place, (*_, total), z in zip(self.places, state.losses, state.z, strict=True):
             with open(self.out / "logs" / f"hats_{place:02d}.log", "a") as file:
                 print(state.iteration, f"{total:.8g}", *(f"{value:.8g}" for value in z), file=file)
@@ -154,17 +159,29 @@ class CompletionRecorder:
         self.writer.flush()
         self.losses = []
 
-    def finish(self, blended: np.ndarray) -> None:
-        """Writes the sheet, a row a picture, and the GIF, which ends on the `blended` results."""
-        size = self.pictures.shape[1]
-        rows = np.stack([self.pictures, self.masked, self.frames[-1], blended], axis=1)[:SHEET_ROWS]
-        sheet = grid(rows.reshape(-1, *self.pictures.shape[1:]), columns=4)
-        save_picture(self.out / f"sheet{self.suffix}.png", framed(sheet, size))
-        frames = [framed(grid(frame), size) for frame in (self.masked, *self.frames, blended)]
+    def _keep(self, frame: np.ndarray) -> None:
+        """Keeps frames for the GIF, evenly spaced."""
+        if self.seen % self.stride == 0:
+            self.frames.append(frame)
+        self.seen += 1
+        if len(self.frames) == 2 * GIF_FRAMES:
+            self.frames = self.frames[::2]
+            self.stride *= 2
+
+    def finish(self, completed: np.ndarray, blended: np.ndarray) -> None:
+        """Writes the GIF, which ends on the `blended` results, and at last the sheet, a row a picture."""
+        frames = [framed(frame) for frame in (self.masked, *self.frames, blended)]
         save_gif(self.out / f"completion{self.suffix}.gif", frames)
+        rows = np.stack([self.pictures, self.masked, completed, blended], axis=1)[:SHEET_ROWS]
+        sheet = framed(rows.reshape(-1, *self.pictures.shape[1:]), columns=4)
+        save_picture(self.out / f"sheet{self.suffix}.png", sheet, self.note)
 
 
 def earlier_files(out: Path, suffix: str | None = None) -> list[Path]:
     """What an earlier completion left in `out`, but for `final` and only for the batch of that `suffix`, if given."""
     owned = ((path, OWN.fullmatch(path.relative_to(out).as_posix())) for path in (*out.glob("*"), *out.glob("*/*")))
-    return [path for path, match in owned if match and suffix in (None, match["suffix"])]
+    return [
+        path
+        for path, match in owned
+        if match and (suffix is None or suffix in (match["suffix"], match["suffix_of_events"]))
+    ]

@@ -98,10 +98,14 @@ def lbfgs(evaluate: Evaluate, z: np.ndarray, options: SearchOptions, places: Seq
     pairs: list[tuple[np.ndarray, np.ndarray]] = []
     length = np.ones((len(z), 1))
     for _ in range(options.n_iter):
-        proposal = evaluate(project(point.z + length * _lbfgs_direction(point.gradient, pairs)))
+        # What the projection would stop at once is left out of the step: the coordinates at the cube's sides.
+        free = ~((point.z >= 1) & (point.gradient < 0) | (point.z <= -1) & (point.gradient > 0))
+        direction = _lbfgs_direction(point.gradient * free, [(s * free, y * free) for s, y in pairs]) * free
+        proposal = evaluate(project(point.z + length * direction))
         step, change = proposal.z - point.z, proposal.gradient - point.gradient
         # A rejected step's pair tells of the curvature too; one without positive curvature is void.
-        convex = (_dot(step, change) > 1e-9) & ~proposal.anew[:, None]
+        lengths = np.sqrt(_dot(step, step) * _dot(change, change))
+        convex = (_dot(step, change) > 1e-8 * lengths) & ~proposal.anew[:, None]
         pairs = [*pairs[1 - MEMORY :], (step * convex, change * convex)]
         better = proposal.loss < point.loss
         length = np.where(better[:, None], np.minimum(1, 2 * length), 0.4 * length)
@@ -141,8 +145,9 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def hmc(evaluate: Evaluate, z: np.ndarray, options: SearchOptions, places: Sequence[int]) -> Iterator[Point]:
     """Hamiltonian Monte Carlo under the potential hmc_beta * loss (Neal, arXiv:1206.1901, section 3).
 
-    An iteration draws momenta N(0, 1), takes `hmc_l` leapfrog steps, each projected onto the cube, accepts where they
-    lead to by Metropolis' rule, and multiplies hmc_beta by `hmc_anneal`.
+    An iteration draws momenta N(0, 1), takes `hmc_l` leapfrog steps, each projected onto the cube, at whose sides the
+    samples are therefore not exact, accepts where they lead to by Metropolis' rule, and multiplies hmc_beta by
+    `hmc_anneal`.
     """
     point = evaluate(z)
     yield point
@@ -164,3 +169,4 @@ def hmc(evaluate: Evaluate, z: np.ndarray, options: SearchOptions, places: Seque
 
 
 SEARCHES = {"lbfgs": lbfgs, "adam": adam, "pgd": pgd, "hmc": hmc}
+HOLDING = ("lbfgs", "hmc")  # those that never leave a finite loss for one that is not

@@ -16,6 +16,7 @@ from cli import Progress, UserError
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 # Only these decoders may see a file, whatever its name says: EPS, for one, would start an interpreter.
 FORMATS = ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]
+BORDER = 4  # pixels between framed pictures
 Image.init()  # loads the decoders that Pillow does not know of at first, TIFF's and WebP's
 
 # Pillow warns of a large picture and refuses one twice as large; the refusal is enough.
@@ -153,21 +154,12 @@ def grid(pixels: np.ndarray, columns: int = 8) -> np.ndarray:
     return sheet.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
 
 
-def framed(sheet: np.ndarray, size: int) -> np.ndarray:
-    """A `grid` of pictures of `size` pixels, each big enough to look at and with a white border around it."""
-    rows, columns = sheet.shape[0] // size, sheet.shape[1] // size
-    enlarged = max(1, 128 // size)
-    border = 4
-    step = size * enlarged + border
-    frame = np.full((rows * step + border, columns * step + border, sheet.shape[2]), 255, np.uint8)
-    for row in range(rows):
-        for column in range(columns):
-            picture = sheet[row * size : (row + 1) * size, column * size : (column + 1) * size]
-            top, left = border + row * step, border + column * step
-            frame[top : top + step - border, left : left + step - border] = picture.repeat(enlarged, 0).repeat(
-                enlarged, 1
-            )
-    return frame
+def framed(pixels: np.ndarray, columns: int = 8) -> np.ndarray:
+    """A `grid` of [N, H, W, C] pictures, each big enough to look at and with a white border around it."""
+    enlarged = max(1, 128 // pixels.shape[1])
+    pixels = pixels.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
+    sheet = grid(np.pad(pixels, ((0, 0), (BORDER, 0), (BORDER, 0), (0, 0)), constant_values=255), columns)
+    return np.pad(sheet, ((0, BORDER), (0, BORDER), (0, 0)), constant_values=255)
 
 
 def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:

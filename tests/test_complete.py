@@ -302,9 +302,43 @@ def test_many_pictures_stopped_and_started_again(folder, tmp_path):
     assert "10 of 10" in call("--blend", "none")[0]
 
 
+def test_frames_are_those_of_the_last_call(folder, tmp_path):
+    """One picture, another, and the first again, whose result still lies in final."""
+    out, seen = tmp_path / "out", []
+    for name in ("000.png", "001.png", "000.png"):
+        assert_works(complete(folder, folder / "test" / name, "--nIter", 1, "--outDir", out))
+        seen.append(pixels(out / "before.png"))
+    np.testing.assert_array_equal(seen[0], seen[2])
+    assert (seen[0] != seen[1]).any()
+    # Of fewer pictures than before nothing is left of the others; an unreadable first batch does not cost the frames.
+    (tmp_path / "damaged.png").write_bytes(b"\x89PNG\r\n")
+    pictures = [tmp_path / "damaged.png", *(folder / "test" / f"00{i}.png" for i in range(3))]
+    args = ["--nIter", 1, "--batchSize", 1, "--outDir", out]
+    assert_fails(complete(folder, *pictures, "--allFrames", *args), 1, "1 of 4")
+    assert {p.name for p in out.glob("sheet*")} == {"sheet.png", "sheet_2.png", "sheet_3.png"}
+    assert_fails(complete(folder, *pictures[:3], *args), 1, "1 of 3")
+    assert {p.name for p in out.glob("sheet*")} == {"sheet.png"}
+    assert [p.name for p in (out / "logs").glob("hats*")] == ["hats_01.log"]
+
+
+def test_grey_pictures(folder, tmp_path):
+    write_pictures(tmp_path / "faces", blobs(6, 16))
+    args = ["--dataset", "faces", "--epoch", 1, "--batch_size", 2, "--image_size", 16, "--c_dim", 1]
+    assert_works(run_script("train-dcgan.py", *args, cwd=tmp_path))
+    pictures = sorted((tmp_path / "faces").iterdir())
+    assert_works(run_script("complete.py", *pictures, "--nIter", 1, cwd=tmp_path))
+    assert pixels(tmp_path / "completions" / "final" / "000.png").shape == (16, 16)
+    args = ["faces", "--faces", 2, "--methods", "default", "telea", "navier-stokes", "--checkpointDir", "checkpoints"]
+    assert_works(run_script("evaluate.py", *args, cwd=tmp_path))
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
+        (["test/000.png", "--randomShare", 0.8], 2, ["--maskType random"]),
+        (["test/000.png", "--centerScale", 0.3, "--maskType", "left"], 2, ["--maskType center"]),
+        (["test/000.png", "--invertMask"], 2, ["--maskFile"]),
+        (["test/000.png", "--contextWindow", 1], 2, ["--contextWindow", "odd"]),
         ([], 2, ["IMG"]),
         (["test/000.png", "--maskFile", "a.png", "--maskType", "left"], 2, ["not allowed"]),
         (["test/000.png", "--maskFile", "missing.png"], 1, ["missing.png"]),
@@ -336,5 +370,5 @@ def test_bad_calls(folder, args, code, words):
 
 def test_no_readable_picture(folder):
     result = complete(folder, "missing.png", "--outDir", "none")
-    assert_fails(result, 1, "none of the pictures")
+    assert_fails(result, 1, "none of the pictures can be completed")
     assert not list((folder / "none").rglob("*.png"))

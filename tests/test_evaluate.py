@@ -70,6 +70,20 @@ def test_the_spline_needs_no_model_and_continues_a_slope():
     assert abs(evaluate.inpaint("spline", slope, mask).astype(int) - slope).max() <= 1
 
 
+@pytest.mark.parametrize("method", ["telea", "navier-stokes", "biharmonic", "spline"])
+def test_inpainting_reads_no_hidden_pixel_and_keeps_the_known(method):
+    if method == "biharmonic":
+        pytest.importorskip("skimage")
+    picture, mask = blobs(1, 16)[0], np.ones((16, 16), bool)
+    mask[5:9, 6:11] = False
+    completed = [
+        evaluate.inpaint(method, np.where(mask[..., None], picture, v).astype(np.uint8), mask) for v in (0, 255)
+    ]
+    np.testing.assert_array_equal(*completed)
+    np.testing.assert_array_equal(completed[0][mask], picture[mask])
+    assert abs(completed[0].astype(int) - picture).mean() < 5
+
+
 def test_bad_calls(folder):
     assert_fails(run_script("evaluate.py", "missing", cwd=folder), 1, "no folder missing")
     assert_fails(run_script("evaluate.py", "faces", "--masks", "middle", cwd=folder), 2, "middle")

@@ -112,9 +112,14 @@ def test_a_mask_that_is_not_square_or_no_picture(tmp_path):
 def test_the_mask_of_a_picture_has_its_stem(tmp_path):
     (tmp_path / "a.JPG").touch()
     (tmp_path / "b.txt").touch()
+    (tmp_path / "c.jpg").touch()
+    (tmp_path / "c.png").touch()
     assert find_mask(tmp_path, tmp_path / "else" / "a.png") == tmp_path / "a.JPG"
     with pytest.raises(PictureError, match="no mask b"):
         find_mask(tmp_path, tmp_path / "b.png")
+    assert find_mask(tmp_path, tmp_path / "c.jpg") == tmp_path / "c.png"  # a picture is not its own mask
+    with pytest.raises(PictureError, match=r"several masks, c\.jpg, c\.png"):
+        find_mask(tmp_path, tmp_path / "else" / "c.png")
 
 
 @pytest.mark.parametrize("c_dim", [1, 3])
@@ -132,6 +137,7 @@ def test_hidden_pixels_do_not_run_into_known_ones_when_resized(tmp_path, c_dim):
     seen = loaded[0].mask
     assert not seen.all() and seen.any()
     np.testing.assert_array_equal(loaded[0].picture[seen], loaded[1].picture[seen])
+    assert (loaded[0].picture != loaded[1].picture).any()  # what was hidden can be shown
 
 
 def test_transparency_is_a_hole(tmp_path):

@@ -459,6 +459,12 @@ def test_the_first_z(face_model):
     np.testing.assert_allclose(first("fit", np.stack([left, MASK]))[1], fitted[1], atol=1e-4)
 
 
+def test_a_fit_to_nothing_known_starts_in_the_middle(face_model):
+    options = SearchOptions(start="fit", n_iter=1)
+    state = next(face_model.complete(blobs(2, 16), np.zeros((16, 16), bool), options, lowres=8))
+    assert (state.z == 0).all()
+
+
 def test_a_search_without_a_finite_loss_begins_anew(face_model, monkeypatch):
     """The loss of the first picture is spoilt at its first z and, for good, that of the third."""
     import tensorflow as tf
@@ -474,7 +480,7 @@ def test_a_search_without_a_finite_loss_begins_anew(face_model, monkeypatch):
     monkeypatch.setattr(face_model, "_search_loss", spoilt)
     pictures = blobs(3, 16)
     for approach in ("lbfgs", "adam", "pgd", "hmc"):
-        options = SearchOptions(approach=approach, n_iter=3, lr=1e-3, hmc_l=2)
+        options = SearchOptions(approach, n_iter=3, lr=1e-3, hmc_l=2)
         state = last(face_model.complete(pictures, MASK, options))
         assert state.restarts[:2].tolist() == [1, 0] and state.restarts[2] > 1
         assert np.isfinite(state.losses[:2]).all() and np.isnan(state.losses[2]).all()
@@ -484,8 +490,27 @@ def test_a_search_without_a_finite_loss_begins_anew(face_model, monkeypatch):
     np.testing.assert_allclose(alone.z[0], state.z[1], atol=1e-5)
 
 
+@pytest.mark.parametrize("approach", ["lbfgs", "hmc"])
+def test_a_finite_loss_is_not_given_up(face_model, monkeypatch, approach):
+    """All steps from the first z lead to losses that are no numbers: z stays, and nothing begins anew."""
+    import tensorflow as tf
+
+    loss_of = face_model._search_loss
+
+    def cliff(z, *args):
+        losses, gradient = loss_of(z, *args)
+        return tf.where(tf.reduce_all(z == first, axis=1, keepdims=True), losses, np.nan), gradient
+
+    monkeypatch.setattr(face_model, "_search_loss", cliff)
+    first = np.stack([random_z(0, place, 100) for place in range(2)]).astype(np.float32)
+    options = SearchOptions(approach, "random", n_iter=3, hmc_l=2)
+    state = last(face_model.complete(blobs(2, 16), MASK, options))
+    np.testing.assert_array_equal(state.z, first)
+    assert (state.restarts == 0).all() and np.isfinite(state.losses).all()
+
+
 def test_z_stays_in_its_cube(face_model):
-    options = SearchOptions(approach="adam", n_iter=3, lr=5.0, lr_decay="none")
+    options = replace(POST, n_iter=3, lr=5.0)
     assert abs(last(face_model.complete(blobs(2, 16), MASK, options)).z).max() == 1
 
 
@@ -503,7 +528,7 @@ def test_known_pixels_survive_and_the_hole_is_not_read(face_model):
 @pytest.mark.parametrize(("n", "approach"), [(1, "lbfgs"), (2, "adam"), (3, "lbfgs"), (17, "lbfgs")])
 def test_completing_alone_equals_completing_in_a_batch(n, approach):
     """Bit for bit, with networks of the bundled model's size."""
-    dcgan, pictures, options = DCGAN(), blobs(20, 64), SearchOptions(approach=approach, n_iter=3)
+    dcgan, pictures, options = DCGAN(), blobs(20, 64), SearchOptions(approach, "random", n_iter=3)
     mask = np.ones((64, 64), bool)
     mask[16:48, 16:48] = False
     whole = last(dcgan.complete(pictures, mask, options))

@@ -17,6 +17,7 @@ COMMANDS = [line for block in BLOCKS[2:] for line in block.splitlines()]
 SHORTER = {
     "train-dcgan.py": "--epoch 1 --batch_size 2",
     "complete.py": "--nIter 2",
+    "evaluate.py": "--methods default telea",
     "tensorboard": "--inspect",  # says what it finds instead of serving it
 }
 
@@ -33,6 +34,10 @@ def clone(tmp_path_factory):
         raw.mkdir(parents=True)
         for i in range(3):
             photo.crop((100 + i, 0, 340, 240)).save(raw / f"{i}.png")
+    masks = clone / "data" / "your-test-data" / "masks"
+    masks.mkdir()
+    for i in range(3):
+        Image.linear_gradient("L").save(masks / f"{i}.png")
     return clone
 
 
@@ -60,7 +65,7 @@ def test_quick_start_aligns_and_completes(clone):
     for step in steps:
         result = run(step.replace(".venv/bin/python", "python"), clone)
     named = re.findall(r"completions/demo\S*\.(?:png|gif)", result.stdout)
-    assert len(named) == 4
+    assert len(named) == 5
     assert all((clone / name).exists() for name in named)
 
 
@@ -74,7 +79,7 @@ def test_the_second_line_runs_all_checks():
 
 
 def test_the_commands_in_their_order(clone):
-    assert len(COMMANDS) == 6
+    assert len(COMMANDS) == 10
     for command in COMMANDS:
         result = run(command, clone)
         if "complete.py" in command:

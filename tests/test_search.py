@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from options import SearchOptions
 from search import SEARCHES, Point, random_z, step_size
@@ -52,6 +53,29 @@ def test_a_minimum_beyond_the_cube_is_sought_at_its_side(approach):
     found = points(approach, beyond, n_iter=60, lr=0.1)
     assert all(abs(point.z).max() <= 1 for point in found)
     np.testing.assert_allclose(found[-1].z, 1, atol=1e-6)
+
+
+def test_lbfgs_finds_the_bounded_minimum():
+    """Correlated quadratics whose minima lie beyond the cube, against SciPy's bounded solver."""
+    n, d = 5, 20
+    factors = RNG.standard_normal((n, d, d))
+    hessian = factors @ factors.swapaxes(1, 2) + 0.1 * np.eye(d)
+    centre = RNG.standard_normal((n, d)) * 2
+
+    def evaluate(z):
+        gradient = np.einsum("nij,nj->ni", hessian, z - centre)
+        loss = ((z - centre) * gradient).sum(axis=1) / 2
+        return Point(z, np.stack([loss] * 3, axis=1), gradient, np.zeros(n, bool))
+
+    found = points("lbfgs", evaluate, np.zeros((n, d)), range(n), n_iter=150)[-1]
+    for i in range(n):
+        best = minimize(
+            lambda z, i=i: ((z - centre[i]) @ hessian[i] @ (z - centre[i]) / 2, hessian[i] @ (z - centre[i])),
+            np.zeros(d),
+            jac=True,
+            bounds=[(-1, 1)] * d,
+        )
+        assert found.loss[i] == pytest.approx(best.fun, rel=1e-4)
 
 
 def test_lbfgs_first_steps_by_hand():

@@ -157,14 +157,14 @@ def test_save_gif_has_every_frame(tmp_path):
 
 
 def test_framed_pictures_are_enlarged_and_apart():
-    sheet = np.array([[[10], [20]], [[30], [40]]], np.uint8).repeat(64, 0).repeat(64, 1)
-    frame = utils.framed(sheet, 64)
+    pictures = np.array([10, 20, 30, 40], np.uint8)[:, None, None, None].repeat(64, 1).repeat(64, 2)
+    frame = utils.framed(pictures, columns=2)
     assert frame.shape == (2 * 132 + 4, 2 * 132 + 4, 1)
     for row, column, value in ((0, 0, 10), (0, 1, 20), (1, 0, 30), (1, 1, 40)):
         top, left = 4 + 132 * row, 4 + 132 * column
         assert (frame[top : top + 128, left : left + 128] == value).all()
     assert (frame[132:136] == 255).all() and (frame[:, 132:136] == 255).all()
-    assert utils.framed(np.zeros((256, 512, 3), np.uint8), 256).shape == (264, 524, 3)
+    assert utils.framed(np.zeros((2, 256, 256, 3), np.uint8)).shape == (264, 524, 3)
 
 
 def test_a_note_is_found_again(tmp_path):
