@@ -148,13 +148,13 @@ def test_every_option_reaches_the_search(monkeypatch):
     command = (
         "complete.py x.png --approach pgd --start fit --lr 2 --lrDecay none --beta1 .3 --beta2 .4 --eps 5 --momentum .6"
         " --nIter 7 --lam 8 --outInterval 9 --seed 10 --hmcBeta 11 --hmcEps 12 --hmcL 13 --hmcAnneal 14"
-        " --contextWindow 15 --zPenalty 16 --centerScale .17 --randomShare .18 --gridStep 19 --lowresBlock 20"
+        " --contextWindow 15 --zPenalty 16 --maskType random --randomShare .18 --gridStep 19 --lowresBlock 20"
     )
     monkeypatch.setattr(sys, "argv", command.split())
     args = importlib.import_module("complete").parse_args()
     expected = SearchOptions("pgd", "fit", 7, 2, "none", 0.3, 0.4, 5, 0.6, 11, 12, 13, 14, 15, 8, 16, 9, 10)
     assert options_of(args, SearchOptions) == expected
-    assert options_of(args, MaskOptions) == MaskOptions(0.17, 0.18, 19, 20)
+    assert options_of(args, MaskOptions) == MaskOptions(0.25, 0.18, 19, 20)
 
 
 def test_the_posts_search_is_the_readmes_command(monkeypatch):
