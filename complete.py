@@ -232,14 +232,14 @@ def report(args, completed: int, kept: int, fitted: int) -> None:
     """Says what has become of the pictures; UserError if not all are completed."""
     pictures = len(args.imgs)
     if fitted:
-        print(f"{fitted} of {pictures} pictures were cropped to their central square and resized to the model's size")
+        print(f"cropped to a square and resized to the model's size: {fitted} of {pictures} pictures")
     if kept:
-        print(f"{kept} of {pictures} pictures were completed by an earlier call, as this one would")
+        print(f"{kept} of {pictures} pictures were completed by an earlier call with the same options")
     if not completed and not kept:
         raise UserError("none of the pictures can be completed, see above")
     if args.out_interval:
         frame = f"completed/{args.n_iter:04d}.png"
-        names = ("before.png", "masked.png", frame, "sheet.png", "completion.gif")
+        names = ("sheet.png", "completion.gif", "before.png", "masked.png", frame)
         print("look at " + ", ".join(f"{args.outDir}/{name}" for name in names))
     print(f"completed pictures: {args.outDir}/final")
     left_out = pictures - completed - kept

@@ -45,7 +45,6 @@ BY_HAND = {
     "biharmonic": "no model: scikit-image's biharmonic inpainting, if that is installed",
 }
 METHODS = {name: what for name, (what, *_) in BY_MODEL.items()} | BY_HAND
-ALL = tuple(METHODS)
 
 
 def parse_args():
@@ -59,8 +58,8 @@ def parse_args():
     )
     parser.add_argument("--outDir", type=Path, default=Path("evaluation"), help="where the table and pictures go")
     parser.add_argument("--faces", type=number(int, 1), default=64, help="how many faces, spread over the folder")
-    parser.add_argument("--masks", nargs="+", choices=MASKS, default=MASKS, help="which of the paper's masks")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=ALL, help="which methods")
+    parser.add_argument("--masks", nargs="+", choices=MASKS, help="which of the paper's masks (default: all)")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, help="which methods (default: all)")
     parser.add_argument("--batchSize", type=number(int, 1), default=64, help="pictures searched at a time")
     parser.add_argument("--seed", type=number(int, 0, 2**31 - 1), default=0, help="what masks and random z follow from")
     return parser.parse_args()
@@ -172,9 +171,9 @@ def main() -> int:
     args = parse_args()
     paths = find_pictures(args.dataset)
     paths = [paths[i * len(paths) // args.faces] for i in range(args.faces)] if args.faces < len(paths) else paths
-    methods = list(args.methods)
+    methods = list(args.methods or METHODS)
     if "biharmonic" in methods and not importlib.util.find_spec("skimage"):
-        if args.methods is not ALL:
+        if args.methods:
             raise UserError("biharmonic needs scikit-image: pip install scikit-image")
         print("biharmonic is left out: pip install scikit-image brings it")
         methods.remove("biharmonic")
@@ -191,20 +190,23 @@ def main() -> int:
     print(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(pictures)} faces")
     for _ in dcgan.complete(pictures[: args.batchSize], np.eye(dcgan.image_size), dataclasses.replace(OURS, n_iter=1)):
         pass  # has the search compiled before it is timed
+    kinds = args.masks or MASKS
     table = []
-    for kind in args.masks:
+    for kind in kinds:
         masks = np.stack([paper_mask(kind, dcgan.image_size, args.seed + i) for i in range(len(pictures))])
         hidden = hide(pictures, masks)  # no method sees more
         rows = {"true": pictures[:SHOWN], "masked": hidden[:SHOWN]}
         print(f"{kind:14}" + "".join(f"{column:>10}" for column in COLUMNS), flush=True)
         for method, completed, seconds, loss in complete_by(methods, dcgan, hidden, masks, args.batchSize):
             values = [*measure(completed, pictures, masks), seconds, loss]
-            print(f"{method:14}" + "".join(f"{value:10.3f}" for value in values), flush=True)
-            table.append([kind, method, len(pictures), *(f"{value:.5g}" for value in values)])
+            print(f"{method:14}" + "".join(f"{value:10.3f}" for value in values if not np.isnan(value)), flush=True)
+            table.append(
+                [kind, method, len(pictures), *("" if np.isnan(value) else f"{value:.5g}" for value in values)]
+            )
             rows[method] = completed[:SHOWN]
         save_rows(args.outDir / f"{kind}.png", rows)
         save_table(args.outDir / "evaluation.csv", table)
-    print(f"look at {args.outDir}/evaluation.csv and {', '.join(f'{args.outDir}/{kind}.png' for kind in args.masks)}")
+    print(f"look at {args.outDir}/evaluation.csv and {', '.join(f'{args.outDir}/{kind}.png' for kind in kinds)}")
     return 0
 
 

@@ -73,15 +73,16 @@ def read_mask(path: Path, invert: bool = False) -> np.ndarray:
 def load_masked(path: Path, size: int, c_dim: int, mask: np.ndarray, by_transparency: bool = False) -> Loaded:
     """A picture and its mask. Known pixels do not depend on hidden ones, not even when resized.
 
-    mask: bool [S, S], 1 where a pixel is known and 0 in the hole, resized to the central square of the picture.
-    by_transparency: the hole is where the picture is transparent, and the mask is for a picture that is nowhere.
+    mask: bool [S, S], 1 where a pixel is known and 0 in the hole, resized to the central square of the picture. What
+        is transparent in the picture is a hole, too.
+    by_transparency: a picture that is transparent anywhere has no other hole than that.
     PictureError if the picture cannot be read, UserError if its mask hides nothing or everything.
     """
     pixels = read_picture(path, "LA" if c_dim == 1 else "RGBA")
     square = central_square(pixels)
     opaque = square[..., -1] >= 128
-    if by_transparency and not opaque.all():
-        mask = opaque
+    if not opaque.all():
+        mask = opaque if by_transparency else opaque & (_covered(mask, len(square)) >= 128)
     square[..., -1] = _covered(mask, len(square))
     known = fit_mask(mask, size, f"the mask of {path}")
     # What is hidden may be shown beside the result; resized apart, it does not run into what is known.

@@ -190,7 +190,7 @@ def test_a_damaged_picture_is_named_and_the_others_are_completed(folder, tmp_pat
     result = complete(folder, "damaged.png", "large.png", "missing.png", "--nIter", 1, "--outDir", tmp_path)
     assert_fails(result, 1, "2 of 3 pictures are left out", "the others are completed")
     assert "damaged.png" in result.stdout and "missing.png" in result.stdout
-    assert "1 of 3 pictures were cropped" in result.stdout
+    assert "model's size: 1 of 3 pictures" in result.stdout
     assert [p.name for p in (tmp_path / "final").iterdir()] == ["large.png"]
 
 

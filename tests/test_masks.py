@@ -151,6 +151,8 @@ def test_transparency_is_a_hole(tmp_path):
     np.testing.assert_array_equal(~erased.mask, rgba[..., 3] == 0)
     np.testing.assert_array_equal(erased.picture[erased.mask], rgba[erased.mask][:, :3])
     assert not erased.fitted
+    both = load_masked(tmp_path / "p.png", 16, 3, made)
+    np.testing.assert_array_equal(both.mask, made & erased.mask)
     rgba[..., 3] = 0
     with pytest.raises(UserError, match=r"p\.png hides everything"):
         load_masked(write(tmp_path / "p.png", rgba), 16, 3, made, by_transparency=True)

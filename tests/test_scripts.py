@@ -10,7 +10,13 @@ from conftest import ROOT, assert_fails, run_script
 SCRIPTS = {
     "align.py": ["(default: 64)", "innerEyesAndBottomLip"],
     "train-dcgan.py": ["(default: 25)", "(default: 0.0002)", "(default: 0.5)", "(default: 0.999)"],
-    "complete.py": ["(default: 0.1 for adam, 0.001 for pgd)", "(default: 50)", "(default: 0.25)", "(default: tension)"],
+    "complete.py": [
+        "(default: 0.1 for adam, 0.001 for pgd)",
+        "(default: 50)",
+        "(default: 0.25)",
+        "(default: tension)",
+        "(default: 0)",
+    ],
     "evaluate.py": ["(default: 64)", "biharmonic: no model", "(default: evaluation)"],
     "simple-distributions.py": ["(default: .)"],
 }
