@@ -17,6 +17,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from masks import each_mask
 from options import BLENDS
 
 TENSION = 0.3
@@ -33,15 +34,15 @@ def blend(generated: np.ndarray, pictures: np.ndarray, mask: np.ndarray, kind: s
     if kind == "none":
         return completed
     energy = _energy(*pictures.shape[1:3], kind)
-    distinct, which = np.unique(masks.reshape(len(masks), -1), axis=0, return_inverse=True)
-    for m, known in enumerate(distinct):
+    for shared, places in each_mask(masks):
+        known = shared.ravel()
         hole = ~known
         if not hole.any() or not known.any():
             continue
         solve = splu(energy[hole][:, hole].tocsc()).solve
         from_known = energy[hole][:, known]
         # One picture at a time: the last bit of a product may depend on how many columns it has.
-        for i in np.flatnonzero(which.ravel() == m):
+        for i in places:
             x = generated[i].reshape(known.size, -1).astype(float)
             residual = pictures[i].reshape(x.shape)[known] - x[known]
             x[hole] -= solve(from_known @ residual)

@@ -56,6 +56,11 @@ def parse_args():
     return args
 
 
+def add(group, options: type, flag: str, name: str, kind: Callable, text: str) -> None:
+    """Adds the option that fills the field `name` of the dataclass `options`."""
+    group.add_argument(flag, dest=name, metavar="N", type=kind, default=getattr(options, name), help=text)
+
+
 def add_masks(group) -> None:
     options = MaskOptions
     masks = group.add_mutually_exclusive_group()
@@ -65,46 +70,29 @@ def add_masks(group) -> None:
     masks.add_argument("--maskFile", type=Path, metavar="FILE", help="a picture, white where pixels are known")
     masks.add_argument("--maskDir", type=Path, metavar="DIR", help="a mask a picture, with the same stem")
     group.add_argument("--invertMask", action="store_true", help="white is the hole in --maskFile, --maskDir")
-    group.add_argument(
+    share = number(float, above=0, below=1)
+    add(
+        group,
+        options,
         "--centerScale",
-        dest="center_scale",
-        metavar="SHARE",
-        type=number(float, 0, 0.5),
-        default=options.center_scale,
-        help="center: the hole reaches from this share of the side to 1 minus it",
+        "center_scale",
+        number(float, 0, 0.5),
+        "center: the hole reaches from this share of the side to 1 minus it",
     )
-    group.add_argument(
-        "--randomShare",
-        dest="random_share",
-        metavar="SHARE",
-        type=number(float, above=0, below=1),
-        default=options.random_share,
-        help="random: the share of the pixels that is hidden",
-    )
-    group.add_argument(
-        "--gridStep",
-        dest="grid_step",
-        metavar="N",
-        type=number(int, 2),
-        default=options.grid_step,
-        help="grid: one pixel in N by N is kept",
-    )
-    group.add_argument(
+    add(group, options, "--randomShare", "random_share", share, "random: the share of the pixels that is hidden")
+    add(group, options, "--gridStep", "grid_step", number(int, 2), "grid: one pixel in N by N is kept")
+    add(
+        group,
+        options,
         "--lowresBlock",
-        dest="lowres_block",
-        metavar="N",
-        type=number(int, 2),
-        default=options.lowres_block,
-        help="lowres: side of the blocks whose means are kept",
+        "lowres_block",
+        number(int, 2),
+        "lowres: side of the blocks whose means are kept",
     )
 
 
 def add_search(group) -> None:
     options = SearchOptions
-
-    def add(flag: str, name: str, kind: Callable, text: str) -> None:
-        group.add_argument(flag, dest=name, metavar="N", type=kind, default=getattr(options, name), help=text)
-
     group.add_argument(
         "--approach",
         choices=SEARCHES,
@@ -117,25 +105,46 @@ def add_search(group) -> None:
         default=options.start,
         help="the first z: zero, random, or a linear regression on the known pixels",
     )
-    add("--nIter", "n_iter", number(int, 1), "iterations of the search")
-    add("--outInterval", "out_interval", number(int, 0), "iterations between two frames; 0: results only")
-    add("--contextWindow", "context_window", window, "side of the contextual loss' window; 0: equal weights")
-    add("--lam", "lam", number(float, 0), "weight of the perceptual loss")
-    add("--zPenalty", "z_penalty", number(float, 0), "weight of |z|^2 in the loss")
+    add(group, options, "--nIter", "n_iter", number(int, 1), "iterations of the search")
+    add(
+        group,
+        options,
+        "--outInterval",
+        "out_interval",
+        number(int, 0),
+        "iterations between two frames; 0: results only",
+    )
+    add(
+        group,
+        options,
+        "--contextWindow",
+        "context_window",
+        window,
+        "side of the contextual loss' window; 0: equal weights",
+    )
+    add(group, options, "--lam", "lam", number(float, 0), "weight of the perceptual loss")
+    add(group, options, "--zPenalty", "z_penalty", number(float, 0), "weight of |z|^2 in the loss")
     rates = ", ".join(f"{rate:g} for {approach}" for approach, rate in RATES.items())
-    add("--lr", "lr", number(float, above=0), f"adam, pgd: step size (default: {rates})")
+    add(group, options, "--lr", "lr", number(float, above=0), f"adam, pgd: step size (default: {rates})")
     group.add_argument(
         "--lrDecay", dest="lr_decay", choices=["cosine", "none"], default=options.lr_decay, help="adam, pgd: its course"
     )
-    add("--beta1", "beta1", number(float, 0, below=1), "adam: beta1")
-    add("--beta2", "beta2", number(float, 0, below=1), "adam: beta2")
-    add("--eps", "eps", number(float, above=0), "adam: epsilon")
-    add("--momentum", "momentum", number(float, 0, below=1), "pgd: momentum")
-    add("--hmcBeta", "hmc_beta", number(float, above=0), "hmc: what the loss is multiplied by")
-    add("--hmcEps", "hmc_eps", number(float, above=0), "hmc: size of a leapfrog step")
-    add("--hmcL", "hmc_l", number(int, 1), "hmc: leapfrog steps an iteration")
-    add("--hmcAnneal", "hmc_anneal", number(float, above=0), "hmc: what hmcBeta is multiplied by after each iteration")
-    add("--seed", "seed", number(int, 0, 2**31 - 1), "what random masks and random z follow from")
+    add(group, options, "--beta1", "beta1", number(float, 0, below=1), "adam: beta1")
+    add(group, options, "--beta2", "beta2", number(float, 0, below=1), "adam: beta2")
+    add(group, options, "--eps", "eps", number(float, above=0), "adam: epsilon")
+    add(group, options, "--momentum", "momentum", number(float, 0, below=1), "pgd: momentum")
+    add(group, options, "--hmcBeta", "hmc_beta", number(float, above=0), "hmc: what the loss is multiplied by")
+    add(group, options, "--hmcEps", "hmc_eps", number(float, above=0), "hmc: size of a leapfrog step")
+    add(group, options, "--hmcL", "hmc_l", number(int, 1), "hmc: leapfrog steps an iteration")
+    add(
+        group,
+        options,
+        "--hmcAnneal",
+        "hmc_anneal",
+        number(float, above=0),
+        "hmc: what hmcBeta is multiplied by after each iteration",
+    )
+    add(group, options, "--seed", "seed", number(int, 0, 2**31 - 1), "what random masks and random z follow from")
 
 
 def loader(args, size: int, c_dim: int) -> Callable[[Path], Any]:
@@ -286,7 +295,7 @@ def main() -> int:
             for path in earlier_files(args.outDir):
                 path.unlink()
         frames = functools.partial(CompletionRecorder, args.outDir, suffix, frames_key) if with_frames else None
-        batch_options = options if with_frames else dataclasses.replace(options, out_interval=0)
+        batch_options = options if with_frames else of_results
         results = complete_batch(dcgan, batch, batch_options, lowres, args.blend, frames, progress)
         for place, result in results.items():
             save_picture(finals[place], result, keys[place])

@@ -1,5 +1,6 @@
 """Masks: which pixels of a picture are known (1) and which are in the hole (0)."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,6 +114,13 @@ def find_mask(folder: Path, picture: Path) -> Path:
         what = f"several masks, {', '.join(path.name for path in paths)}," if paths else f"no mask {picture.stem}.png"
         raise PictureError(f"{picture} has {what} in {folder}")
     return paths[0]
+
+
+def each_mask(masks: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The distinct masks [H, W] of bool [N, H, W], each with the places that have it: what is costly is done once."""
+    distinct, which = np.unique(masks.reshape(len(masks), -1), axis=0, return_inverse=True)
+    for m, mask in enumerate(distinct):
+        yield mask.reshape(masks.shape[1:]), np.flatnonzero(which.ravel() == m)
 
 
 def with_both(mask: np.ndarray, name: str) -> np.ndarray:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from cli import UserError, quiet_stderr
-from masks import context_weights
+from masks import context_weights, each_mask
 from options import SearchOptions, TrainOptions
 from search import HOLDING, SEARCHES, Point, project, random_z
 from utils import to_uint8, write_atomic
@@ -333,10 +333,9 @@ class DCGAN:
         z = np.random.default_rng(options.seed).uniform(-1, 1, (FIT_SAMPLES, self.z_dim)).astype(np.float32)
         samples = np.concatenate([self.generator(part).numpy() for part in np.split(z, FIT_SAMPLES // 64)])
         first = np.empty((len(places), self.z_dim))
-        distinct, which = np.unique(masks.reshape(len(masks), -1), axis=0, return_inverse=True)
-        for m, known in enumerate(distinct.reshape(-1, *masks.shape[1:])):
+        for known, where in each_mask(masks):
             if not known.any():
-                first[which.ravel() == m] = 0
+                first[where] = 0
                 continue
             x = samples[:, known].reshape(FIT_SAMPLES, -1)
             mean = x.mean(axis=0)
@@ -344,7 +343,7 @@ class DCGAN:
             kernel = x @ x.T
             kernel[np.diag_indices(FIT_SAMPLES)] += FIT_RIDGE * kernel.trace() / FIT_SAMPLES
             weights = np.linalg.solve(kernel, z)
-            for i in np.flatnonzero(which.ravel() == m):
+            for i in where:
                 first[i] = (y[i].numpy()[known].ravel() - mean) @ x.T @ weights
         return project(first)
 

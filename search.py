@@ -119,7 +119,8 @@ def _lbfgs_direction(gradient: np.ndarray, pairs: list[tuple[np.ndarray, np.ndar
     Void pairs are zero. Without a pair, or where that would not lead downhill: against the gradient.
     """
     direction = -gradient
-    scale = 1 / np.maximum(np.abs(gradient).sum(1, keepdims=True), 1e-12)
+    steepness = np.maximum(np.abs(gradient).sum(1, keepdims=True), 1e-12)
+    scale = 1 / steepness
     alphas = []
     for step, change in reversed(pairs):
         curvature = _dot(step, change)
@@ -133,7 +134,7 @@ def _lbfgs_direction(gradient: np.ndarray, pairs: list[tuple[np.ndarray, np.ndar
     for (step, change), (rho, alpha) in zip(pairs, reversed(alphas), strict=True):
         direction = direction + (alpha - rho * _dot(change, direction)) * step
     downhill = _dot(direction, gradient) < 0
-    direction = np.where(downhill, direction, -gradient / np.maximum(np.abs(gradient).sum(1, keepdims=True), 1e-12))
+    direction = np.where(downhill, direction, -gradient / steepness)
     return direction * np.minimum(1, LONGEST / np.maximum(np.abs(direction).max(1, keepdims=True), 1e-12))
 
 
