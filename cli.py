@@ -11,6 +11,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
+def one_line(text: object) -> str:
+    """The text without line breaks and control characters, which file names and libraries' messages may hold."""
+    return "".join(c if c.isprintable() or c >= "\ud800" else ascii(c)[1:-1] for c in " ".join(str(text).splitlines()))
+
+
+def say(text: object) -> None:
+    """Prints one line at once, whole also beside other threads' lines."""
+    sys.stdout.write(one_line(text) + "\n")
+    sys.stdout.flush()
+
+
 class UserError(Exception):
     """A fault that the user can mend; its text says what is wrong and what to do."""
 
@@ -66,6 +77,12 @@ def image_size(text: str) -> int:
     return size
 
 
+def filters(text: str) -> int | list[int]:
+    """An argparse type: one number of channels, or several parted by commas."""
+    dims = [int(dim) for dim in text.split(",")]
+    return dims[0] if len(dims) == 1 else dims
+
+
 def window(text: str) -> int:
     """An argparse type: the side of a window with a pixel in its middle, or 0 for none."""
     side = int(text)
@@ -81,8 +98,7 @@ def run(main: Callable[[], int]) -> None:
 
     def fail(message: object, code: int = 1) -> None:
         over_progress = "\r\033[K" if sys.stderr.isatty() else ""
-        one_line = " ".join(str(message).split())
-        print(f"{over_progress}error: {one_line}", file=sys.stderr)
+        print(f"{over_progress}error: {one_line(message)}", file=sys.stderr)
         sys.exit(code)
 
     try:
@@ -92,14 +108,21 @@ def run(main: Callable[[], int]) -> None:
     except KeyboardInterrupt:
         fail("interrupted", 130)
     except BrokenPipeError:
-        # Who read the output (`| head`) has gone. Python's own flush at exit must not complain of it either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         sys.exit(141)
+    except MemoryError:
+        fail("out of memory: name a smaller batch or smaller pictures")
     except UserError as error:
         fail(error)
     except OSError as error:
         named = f"{error.strerror}: {error.filename}" if error.filename else str(error)
         fail(f"{named}; name a path that can be read and written, on a disk with room")
+
+
+def drop_output() -> None:
+    """After a BrokenPipeError, when who read the output (`| head`) has gone: no more of them, at exit neither."""
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import numpy as np
 from cli import Parser, Progress, UserError, image_size, number, options_of, run, window
 from options import BLENDS, MASK_TYPES, RATES, STARTS, MaskOptions, SearchOptions
 from search import SEARCHES
-from utils import load_picture, read_note, save_picture, unique_names
+from utils import load_each, load_picture, read_note, save_picture, unique_names
 
 
 def parse_args():
@@ -165,17 +165,6 @@ def loader(args, size: int, c_dim: int) -> Callable[[Path], Any]:
     return lambda path: load_masked(path, size, c_dim, made, by_transparency=not args.maskType)
 
 
-def load_batch(paths: Sequence[Path], first: int, load: Callable[[Path], Any]) -> dict[int, Any]:
-    """What can be loaded of `paths`, by their numbers, which begin with `first`; the others are named."""
-    loaded = {}
-    for place, path in enumerate(paths, first):
-        try:
-            loaded[place] = load(path)
-        except UserError as error:
-            print(f"left out: {error}", flush=True)
-    return loaded
-
-
 def check_inputs(imgs: Sequence[Path], out: Path, earlier: Sequence[Path]) -> None:
     """UserError if a picture to complete is a result of an `earlier` call, which this one would replace."""
     results = {path.resolve() for path in (*earlier, *out.glob("final/*"))}
@@ -275,7 +264,7 @@ def main() -> int:
     call = digest(args.imgs, args.batchSize, args.allFrames, args.out_interval)
     completed = kept = fitted = nth = 0
     for first in firsts:
-        batch = load_batch(args.imgs[first : first + args.batchSize], first, load)
+        batch = load_each(args.imgs[first : first + args.batchSize], load, first)
         fitted += sum(each.fitted for each in batch.values())
         nth += bool(batch)
         suffix = f"_{nth}" if nth > 1 else ""

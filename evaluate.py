@@ -17,7 +17,7 @@ import numpy as np
 
 from cli import Parser, Progress, UserError, number, run
 from options import POST, MaskOptions, SearchOptions
-from utils import find_pictures, framed, load_pictures, save_picture, write_atomic
+from utils import find_pictures, framed, load_each, load_picture, save_picture, write_atomic
 
 MASKS = ("center", "pattern", "random80", "half")
 RADIUS = 3  # pixels that OpenCV's methods look at around each, as in its examples
@@ -186,7 +186,10 @@ def main() -> int:
     if dcgan.image_size < 16:
         raise UserError(f"the model in {directory} is for {dcgan.image_size} pixels: SSIM needs 16 or more")
     args.outDir.mkdir(parents=True, exist_ok=True)
-    pictures = load_pictures(paths, dcgan.image_size, dcgan.c_dim)
+    loaded = load_each(paths, lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim)[0])
+    if not loaded:
+        raise UserError(f"none of the {len(paths)} pictures can be read")
+    pictures = np.stack(list(loaded.values()))
     print(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(pictures)} faces")
     for _ in dcgan.complete(pictures[: args.batchSize], np.eye(dcgan.image_size), dataclasses.replace(OURS, n_iter=1)):
         pass  # has the search compiled before it is timed

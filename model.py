@@ -9,34 +9,44 @@ Deep Learning in TensorFlow" (2016), here "the post".
     logits = dcgan.discriminator(images)     # [batch, 1]
 """
 
-import json
 import math
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cli import UserError, quiet_stderr
+from dataset import Dataset
 from masks import context_weights, each_mask
-from options import SearchOptions, TrainOptions
+from options import KEEP, NetworkOptions, SearchOptions, TrainOptions
 from search import HOLDING, SEARCHES, Point, project, random_z
-from utils import to_uint8, write_atomic
+from utils import to_uint8
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow is imported
+# Keras would obey a settings file in the home directory, and write one where there is none.
+os.environ.update(KERAS_BACKEND="tensorflow", KERAS_HOME=os.devnull)
 with quiet_stderr():
     import keras
     import tensorflow as tf
 
 tf.get_logger().setLevel("ERROR")
 
+import saving
+import tensorflow1
 from ops import Adam, Weights, batch_norm, conv2d, conv2d_transpose, fill_rows, linear, lrelu
 
 FIT_SAMPLES = 2048  # of G, for the regression that `start="fit"` begins with
 FIT_RIDGE = 0.1  # its penalty, a share of the mean eigenvalue
 LOSSES = ("d_loss", "d_loss_real", "d_loss_fake", "g_loss")
+
+
+Pictures = np.ndarray | Dataset
 
 
 @dataclass(frozen=True)
@@ -87,16 +97,19 @@ class DCGAN:
     """
 
     def __init__(
-        self, image_size: int = 64, c_dim: int = 3, z_dim: int = 100, gf_dim: int = 64, df_dim: int = 64, seed: int = 0
+        self,
+        image_size: int = NetworkOptions.image_size,
+        c_dim: int = NetworkOptions.c_dim,
+        z_dim: int = NetworkOptions.z_dim,
+        gf_dim: int | Sequence[int] = NetworkOptions.gf_dim,
+        df_dim: int | Sequence[int] = NetworkOptions.df_dim,
+        seed: int = 0,
     ):
-        """Networks for [image_size, image_size, c_dim] pictures with random weights that follow from `seed`.
+        """Networks as `options.NetworkOptions` says, with random weights that follow from `seed`.
 
-        `image_size` is a power of two, 8 or more; `gf_dim` and `df_dim` are the widths of the generator's last and
-        the discriminator's first hidden layer.
+        ValueError if there are no such networks.
         """
-        if image_size < 8 or image_size & (image_size - 1):
-            raise ValueError(f"image_size {image_size} is not a power of two, 8 or more")
-        self.config = {"image_size": image_size, "c_dim": c_dim, "z_dim": z_dim, "gf_dim": gf_dim, "df_dim": df_dim}
+        self.options = NetworkOptions(image_size, c_dim, z_dim, gf_dim, df_dim)
         self.image_size, self.c_dim, self.z_dim = image_size, c_dim, z_dim
         self.generator = self._build_generator(seed)
         self.discriminator = self._build_discriminator(seed + 1)
@@ -105,14 +118,9 @@ class DCGAN:
 
     # ------------------------------------------------------------------------------------ networks
 
-    def _widths(self, base: int) -> list[int]:
-        """Channels of the feature maps from 4x4 up to image_size / 2: at 64, [512, 256, 128, 64] for base 64."""
-        stages = self.image_size.bit_length() - 3
-        return [base * min(8, 2**i) for i in reversed(range(stages))]
-
     def _build_generator(self, seed: int) -> keras.Model:
         weights = Weights(seed)
-        widths = self._widths(self.config["gf_dim"])
+        widths = self.options.g_dims
         layers = [
             keras.Input((self.z_dim,)),
             linear(4 * 4 * widths[0], weights, "g_h0_lin"),
@@ -130,7 +138,7 @@ class DCGAN:
 
     def _build_discriminator(self, seed: int) -> keras.Model:
         weights = Weights(seed)
-        widths = self._widths(self.config["df_dim"])[::-1]
+        widths = self.options.d_dims
         layers = [
             keras.Input((self.image_size, self.image_size, self.c_dim)),
             conv2d(widths[0], weights, "d_h0_conv"),  # 64x64x3 -> 32x32x64
@@ -143,12 +151,13 @@ class DCGAN:
 
     # ------------------------------------------------------------------------------------ training
 
-    def train(self, pictures: np.ndarray, options: TrainOptions) -> Iterator[TrainState]:
+    def train(self, pictures: Pictures, options: TrainOptions) -> Iterator[TrainState]:
         """Trains on `pictures`, uint8 [N, H, W, c_dim], from the step reached; yields after each step.
 
         A step is one D update and two G updates on the same z. What it does follows from the pictures, the options
         and the step's number alone. Stop by leaving the loop. To use `generator` before the loop has ended by itself,
-        `settle_statistics` first. ValueError if `pictures` are of another kind than the model's.
+        `settle_statistics` first. ValueError if `pictures` are of another kind than the model's, UserError if the
+        device has no memory for a step.
         """
         self._check(pictures)
         if self.live_generator is None:
@@ -157,18 +166,23 @@ class DCGAN:
             optimizer.learning_rate, optimizer.beta_1 = options.learning_rate, options.beta1
         batch_size = min(options.batch_size, len(pictures))
         batches = len(pictures) // batch_size
-        shuffled = None
-        for step in range(int(self.step), options.epochs * batches):
+        steps = range(int(self.step), options.epochs * batches)
+
+        @lru_cache(maxsize=1)
+        def order(epoch: int) -> np.ndarray:
+            return np.random.default_rng([options.seed, epoch]).permutation(len(pictures))
+
+        def load(step: int) -> np.ndarray:
             epoch, batch = divmod(step, batches)
-            if epoch != shuffled:
-                order = np.random.default_rng([options.seed, epoch]).permutation(len(pictures))
-                shuffled = epoch
-            x_real = pictures[order[batch * batch_size : (batch + 1) * batch_size]]
-            outcome = self._train_step(tf.constant(x_real), tf.constant(step), options)
-            yield TrainState(step + 1, epoch, batch + 1, batches, *outcome)
+            return pictures[order(epoch)[batch * batch_size : (batch + 1) * batch_size]]
+
+        for step, x_real in zip(steps, one_ahead(load, steps), strict=True):
+            with enough_memory(batch_size, self.image_size):
+                outcome = self._train_step(tf.constant(x_real), tf.constant(step), options)
+            yield TrainState(step + 1, step // batches, step % batches + 1, batches, *outcome)
         self.settle_statistics()
 
-    def _check(self, pictures: np.ndarray) -> None:
+    def _check(self, pictures: Pictures) -> None:
         shape = (self.image_size, self.image_size, self.c_dim)
         if pictures.dtype != np.uint8 or pictures.shape[1:] != shape or not len(pictures):
             raise ValueError(
@@ -283,7 +297,8 @@ class DCGAN:
         holds = options.approach in HOLDING
 
         def measure(z: np.ndarray) -> Point:
-            losses, gradient = self._search_loss(tf.constant(z, tf.float32), y, weights, factors, lowres)
+            with enough_memory(len(z), self.image_size):
+                losses, gradient = self._search_loss(tf.constant(z, tf.float32), y, weights, factors, lowres)
             return Point(z, losses.numpy().astype(float), gradient.numpy().astype(float), np.zeros(len(z), bool))
 
         def evaluate(z: np.ndarray) -> Point:
@@ -349,56 +364,57 @@ class DCGAN:
 
     # --------------------------------------------------------------------------------------- files
 
-    def save(self, directory: str | Path) -> None:
-        """Writes config.json and a checkpoint; the training state too, if there is one.
+    def save(self, directory: str | Path, keep: int = KEEP) -> None:
+        """Writes config.json and a checkpoint, with the training state if there is one; the `keep` newest stay.
 
-        Keeps the three newest. UserError if they cannot be written.
+        UserError if it cannot be written or a weight is not finite; what was saved before is whole then.
         """
         if self.live_generator is not None:
             self.settle_statistics()
-        directory = Path(directory)
-        write_atomic(directory / "config.json", lambda p: p.write_text(json.dumps(self.config, indent=2) + "\n"))
-        checkpoint = tf.train.Checkpoint(**self._named_variables(training=self.live_generator is not None))
-        manager = tf.train.CheckpointManager(checkpoint, str(directory), max_to_keep=3, checkpoint_name="dcgan")
-        try:
-            manager.save(checkpoint_number=int(self.step))
-        except tf.errors.OpError as error:
-            raise UserError(f"cannot write a checkpoint into {directory} ({error.message}): make room there") from error
+        contents = self._named_variables(training=self.live_generator is not None)
+        if not all(np.isfinite(variable).all() for variable in tf.nest.flatten(contents)):
+            raise UserError(
+                f"a weight is not finite after step {int(self.step)}, which is not saved: the checkpoint before it is "
+                "good; go on from it with a lower --learning_rate"
+            )
+        saving.write(Path(directory), asdict(self.options), contents, int(self.step), keep)
 
     @classmethod
-    def load(cls, directory: str | Path) -> "DCGAN":
-        """The model in `directory`, ready for use; UserError if there is none or it is damaged."""
+    def load(cls, directory: str | Path, training: bool = False) -> "DCGAN":
+        """The model in `directory`, ready for use, or to go on with its `training`.
+
+        The directory may hold a TensorFlow 1 checkpoint of the post's repository. UserError if there is no model, no
+        training state, or nothing undamaged.
+        """
+        directory = Path(directory)
+        of_tensorflow1 = tensorflow1.newest(directory)
+        if of_tensorflow1 and not training:
+            return cls._load_tensorflow1(*of_tensorflow1)
         try:
-            config = json.loads(Path(directory, "config.json").read_text())
-            dcgan = cls(**config)
-        except (FileNotFoundError, NotADirectoryError):
-            raise UserError(f"no model in {directory}: name a directory that train-dcgan.py wrote") from None
-        except (ValueError, TypeError) as error:
+            dcgan = cls(**saving.read_config(directory))
+        except (TypeError, ValueError) as error:
             raise UserError(f"{directory}/config.json is damaged: {error}") from error
-        dcgan._restore(directory, training=False)
+        if training:
+            dcgan.start_training()
+        saving.read(directory, dcgan._named_variables(training), training)
         return dcgan
 
-    def resume(self, directory: str | Path) -> None:
-        """Takes up the training that `directory` holds; UserError if it holds a model without training state."""
-        self.start_training()
-        self._restore(directory, training=True)
-
-    def _restore(self, directory: str | Path, training: bool) -> None:
-        try:
-            state = tf.train.get_checkpoint_state(str(directory))
-            if state is None:
-                raise UserError(f"no checkpoint in {directory}: name a directory that train-dcgan.py wrote")
-            status = tf.train.Checkpoint(**self._named_variables(training)).read(state.model_checkpoint_path)
-            status.assert_existing_objects_matched().expect_partial()
-        except AssertionError as error:
-            mend = "start from it by --init" if training else "name a directory that train-dcgan.py wrote"
-            what = "training state" if training else "complete model"
-            raise UserError(f"the newest checkpoint in {directory} holds no {what}: {mend}") from error
-        except (tf.errors.OpError, ValueError, IndexError) as error:
-            raise UserError(
-                f"the newest checkpoint in {directory} is damaged or of other networks than its config.json says: "
-                "restore it from a copy, or name another directory"
-            ) from error
+    @classmethod
+    def _load_tensorflow1(cls, step: int, path: Path) -> "DCGAN":
+        options, values = tensorflow1.read(path)
+        dcgan = cls(**asdict(options))
+        variables = {
+            f"{network.name}/{layer}/{name}": variable
+            for network in (dcgan.generator, dcgan.discriminator)
+            for layer, variables in _by_name(network).items()
+            for name, variable in variables.items()
+        }
+        for name in sorted(variables.keys() | values.keys()):
+            if name not in variables or name not in values or variables[name].shape != values[name].shape:
+                raise UserError(f"{path} is no DCGAN of the post's repository: its {name} is missing or does not fit")
+            variables[name].assign(values[name])
+        dcgan.step.assign(step)
+        return dcgan
 
     def _named_variables(self, training: bool) -> dict[str, Any]:
         """The checkpoint's contents under names of their own, not under where Python keeps the objects."""
@@ -416,9 +432,32 @@ class DCGAN:
 
 def model_directory(named: Path) -> Path:
     """The directory named, or that of the bundled model where the default one, `checkpoints`, holds none."""
-    if named == Path("checkpoints") and not (named / "config.json").exists():
+    if named == Path("checkpoints") and not (named / "config.json").exists() and not tensorflow1.newest(named):
         return Path(__file__).resolve().parent / "checkpoints" / "pretrained"
     return named
+
+
+@contextmanager
+def enough_memory(batch_size: int, image_size: int) -> Iterator[None]:
+    """UserError if the device runs out of memory in here."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise UserError(
+            f"out of memory with batches of {batch_size} pictures of {image_size}x{image_size}: name a smaller batch"
+        ) from error
+
+
+def one_ahead(function: Callable[[int], Any], items: Iterable[int]) -> Iterator[Any]:
+    """function(item) for each item, computed in a thread while the one before is in use."""
+    with ThreadPoolExecutor(1) as thread:
+        following: Any = None
+        for item in items:
+            current, following = following, thread.submit(function, item)
+            if current:
+                yield current.result()
+        if following:
+            yield following.result()
 
 
 def _by_name(network: keras.Model) -> dict[str, dict[str, tf.Variable]]:

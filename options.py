@@ -1,6 +1,63 @@
 """The options of training, masks and completion and their defaults, for scripts and callers alike."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+LARGEST = 65536  # number that a network's layers may have of anything
+KEEP = 3  # checkpoints
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """What the networks are built from; a model's config.json holds it. ValueError if nothing can be."""
+
+    image_size: int = 64
+    """Side of the pictures, a power of two, 8 or more."""
+    c_dim: int = 3
+    """Channels of the pictures, 1 or 3."""
+    z_dim: int = 100
+    """Length of z."""
+    gf_dim: int | Sequence[int] = 64
+    """Channels of the generator's feature maps from 4x4 up to image_size / 2; or, as one number, of the last, from
+    which they double down to 4x4, but eightfold at most."""
+    df_dim: int | Sequence[int] = 64
+    """The same of the discriminator's, which go from image_size / 2 down to 4x4."""
+
+    def __post_init__(self):
+        widths = (dim for dims in (self.gf_dim, self.df_dim) for dim in ([dims] if isinstance(dims, int) else dims))
+        for number in (self.image_size, self.c_dim, self.z_dim, *widths):
+            if type(number) is not int or not 1 <= number <= LARGEST:
+                raise ValueError(f"{number} is not a whole number from 1 to {LARGEST}")
+        if self.image_size < 8 or self.image_size & (self.image_size - 1):
+            raise ValueError(f"image_size {self.image_size} is not a power of two, 8 or more")
+        if self.c_dim not in (1, 3):
+            raise ValueError(f"c_dim {self.c_dim} is neither 1 nor 3")
+        for name, dims in (("gf_dim", self.g_dims), ("df_dim", self.d_dims)):
+            if len(dims) != self.stages:
+                raise ValueError(
+                    f"{name} has {len(dims)} numbers, not {self.stages} as image_size {self.image_size} asks"
+                )
+        for name, dims in (("gf_dim", self.g_dims), ("df_dim", self.d_dims[::-1])):
+            if dims == self._climb(dims[-1]):
+                object.__setattr__(self, name, dims[-1])  # one network, one way to say it
+
+    @property
+    def stages(self) -> int:
+        """Sizes of feature maps: 4x4, 8x8, ... image_size / 2."""
+        return self.image_size.bit_length() - 3
+
+    @property
+    def g_dims(self) -> list[int]:
+        """Channels of each of the generator's feature maps: [512, 256, 128, 64] for image_size 64, gf_dim 64."""
+        return self._climb(self.gf_dim) if isinstance(self.gf_dim, int) else list(self.gf_dim)
+
+    @property
+    def d_dims(self) -> list[int]:
+        """Channels of each of the discriminator's feature maps: [64, 128, 256, 512] for image_size 64, df_dim 64."""
+        return self._climb(self.df_dim)[::-1] if isinstance(self.df_dim, int) else list(self.df_dim)
+
+    def _climb(self, last: int) -> list[int]:
+        return [last * min(8, 2**i) for i in reversed(range(self.stages))]
 
 
 @dataclass(frozen=True)

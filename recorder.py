@@ -2,14 +2,16 @@
 
 import csv
 import re
+import sys
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from cli import clock
-from model import DCGAN, LOSSES, SearchState, TrainState
+from cli import UserError, clock, say
+from model import DCGAN, LOSSES, Pictures, SearchState, TrainState
 from utils import framed, grid, save_gif, save_picture, to_uint8, write_atomic
 
 import tensorflow as tf  # after model, which imports it quietly
@@ -23,23 +25,45 @@ OWN = re.compile(
 SHEET_ROWS = 8
 GIF_FRAMES = 60  # at least, and at most twice as many, if there are so many
 PACE = 5.0  # seconds between two lines of the log
+WON, WON_STEPS = 0.1, 200  # D has won when its mean loss over so many steps is below this
+ALIKE, ALIKE_STEP = 0.25, 200  # share of the pictures' spread below which samples are alike, once they could have any
 
 
 class TrainingRecorder:
-    """Records the states that `DCGAN.train` yields.
+    """Records the states that `DCGAN.train` yields, and warns, once, where training goes wrong.
 
     Losses are fetched from the device only when they are written, so that training does not wait for its log.
     """
 
-    def __init__(self, dcgan: DCGAN, sample_dir: Path, log_dir: Path, sample_interval: int, steps: int, seed: int):
+    def __init__(
+        self,
+        dcgan: DCGAN,
+        pictures: Pictures,
+        sample_dir: Path,
+        log_dir: Path,
+        sample_interval: int,
+        steps: int,
+        seed: int,
+    ):
         """`steps` is the number of the run's last step; the fixed z of the samples follows from `seed`."""
         self.dcgan, self.sample_dir, self.sample_interval, self.steps = dcgan, sample_dir, sample_interval, steps
-        self.sample_z = np.random.default_rng(seed).uniform(-1, 1, (64, dcgan.z_dim)).astype(np.float32)
+        rng = np.random.default_rng(seed)
+        self.sample_z = rng.uniform(-1, 1, (64, dcgan.z_dim)).astype(np.float32)
+        self.real_spread = spread(pictures[rng.integers(len(pictures), size=64)])
+        self.spreads: list[float] = []
+        self.d_losses: deque[float] = deque(maxlen=WON_STEPS)
+        self.warned: set[str] = set()
+        sample_dir.mkdir(parents=True, exist_ok=True)
+        log_dir.mkdir(parents=True, exist_ok=True)
         self.csv_path = log_dir / "losses.csv"
+        continued = self.csv_path.exists()
+        if continued:
+            cut_events(log_dir, int(dcgan.step))
         self.earlier = self._continue_csv(int(dcgan.step))
         self.writer = tf.summary.create_file_writer(str(log_dir))
-        with self.writer.as_default():
-            tf.summary.graph(self._graph())
+        if not continued:
+            with self.writer.as_default():
+                tf.summary.graph(self._graph())
         self.pending: list[tuple[TrainState, float]] = []
         self.start = self.written = time.monotonic()
         self.first_step = int(dcgan.step)
@@ -73,16 +97,18 @@ class TrainingRecorder:
             self.sample(state)
 
     def flush(self) -> None:
-        """Writes the losses noted since the last time, and prints the newest."""
+        """Writes the losses noted since the last time, and prints the newest; UserError if one is not finite."""
         if not self.pending:
             return
-        losses = np.stack([state.losses for state, _ in self.pending])  # waits for the device
+        pending, self.pending = self.pending, []
+        losses = np.stack([state.losses for state, _ in pending])  # waits for the device
         now = time.monotonic()
-        images = sum(state.z.shape[0] for state, _ in self.pending)
+        images = sum(state.z.shape[0] for state, _ in pending)
         rate = images / (now - self.written)
+        self.written = now
         rows = []
         with self.writer.as_default():
-            for (state, moment), values in zip(self.pending, losses, strict=True):
+            for (state, moment), values in zip(pending, losses, strict=True):
                 seconds = self.earlier + moment - self.start
                 rows.append([state.step, state.epoch, f"{seconds:.3f}", *(f"{v:.8g}" for v in values), f"{rate:.2f}"])
                 for name, value in zip(LOSSES, values, strict=True):
@@ -97,20 +123,77 @@ class TrainingRecorder:
             f"{rate:.1f} images/s, {clock(left)} left",
             flush=True,
         )
-        self.pending = []
-        self.written = now
+        self._watch_losses(pending[0][0].step, losses)
+
+    def _watch_losses(self, first_step: int, losses: np.ndarray) -> None:
+        finite = np.isfinite(losses).all(axis=1)
+        if not finite.all():
+            raise UserError(
+                f"the loss is not finite at step {first_step + int(np.argmin(finite))}: the last checkpoint is good; "
+                "go on from it with a lower --learning_rate"
+            )
+        for step, d_loss in enumerate(losses[:, 0], first_step):
+            self.d_losses.append(d_loss)
+            if len(self.d_losses) == WON_STEPS and np.mean(self.d_losses) < WON:
+                self._warn_once(
+                    "won",
+                    f"at step {step} d_loss has been {np.mean(self.d_losses):.2g} for {WON_STEPS} steps: D has won, "
+                    "and G learns little from it; try a lower --learning_rate, more pictures, or --flip",
+                )
+
+    def _watch_samples(self, step: int, samples: np.ndarray) -> None:
+        self.spreads.append(spread(samples) / max(self.real_spread, 1))
+        if step >= ALIKE_STEP and max(self.spreads[-2:]) < ALIKE:
+            self._warn_once(
+                "alike",
+                f"at step {step} samples are alike: they differ {self.spreads[-1]:.0%} as much as the pictures; if "
+                "they stay so, try a lower --learning_rate, another --seed, or more pictures",
+            )
+
+    def _warn_once(self, what: str, text: str) -> None:
+        if what not in self.warned:
+            say(f"warning: {text}")
+        self.warned.add(what)
 
     def sample(self, state: TrainState) -> None:
         """Writes the fixed z's samples, and TensorBoard's histograms and images."""
         self.dcgan.settle_statistics()
-        samples = grid(to_uint8(self.dcgan.generator(self.sample_z)))
-        save_picture(self.sample_dir / f"train_{state.epoch:02d}_{state.batch:04d}.png", samples)
+        samples = to_uint8(self.dcgan.generator(self.sample_z))
+        self._watch_samples(state.step, samples)
+        sheet = grid(samples)
+        save_picture(self.sample_dir / f"train_{state.epoch:02d}_{state.batch:04d}.png", sheet)
         with self.writer.as_default(step=state.step):
-            tf.summary.image("G", samples[None])
+            tf.summary.image("G", sheet[None])
             tf.summary.histogram("z", state.z)
             tf.summary.histogram("d", tf.sigmoid(state.d_logits_real))
             tf.summary.histogram("d_", tf.sigmoid(state.d_logits_fake))
         self.writer.flush()
+
+
+def spread(pictures: np.ndarray) -> float:
+    """How much uint8 pictures [N, H, W, C] differ: the standard deviation of a pixel, on average."""
+    return float(pictures.std(axis=0).mean())
+
+
+def cut_events(log_dir: Path, step: int) -> None:
+    """Takes out of a training run's TensorBoard files what lies after `step`, which is to be trained again."""
+
+    def events(path: Path) -> Iterator[tuple[int, bytes]]:
+        try:
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                yield tf.compat.v1.Event.FromString(record).step, record
+        except tf.errors.DataLossError:
+            yield sys.maxsize, b""  # cut off when the run was killed
+
+    def write(partial: Path) -> None:
+        with tf.io.TFRecordWriter(str(partial)) as file:
+            for event_step, record in events(path):
+                if event_step <= step:
+                    file.write(record)
+
+    for path in log_dir.glob("events.out.tfevents.*"):
+        if not OWN.fullmatch(f"logs/{path.name}") and any(event_step > step for event_step, _ in events(path)):
+            write_atomic(path, write)
 
 
 class CompletionRecorder:

@@ -1,26 +1,31 @@
 """Picture files in and out: finding, decoding, grids, GIFs, and writing without leaving halves."""
 
+import fcntl
+import logging
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
-from cli import Progress, UserError
+from cli import UserError, say
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 # Only these decoders may see a file, whatever its name says: EPS, for one, would start an interpreter.
 FORMATS = ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]
 BORDER = 4  # pixels between framed pictures
+LONGEST_NAME = 240  # bytes; file systems take 255, and a number and a suffix may follow
 Image.init()  # loads the decoders that Pillow does not know of at first, TIFF's and WebP's
 
-# Pillow warns of a large picture and refuses one twice as large; the refusal is enough.
+# What Pillow warns of in a picture it can read is nobody's concern, and one it cannot read is named.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 class PictureError(UserError):
@@ -28,31 +33,52 @@ class PictureError(UserError):
 
 
 def find_pictures(folder: str | Path) -> list[Path]:
-    """All picture files below `folder`, sorted; UserError if there is no such folder or no picture in it."""
+    """All picture files below `folder` and the folders linked there, sorted; says which folders cannot be read.
+
+    UserError if there is no such folder or no picture in it.
+    """
     if not os.path.isdir(folder):
         raise UserError(f"no folder {folder}: name a folder of pictures")
-    paths = sorted(
-        Path(parent, name)
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
-    )
+    paths = []
+    seen = set()
+    for parent, folders, names in os.walk(folder, onerror=lambda error: say(f"left out: {error}"), followlinks=True):
+        status = os.stat(parent)
+        if (status.st_dev, status.st_ino) in seen:  # a link leads back to it
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        paths += [
+            Path(parent, name)
+            for name in names
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+        ]
     if not paths:
         raise UserError(f"no pictures in {folder}: put {', '.join(s[1:] for s in sorted(SUFFIXES))} files there")
-    return paths
+    return sorted(paths)
 
 
 def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
     """A picture file upright as uint8, [H, W, 3], or [H, W] for mode "L"; PictureError if it cannot be read."""
+    if not os.path.isfile(path):  # to open a pipe would wait for its writer
+        raise PictureError(f"cannot read the picture {path}: {'a folder' if os.path.isdir(path) else 'no such file'}")
     try:
         with Image.open(path, formats=FORMATS) as file:
             picture = ImageOps.exif_transpose(file)
-            if picture.mode.startswith("I"):
-                # Pillow would clip 16 bits to 8 instead of scaling them.
-                picture = Image.fromarray((np.asarray(picture) / 257).round().astype(np.uint8))
+            if picture.mode == "F" or picture.mode.startswith("I"):
+                picture = Image.fromarray(_to_8_bits(np.asarray(picture)))
             return np.array(picture.convert(mode))
     except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file
-        raise PictureError(f"cannot read the picture {path}: {error}") from error
+        raise PictureError(f"cannot read the picture {path}: {error or type(error).__name__}") from error
+
+
+def _to_8_bits(values: np.ndarray) -> np.ndarray:
+    """16-bit integers, or floats of which 1 is white if none is above, as uint8; Pillow would clip them."""
+    if values.dtype.kind == "f":
+        values = np.nan_to_num(values, posinf=0, neginf=0)
+        values = values * 255 if values.max() <= 1 else values
+    else:
+        values = values / 257
+    return np.clip(values, 0, 255).round().astype(np.uint8)
 
 
 def central_square(pixels: np.ndarray) -> np.ndarray:
@@ -83,39 +109,15 @@ def load_picture(path: str | Path, size: int, c_dim: int) -> tuple[np.ndarray, b
     return fitted.reshape(size, size, c_dim), pixels.shape[:2] != (size, size)
 
 
-def load_pictures(paths: Sequence[Path], size: int, c_dim: int) -> np.ndarray:
-    """All pictures as uint8 [N, size, size, c_dim], decoded side by side; says what was left out or fitted.
-
-    UserError if none can be read.
-    """
-    pictures = np.empty((len(paths), size, size, c_dim), np.uint8)
-    read = np.zeros(len(paths), bool)
-
-    def load(i: int) -> bool | PictureError:
+def load_each(paths: Sequence[Path], load: Callable[[Path], Any], first: int = 0) -> dict[int, Any]:
+    """What `load` makes of each path, by the paths' numbers, which begin with `first`; names those it cannot load."""
+    loaded = {}
+    for place, path in enumerate(paths, first):
         try:
-            pictures[i], fitted = load_picture(paths[i], size, c_dim)
-        except PictureError as error:
-            return error
-        read[i] = True
-        return fitted
-
-    progress = Progress(len(paths), "pictures")
-    fitted = 0
-    with ThreadPoolExecutor() as pool:
-        for done, outcome in enumerate(pool.map(load, range(len(paths))), 1):
-            if isinstance(outcome, PictureError):
-                print(f"left out: {outcome}", flush=True)
-            else:
-                fitted += outcome
-            progress.update(done)
-    if not read.any():
-        raise UserError(f"none of the {len(paths)} pictures can be read")
-    if fitted:
-        print(f"{fitted} of {read.sum()} pictures were cropped to their central square and resized to {size}x{size}")
-    if not read.all():
-        print(f"{len(paths) - read.sum()} of {len(paths)} pictures were left out")
-        pictures = pictures[read]
-    return pictures
+            loaded[place] = load(path)
+        except UserError as error:
+            say(f"left out: {error}")
+    return loaded
 
 
 def unique_names(paths: Sequence[Path], known: Mapping[Path, str] | None = None) -> list[str]:
@@ -128,7 +130,8 @@ def unique_names(paths: Sequence[Path], known: Mapping[Path, str] | None = None)
     stems = Counter(path.stem for path in paths)
     names = []
     for path in paths:
-        name = base = path.stem if stems[path.stem] == 1 else f"{path.absolute().parent.name}__{path.stem}"
+        base = path.stem if stems[path.stem] == 1 else f"{path.absolute().parent.name}__{path.stem}"
+        name = base = os.fsdecode(os.fsencode(base)[-LONGEST_NAME:])
         number = 1
         while path not in known and name in taken:
             number += 1
@@ -165,12 +168,34 @@ def framed(pixels: np.ndarray, columns: int = 8) -> np.ndarray:
 def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
     """Lets `write` fill a file beside `path` and renames it, so that `path` is whole or not there at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    partial = path.with_name(f".{os.getpid()}.tmp{path.suffix}")
     try:
         write(partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def only_writer(directory: Path) -> Iterator[None]:
+    """Makes the directory and keeps other processes that ask for the same out; UserError if one is there first.
+
+    The lock ends with the process, however that ends. The directory goes again if nothing was written there.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another process trains in {directory}: wait for it, or name another directory") from None
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                directory.rmdir()
+    finally:
+        os.close(descriptor)
 
 
 def save_picture(path: Path, pixels: np.ndarray, note: str = "") -> None:

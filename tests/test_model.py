@@ -10,7 +10,7 @@ from conftest import blobs
 from cli import UserError
 from masks import context_weights
 from model import DCGAN, block_means, cross_entropy, random_flip, to_float
-from options import POST, SearchOptions, TrainOptions
+from options import POST, NetworkOptions, SearchOptions, TrainOptions
 from search import random_z
 from utils import to_uint8
 
@@ -105,8 +105,18 @@ def test_sizes(size, c_dim, g_count, d_count):
 
 @pytest.mark.parametrize("size", [0, 4, 63, 96])
 def test_a_size_that_is_no_power_of_two_is_refused(size):
-    with pytest.raises(ValueError, match="power of two"):
+    with pytest.raises(ValueError, match="power of two|from 1 to"):
         DCGAN(size)
+
+
+def test_filters_may_be_named_stage_by_stage():
+    dcgan = DCGAN(16, gf_dim=[6, 5], df_dim=(2, 3))
+    assert dcgan.generator.get_layer("g_h1").kernel.shape == (5, 5, 5, 6)
+    assert dcgan.discriminator.get_layer("d_h1_conv").kernel.shape == (5, 5, 2, 3)
+    assert NetworkOptions(gf_dim=[512, 256, 128, 64], df_dim=[64, 128, 256, 512]) == NetworkOptions()
+    for bad in ({"gf_dim": [1, 2]}, {"df_dim": 0}, {"z_dim": 1.5}, {"c_dim": 2}, {"gf_dim": "64"}, {"z_dim": True}):
+        with pytest.raises(ValueError):
+            NetworkOptions(**bad)
 
 
 @pytest.mark.parametrize(("size", "training"), [(64, False), (64, True), (16, False)])
@@ -271,8 +281,7 @@ def test_resuming_equals_never_having_stopped(tmp_path):
         if state.step == 4:
             break
     part.save(tmp_path)
-    rest = DCGAN.load(tmp_path)
-    rest.resume(tmp_path)
+    rest = DCGAN.load(tmp_path, training=True)
     assert [s.step for s in rest.train(pictures, options)] == [5, 6, 7, 8, 9]
     for network in ("generator", "live_generator", "discriminator"):
         for a, b in zip(getattr(whole, network).variables, getattr(rest, network).variables, strict=True):
@@ -296,12 +305,12 @@ def test_a_model_loads_as_it_was_saved(tmp_path):
     randomise(dcgan.discriminator)
     dcgan.save(tmp_path)
     loaded = DCGAN.load(tmp_path)
-    assert loaded.config == {"image_size": 16, "c_dim": 1, "z_dim": 7, "gf_dim": 8, "df_dim": 4}
+    assert loaded.options == NetworkOptions(image_size=16, c_dim=1, z_dim=7, gf_dim=8, df_dim=4)
     z, x = uniform((3, 7)), uniform((3, 16, 16, 1))
     np.testing.assert_array_equal(loaded.generator(z), dcgan.generator(z))
     np.testing.assert_array_equal(loaded.discriminator(x), dcgan.discriminator(x))
     with pytest.raises(UserError, match="--init"):
-        loaded.resume(tmp_path)
+        DCGAN.load(tmp_path, training=True)
 
 
 def test_variables_are_stored_under_names_of_their_own(tmp_path):
@@ -342,7 +351,7 @@ def test_what_is_no_model(tmp_path):
         DCGAN.load(tmp_path)
     for file in tmp_path.glob("dcgan-*"):
         file.unlink()
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(UserError, match="no checkpoint"):
         DCGAN.load(tmp_path)
 
 

@@ -101,17 +101,15 @@ def test_load_picture_keeps_the_right_size_and_fits_any_other(tmp_path):
     assert utils.load_picture(tmp_path / "wide.png", 16, 1)[0].shape == (16, 16, 1)
 
 
-def test_load_pictures_names_what_it_leaves_out(tmp_path, capsys):
-    Image.fromarray(PICTURE[:8, :8]).save(tmp_path / "a.png")
-    (tmp_path / "b.png").write_text("no picture")
-    Image.fromarray(PICTURE).save(tmp_path / "c.png")
-    pictures = utils.load_pictures(utils.find_pictures(tmp_path), 8, 3)
-    assert pictures.shape == (2, 8, 8, 3)
-    np.testing.assert_array_equal(pictures[0], PICTURE[:8, :8])
-    said = capsys.readouterr().out
-    assert "b.png" in said and "1 of 3 pictures were left out" in said and "1 of 2 pictures were cropped" in said
-    with pytest.raises(UserError, match="none of the 1 pictures"):
-        utils.load_pictures([tmp_path / "b.png"], 8, 3)
+def test_load_each_names_what_it_leaves_out(tmp_path, capsys):
+    paths = [tmp_path / name for name in ("a.png", "b.png", "c.png")]
+    Image.fromarray(PICTURE).save(paths[0])
+    paths[1].write_text("no picture")
+    Image.fromarray(PICTURE).save(paths[2])
+    loaded = utils.load_each(paths, utils.read_picture, first=5)
+    assert list(loaded) == [5, 7]
+    np.testing.assert_array_equal(loaded[7], PICTURE)
+    assert capsys.readouterr().out.startswith(f"left out: cannot read the picture {paths[1]}: ")
 
 
 def test_unique_names():

@@ -1,0 +1,99 @@
+"""The training pictures: decoded side by side when they are first asked for, and kept if they fit into memory."""
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from cli import UserError, say
+from utils import PictureError, load_picture
+
+CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+UNKNOWN, KEPT, UNREADABLE = range(3)
+
+
+class Dataset:
+    """Picture files as an array, uint8 [N, size, size, c_dim], indexed by lists of numbers.
+
+    In place of one that cannot be read comes the next one that can, so that what a number gives depends on the files
+    alone. What is left out is named when it is met; so is the first picture that has to be fitted.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, paths: Sequence[Path], size: int, c_dim: int, memory: float):
+        """Keeps the decoded pictures if all of them fit into `memory` bytes; otherwise decodes them each time."""
+        self.paths = paths
+        self.shape = (len(paths), size, size, c_dim)
+        # The system gives memory only for what is written, so an epoch has to pass before it is all taken.
+        self.kept = np.empty(self.shape, np.uint8) if np.prod(self.shape, dtype=float) <= memory else None
+        self.states = np.full(len(paths), UNKNOWN, np.uint8)
+        self.said_fitted = False
+        self.saying = Lock()
+        self.pool = ThreadPoolExecutor(os.cpu_count())
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, places: Iterable[int]) -> np.ndarray:
+        """uint8 [len(places), size, size, c_dim]; UserError if none of all pictures can be read."""
+        return np.stack(list(self.pool.map(self._picture, places)))
+
+    @property
+    def left_out(self) -> int:
+        """How many pictures were found to be unreadable so far."""
+        return int((self.states == UNREADABLE).sum())
+
+    def _picture(self, place: int) -> np.ndarray:
+        for i in range(place, place + len(self)):
+            picture = self._read(i % len(self))
+            if picture is not None:
+                return picture
+        raise UserError(f"none of the {len(self)} pictures can be read")
+
+    def _read(self, place: int) -> np.ndarray | None:
+        if self.kept is not None and self.states[place] == KEPT:
+            return self.kept[place]
+        if self.states[place] == UNREADABLE:
+            return None
+        try:
+            picture, fitted = load_picture(self.paths[place], *self.shape[2:])
+        except PictureError as error:
+            with self.saying:
+                if self.states[place] != UNREADABLE:
+                    say(f"left out: {error}")
+                self.states[place] = UNREADABLE
+            return None
+        if fitted:
+            self._say_fitted(self.paths[place])
+        if self.kept is not None:
+            self.kept[place] = picture
+            self.states[place] = KEPT
+        return picture
+
+    def _say_fitted(self, path: Path) -> None:
+        with self.saying:
+            if not self.said_fitted:
+                size = self.shape[1]
+                say(f"{path} is not {size}x{size}: such pictures are cropped to their central square and resized")
+            self.said_fitted = True
+
+
+def free_memory() -> float:
+    """Bytes that a process may still take, as the system or the limit of its container says."""
+    try:
+        with open("/proc/meminfo") as file:
+            fields = dict(line.split(":") for line in file)
+        free = 1024.0 * int(fields["MemAvailable"].split()[0])
+    except (OSError, KeyError):
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
+    for path in CGROUP_LIMITS:
+        try:
+            with open(path) as file:
+                free = min(free, float(file.read()))
+        except (OSError, ValueError):  # no such limit, or "max"
+            pass
+    return free

@@ -1,0 +1,96 @@
+"""Models on disk: config.json, and beside it the newest few checkpoints of TensorFlow.
+
+A checkpoint is `dcgan-STEP.data-*` and, written last, `dcgan-STEP.index`: one without an index does not count.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from cli import UserError, say
+from utils import write_atomic
+
+DAMAGE = (tf.errors.OpError, ValueError, IndexError)  # what TensorFlow raises on damaged files
+OWN = re.compile(r"dcgan-(\d+)\.(index|data-\d+-of-\d+)")
+
+
+def checkpoints(directory: Path) -> list[int]:
+    """The steps of the checkpoints in `directory`, oldest first."""
+    names = os.listdir(directory) if directory.is_dir() else []
+    return sorted(int(match[1]) for match in map(OWN.fullmatch, names) if match and match[2] == "index")
+
+
+def write(directory: Path, config: Mapping[str, Any], contents: Mapping[str, Any], step: int, keep: int) -> None:
+    """Writes config.json and the checkpoint of `step`, then removes all but the `keep` newest.
+
+    contents: nested names and their variables. What is there stays whole until the new one is; UserError if it cannot
+    be written. A checkpoint of a later step goes too: it is one that `read` could not use.
+    """
+    partial = directory / ".saving"
+    try:
+        write_atomic(directory / "config.json", lambda p: p.write_text(json.dumps(config, indent=2) + "\n"))
+        shutil.rmtree(partial, ignore_errors=True)
+        tf.train.Checkpoint(**contents).write(str(partial / f"dcgan-{step}"))
+        for file in sorted(partial.iterdir()):  # data before index
+            os.replace(file, directory / file.name)
+        kept = [number for number in checkpoints(directory) if number <= step][-keep:]
+        # For tf.train.latest_checkpoint; `read` looks at the files themselves.
+        state = f'model_checkpoint_path: "dcgan-{step}"\n'
+        state += "".join(f'all_model_checkpoint_paths: "dcgan-{number}"\n' for number in kept)
+        write_atomic(directory / "checkpoint", lambda p: p.write_text(state))
+    except (tf.errors.OpError, OSError) as error:
+        reason = error.message if isinstance(error, tf.errors.OpError) else error.strerror
+        raise UserError(
+            f"cannot write a checkpoint into {directory} ({reason}): make room there; what was saved before is whole"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    for path in directory.iterdir():
+        match = OWN.fullmatch(path.name)
+        if match and int(match[1]) not in kept:
+            path.unlink()
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """What config.json holds; UserError if there is none or it is damaged."""
+    try:
+        config = json.loads((directory / "config.json").read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"no model in {directory}: name a directory that train-dcgan.py wrote") from None
+    except ValueError as error:
+        raise UserError(f"{directory}/config.json is damaged: {error}") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{directory}/config.json is damaged: it holds no options")
+    return config
+
+
+def read(directory: Path, contents: Mapping[str, Any], training: bool) -> None:
+    """Fills the variables in `contents` from the newest checkpoint that is whole; names those that are not.
+
+    UserError if there is none, or if it lacks what `contents` has, such as the state of a `training`.
+    """
+    steps = checkpoints(directory)
+    if not steps:
+        raise UserError(f"no checkpoint in {directory}: name a directory that train-dcgan.py wrote")
+    for step in reversed(steps):
+        path = directory / f"dcgan-{step}"
+        try:
+            status = tf.train.Checkpoint(**contents).read(str(path))
+            status.assert_existing_objects_matched().expect_partial()
+            return
+        except AssertionError as error:
+            what = "training state: start from it by --init" if training else "complete model: name another"
+            raise UserError(f"{path} holds no {what}") from error
+        except DAMAGE:
+            if step > steps[0]:
+                say(f"{path} is damaged: the checkpoint before it is taken")
+    raise UserError(
+        f"no checkpoint in {directory} can be read, all are damaged or of other networks than config.json says: restore "
+        "one from a copy, or name another directory"
+    )
