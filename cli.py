@@ -115,7 +115,7 @@ def run(main: Callable[[], int]) -> None:
     except UserError as error:
         fail(error)
     except OSError as error:
-        named = f"{error.strerror}: {error.filename}" if error.filename else str(error)
+        named = f"{error.strerror}: {error.filename}" if error.filename else error.strerror or error
         fail(f"{named}; name a path that can be read and written, on a disk with room")
 
 

@@ -1,11 +1,12 @@
 """What training (besides its checkpoints) and completion leave on disk: pictures, losses, TensorBoard's events."""
 
 import csv
+import os
 import re
-import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ OWN = re.compile(
 SHEET_ROWS = 8
 GIF_FRAMES = 60  # at least, and at most twice as many, if there are so many
 PACE = 5.0  # seconds between two lines of the log
+RECORD_FRAME = 16  # bytes that the TFRecord format puts around a record: its length, and two checksums
 WON, WON_STEPS = 0.1, 200  # D has won when its mean loss over so many steps is below this
 ALIKE, ALIKE_STEP = 0.25, 200  # share of the pictures' spread below which samples are alike, once they could have any
 
@@ -176,24 +178,18 @@ def spread(pictures: np.ndarray) -> float:
 
 
 def cut_events(log_dir: Path, step: int) -> None:
-    """Takes out of a training run's TensorBoard files what lies after `step`, which is to be trained again."""
-
-    def events(path: Path) -> Iterator[tuple[int, bytes]]:
-        try:
-            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-                yield tf.compat.v1.Event.FromString(record).step, record
-        except tf.errors.DataLossError:
-            yield sys.maxsize, b""  # cut off when the run was killed
-
-    def write(partial: Path) -> None:
-        with tf.io.TFRecordWriter(str(partial)) as file:
-            for event_step, record in events(path):
-                if event_step <= step:
-                    file.write(record)
-
+    """Cuts off from a training run's TensorBoard files what lies after `step`, which is to be trained again."""
     for path in log_dir.glob("events.out.tfevents.*"):
-        if not OWN.fullmatch(f"logs/{path.name}") and any(event_step > step for event_step, _ in events(path)):
-            write_atomic(path, write)
+        if OWN.fullmatch(f"logs/{path.name}"):
+            continue
+        length = 0
+        with suppress(tf.errors.DataLossError):  # the last record was cut short when the run was killed
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                if tf.compat.v1.Event.FromString(record).step > step:
+                    break
+                length += RECORD_FRAME + len(record)
+        if length < path.stat().st_size:
+            os.truncate(path, length)
 
 
 class CompletionRecorder:

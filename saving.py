@@ -45,7 +45,8 @@ def write(directory: Path, config: Mapping[str, Any], contents: Mapping[str, Any
         state += "".join(f'all_model_checkpoint_paths: "dcgan-{number}"\n' for number in kept)
         write_atomic(directory / "checkpoint", lambda p: p.write_text(state))
     except (tf.errors.OpError, OSError) as error:
-        reason = error.message if isinstance(error, tf.errors.OpError) else error.strerror
+        # TensorFlow names its operation and temporary file before the reason.
+        reason = error.message.rpartition("; ")[2] if isinstance(error, tf.errors.OpError) else error
         raise UserError(
             f"cannot write a checkpoint into {directory} ({reason}): make room there; what was saved before is whole"
         ) from error
@@ -91,6 +92,6 @@ def read(directory: Path, contents: Mapping[str, Any], training: bool) -> None:
             if step > steps[0]:
                 say(f"{path} is damaged: the checkpoint before it is taken")
     raise UserError(
-        f"no checkpoint in {directory} can be read, all are damaged or of other networks than config.json says: restore "
-        "one from a copy, or name another directory"
+        f"no checkpoint in {directory} can be read, all are damaged or of other networks than config.json says: "
+        "restore one from a copy, or name another directory"
     )

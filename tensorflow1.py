@@ -51,7 +51,7 @@ def read(path: Path) -> tuple[NetworkOptions, dict[str, np.ndarray]]:
         values = _renamed(values)
         return _options(values), values
     except (LookupError, ValueError) as error:
-        raise UserError(f"{path} has not all variables of a DCGAN of the post's repository ({error})") from error
+        raise UserError(f"{path} has other variables than a DCGAN of the post's repository ({error})") from error
 
 
 def _renamed(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -105,7 +105,7 @@ def test_sizes(size, c_dim, g_count, d_count):
 
 @pytest.mark.parametrize("size", [0, 4, 63, 96])
 def test_a_size_that_is_no_power_of_two_is_refused(size):
-    with pytest.raises(ValueError, match="power of two|from 1 to"):
+    with pytest.raises(ValueError, match=r"power of two|from 1 to"):
         DCGAN(size)
 
 

@@ -2,12 +2,14 @@
 
 import csv
 import importlib
+import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +26,10 @@ CURVES = ["d_loss", "d_loss_fake", "d_loss_real", "g_loss"]
 def losses(folder):
     with open(folder / "logs" / "losses.csv", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def checkpoints(folder):
+    return [int(path.stem.split("-")[1]) for path in (folder / "checkpoints").glob("dcgan-*.index")]
 
 
 def weights(folder):
@@ -142,6 +148,55 @@ def test_ctrl_c_saves_and_stops(tmp_path):
     np.testing.assert_allclose(moving, saved.generator.get_layer("g_bn1").moving_mean, atol=1e-6)
 
 
+def everything(folder):
+    """The newest checkpoint's variables by name, losses.csv's rows but for times, samples, TensorBoard's events."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(folder / "checkpoints"))
+    names = [name for name in reader.get_variable_to_shape_map() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
+    events = []
+    for path in (folder / "logs").glob("events.*"):
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            event = tf.compat.v1.Event.FromString(record)
+            events += [(value.tag, event.step, value.tensor.SerializeToString()) for value in event.summary.value]
+            events += [("graph", 0, b"")] * bool(event.graph_def)
+    return (
+        {name: reader.get_tensor(name).tobytes() for name in names},
+        [(row["step"], row["epoch"], *(row[name] for name in CURVES)) for row in losses(folder)],
+        {path.name: path.read_bytes() for path in (folder / "samples").iterdir()},
+        sorted(events),
+    )
+
+
+def test_a_run_killed_at_any_moment_ends_as_one_that_was_not(tmp_path):
+    """SIGKILL while it starts, trains, writes; every few steps there is a checkpoint, so that some fall into one."""
+    paths = write_pictures(tmp_path / "faces", blobs(20, 16))
+    paths[3].write_text("no picture")
+    command = [sys.executable, ROOT / "train-dcgan.py", "--dataset", tmp_path / "faces", "--batch_size", 4, "--flip"]
+    command += ["--image_size", 16, "--gf_dim", 16, "--df_dim", 16, "--epoch", 12]
+    command = [*map(str, command), "--sample_interval", "7", "--checkpoint_interval", "2", "--keep", "2"]
+    for folder in (whole := tmp_path / "whole", killed := tmp_path / "killed"):
+        folder.mkdir()
+    assert_works(subprocess.run(command, cwd=whole, capture_output=True, text=True))
+    rng = random.Random(0)
+    reached = [0]
+    while reached[-1] < 60 and len(reached) < 6:
+        with subprocess.Popen(command, cwd=killed, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+            begun = time.monotonic()
+            while run.poll() is None and max(checkpoints(killed), default=0) <= reached[-1]:
+                assert time.monotonic() - begun < 300
+                time.sleep(0.01)
+            time.sleep(rng.random() * 0.3)
+            run.kill()
+            assert run.communicate()[1] == ""
+        reached.append(max(checkpoints(killed)))
+    assert_works(subprocess.run(command, cwd=killed, capture_output=True, text=True))
+    for ours, theirs in zip(everything(killed), everything(whole), strict=True):
+        assert ours == theirs
+    assert len(reached) > 3
+    assert sorted(checkpoints(killed)) == [58, 60]
+
+
 def test_losses_after_the_last_checkpoint_of_a_killed_run_are_written_anew(trained, tmp_path):
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     shutil.copytree(trained / "faces", tmp_path / "faces", dirs_exist_ok=True)
@@ -203,6 +258,8 @@ def test_start_from_another_model(trained, tmp_path):
         (["--dataset", "faces", "--epoch", 0], 2, ["--epoch"]),
         (["--dataset", "faces", "--learning_rate", "fast"], 2, ["--learning_rate"]),
         (["--dataset", "faces", "--init", "empty"], 1, ["no model in empty"]),
+        (["--dataset", "faces", "--gf_dim", "64,x"], 2, ["--gf_dim"]),
+        (["--dataset", "faces", "--gf_dim", "64,32"], 1, ["gf_dim has 2 numbers"]),
         (["--dataset", "faces", "--image_size", 16, "--checkpoint_dir", "empty/file/x"], 1, ["empty/file"]),
     ],
 )
@@ -214,6 +271,66 @@ def test_bad_calls(tmp_path, args, code, words):
     (tmp_path / "damaged" / "x.jpg").write_bytes(b"\xff\xd8\xff")
     assert_fails(run_script("train-dcgan.py", *args, cwd=tmp_path), code, *words)
     assert not any((tmp_path / name).exists() for name in ("checkpoints", "samples", "logs", "digits"))
+
+
+def test_two_processes_do_not_train_in_one_directory(trained, tmp_path):
+    write_pictures(tmp_path / "faces", blobs(20, 16))
+    command = ["train-dcgan.py", *COMMON, "--epoch", 100000]
+    with subprocess.Popen(
+        [sys.executable, ROOT / command[0], *map(str, command[1:])], cwd=tmp_path, stdout=subprocess.DEVNULL
+    ) as run:
+        while not checkpoints(tmp_path):
+            assert run.poll() is None
+            time.sleep(0.05)
+        assert_fails(run_script(*command, cwd=tmp_path), 1, "another process trains in checkpoints")
+        run.kill()
+    result = run_script("train-dcgan.py", *COMMON, "--epoch", 1, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_closed_pipe_ends_training_quietly_and_saves(tmp_path):
+    write_pictures(tmp_path / "faces", blobs(20, 16))
+    command = " ".join([f'"{sys.executable}" "{ROOT}/train-dcgan.py"', *map(str, COMMON), "--epoch 100000"])
+    command += " --sample_interval 5 2>stderr | head -2 >head; exit ${PIPESTATUS[0]}"
+    assert subprocess.run(["bash", "-c", command], cwd=tmp_path, timeout=300).returncode == 141
+    assert (tmp_path / "stderr").read_text() == ""
+    assert len((tmp_path / "head").read_text().splitlines()) == 2
+    (stopped,) = [step for step in checkpoints(tmp_path) if step]
+    assert [int(row["step"]) for row in losses(tmp_path)] == list(range(1, stopped + 1))
+
+
+def test_training_where_nothing_can_be_written_but_in_the_named_directories(tmp_path):
+    write_pictures(tmp_path / "faces", blobs(8, 16))
+    named = [arg for name in ("checkpoint", "sample", "log") for arg in (f"--{name}_dir", tmp_path / name)]
+    command = ["--dataset", tmp_path / "faces", "--image_size", 16, "--epoch", 1, *named]
+    before = sorted(tmp_path.iterdir())
+    assert_works(run_script("train-dcgan.py", *command, cwd=Path("/proc")))
+    assert sorted(tmp_path.iterdir()) == sorted(
+        [*before, *(tmp_path / name for name in ("checkpoint", "sample", "log"))]
+    )
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(trained, tmp_path):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()}
+    command = ["train-dcgan.py", *COMMON, "--epoch", 50, "--learning_rate", 1e30]
+    assert_fails(run_script(*command, cwd=tmp_path), 1, "not finite at step 1", "--learning_rate")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()} == before
+    assert_works(run_script("train-dcgan.py", *COMMON, "--epoch", 3, cwd=tmp_path))
+    assert [int(row["step"]) for row in losses(tmp_path)] == list(range(1, 16))
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (["--z_dim", 50], "--z_dim 100, not 50"),
+        (["--gf_dim", 32], "--gf_dim 64, not 32"),
+        (["--df_dim", "3,4"], "--df_dim 64, not 3,4"),
+        (["--c_dim", 1], "--c_dim 3, not 1"),
+    ],
+)
+def test_networks_are_not_changed_by_a_run(trained, option, words):
+    assert_fails(run_script("train-dcgan.py", *COMMON, "--epoch", 9, *option, cwd=trained), 1, words, "checkpoint_dir")
 
 
 def test_another_model_does_not_write_over_the_losses_of_the_first(trained):

@@ -1,0 +1,70 @@
+"""Training pictures: kept or decoded anew, those that cannot be read, and the memory they may take."""
+
+import numpy as np
+import pytest
+from conftest import blobs, write_pictures
+
+import dataset
+from cli import UserError
+from dataset import Dataset
+
+
+@pytest.mark.parametrize("memory", [0, 1e9])
+def test_pictures_come_as_from_an_array(tmp_path, memory, capsys):
+    pictures = blobs(9, 16)
+    data = Dataset(write_pictures(tmp_path, pictures), 16, 3, memory)
+    assert (len(data), data.shape, data.dtype) == (9, pictures.shape, pictures.dtype)
+    for places in ([3], [8, 0, 8], np.random.default_rng(0).permutation(9)):
+        np.testing.assert_array_equal(data[places], pictures[places])
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("memory", "decoded"), [(0, 6), (2 * 16 * 16 * 3 - 1, 6), (2 * 16 * 16 * 3, 2)])
+def test_what_fits_into_memory_is_decoded_once(tmp_path, monkeypatch, memory, decoded):
+    calls = []
+    load = dataset.load_picture
+    monkeypatch.setattr(dataset, "load_picture", lambda *args: calls.append(args) or load(*args))
+    data = Dataset(write_pictures(tmp_path, blobs(2, 16)), 16, 3, memory)
+    for _ in range(3):
+        data[[0, 1]]
+    assert len(calls) == decoded
+
+
+@pytest.mark.parametrize("memory", [0, 1e9])
+def test_the_next_picture_stands_in_for_one_that_cannot_be_read(tmp_path, memory, capsys):
+    pictures = blobs(5, 16)
+    paths = write_pictures(tmp_path, pictures)
+    for bad in (1, 2, 4):
+        paths[bad].write_bytes(paths[bad].read_bytes()[:60])
+    data = Dataset(paths, 16, 3, memory)
+    for _ in range(2):
+        np.testing.assert_array_equal(data[range(5)], pictures[[0, 3, 3, 3, 0]])
+    assert data.left_out == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(line.split(": ")[1] for line in lines) == [f"cannot read the picture {paths[i]}" for i in (1, 2, 4)]
+
+
+def test_none_can_be_read(tmp_path):
+    paths = write_pictures(tmp_path, blobs(3, 16))
+    for path in paths:
+        path.write_text("no picture")
+    with pytest.raises(UserError, match="none of the 3 pictures"):
+        Dataset(paths, 16, 3, 1e9)[[1]]
+
+
+def test_that_pictures_are_fitted_is_said_once(tmp_path, capsys):
+    paths = write_pictures(tmp_path, blobs(4, 24))
+    data = Dataset(paths, 8, 1, 0)
+    assert data[range(4)].shape == (4, 8, 8, 1)
+    assert capsys.readouterr().out.count("cropped") == 1
+
+
+def test_free_memory_knows_the_limit_of_a_container(tmp_path, monkeypatch):
+    free = dataset.free_memory()
+    assert 1e8 < free < 1e14
+    (tmp_path / "max").write_text("max\n")
+    (tmp_path / "limit").write_text("70000000\n")
+    monkeypatch.setattr(dataset, "CGROUP_LIMITS", (tmp_path / "max", tmp_path / "none"))
+    assert dataset.free_memory() > 1e8
+    monkeypatch.setattr(dataset, "CGROUP_LIMITS", (tmp_path / "max", tmp_path / "limit"))
+    assert dataset.free_memory() == 70000000

@@ -1,0 +1,123 @@
+"""Checkpoints that are damaged, too many, or cannot be written."""
+
+import random
+import resource
+import shutil
+
+import numpy as np
+import pytest
+from conftest import blobs
+
+import saving
+from cli import UserError
+from model import DCGAN
+from options import TrainOptions
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A directory with the checkpoints of steps 1 and 2, with training state."""
+    directory = tmp_path_factory.mktemp("saved")
+    dcgan = DCGAN(8, gf_dim=4, df_dim=4)
+    for state in dcgan.train(blobs(4, 8), TrainOptions(epochs=2)):
+        dcgan.save(directory)
+        assert saving.checkpoints(directory)[-1] == state.step
+    return directory
+
+
+def names(directory):
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_the_newest_few_are_kept_and_nothing_else_is_left(tmp_path):
+    dcgan = DCGAN(8, gf_dim=4, df_dim=4)
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "dcgan-3.data-00000-of-00001").touch()  # what a kill between two files leaves
+    (tmp_path / ".saving").mkdir()
+    for step in (9, 4, 20, 100):
+        dcgan.step.assign(step)
+        dcgan.save(tmp_path, keep=2)
+    assert saving.checkpoints(tmp_path) == [20, 100]
+    files = [f"dcgan-{step}.{part}" for step in (100, 20) for part in ("data-00000-of-00001", "index")]
+    assert names(tmp_path) == sorted(["checkpoint", "config.json", "notes.txt", *files])
+    import tensorflow as tf
+
+    assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "dcgan-100")
+
+
+def test_damage_of_any_kind_falls_back_or_is_named(saved, tmp_path, capsys):
+    """Files cut, zeroed, overwritten and with bits flipped: the step before is read, or nothing, with one line."""
+    for seed in range(40):
+        rng = random.Random(seed)
+        directory = tmp_path / str(seed)
+        shutil.copytree(saved, directory)
+        file = rng.choice(sorted(directory.glob("dcgan-2.*")))
+        content = bytearray(file.read_bytes())
+        place = rng.randrange(len(content))
+        match seed % 4:
+            case 0:
+                del content[place:]
+            case 1:
+                content[place] ^= 1 << rng.randrange(8)
+            case 2:
+                content[place : place + 4000] = bytes(len(content[place : place + 4000]))
+            case 3:
+                content[place:place] = rng.randbytes(50)
+        file.write_bytes(content)
+        assert int(DCGAN.load(directory, training=True).step) == 1
+        assert capsys.readouterr().out == f"{directory}/dcgan-2 is damaged: the checkpoint before it is taken\n"
+        file.with_name(file.name.replace("-2.", "-1.")).write_bytes(content[:10])
+        with pytest.raises(UserError, match=r"no checkpoint in .* can be read"):
+            DCGAN.load(directory, training=True)
+        capsys.readouterr()
+
+
+def test_after_a_fallback_the_damaged_one_does_not_stand_in_the_way(saved, tmp_path):
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "dcgan-2.index").write_bytes(b"damaged")
+    dcgan = DCGAN.load(tmp_path)
+    dcgan.save(tmp_path, keep=1)
+    assert saving.checkpoints(tmp_path) == [1]
+
+
+@pytest.mark.parametrize(
+    "config",
+    ["", "[]", "1", '{"image_size": "64"}', '{"z_dim": 1e9}', '{"z_dim": 0}', '{"colour": 1}', '{"gf_dim": null}'],
+)
+def test_a_damaged_config(saved, tmp_path, config):
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(UserError, match=r"config\.json is damaged"):
+        DCGAN.load(tmp_path)
+
+
+def test_other_networks_than_the_config_says(saved, tmp_path):
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    DCGAN(16, gf_dim=4, df_dim=4).save(tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "config.json", tmp_path / "config.json")
+    with pytest.raises(UserError, match="other networks than config"):
+        DCGAN.load(tmp_path)
+
+
+def test_a_checkpoint_that_does_not_fit_on_the_disk(saved, tmp_path):
+    """A limit on the size of files stands in for a full disk."""
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    dcgan = DCGAN.load(tmp_path, training=True)
+    dcgan.step.assign(3)
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, unlimited[1]))
+    try:
+        with pytest.raises(UserError, match=r"cannot write a checkpoint into .* make room"):
+            dcgan.save(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_weights_that_are_not_finite_are_not_saved(saved, tmp_path):
+    dcgan = DCGAN.load(saved, training=True)
+    dcgan.live_generator.get_layer("g_h0_lin").bias.assign(np.full(64, np.nan))
+    with pytest.raises(UserError, match="not finite after step 2"):
+        dcgan.save(tmp_path)
+    assert names(tmp_path) == []
