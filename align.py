@@ -10,6 +10,7 @@ import importlib.util
 import multiprocessing
 import os
 import signal
+import threading
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from cli import Parser, Progress, UserError, number, run
+from cli import Parser, Progress, UserError, number, run, say
 from utils import PictureError, find_pictures, read_picture, save_picture, unique_names, write_atomic
 
 # Three of dlib's 68 landmarks, and where they stand in OpenFace's mean face (openface/align_dlib.py, TEMPLATE)
@@ -35,6 +36,7 @@ LANDMARKS = {
         33: (0.494950915, 0.514441322),
     },
 }
+HUGE = 3 * 40_000_000  # bytes of a decoded photo
 COLUMNS = ["source", "output", "status", "a", "b", "tx", "c", "d", "ty"]
 
 
@@ -88,7 +90,8 @@ class Aligner:
 
     def transform(self, pixels: np.ndarray) -> np.ndarray | str:
         """[2, 3] for the largest face of a photo, or why there is none."""
-        faces = self.detector(pixels, 1)  # 1: one upsampling, as in OpenFace
+        # One upsampling, as in OpenFace; without it faces of 80 pixels are found, and a huge photo fits into memory.
+        faces = self.detector(pixels, int(pixels.size < HUGE))
         if not faces:
             return "no face"
         if self.skip_multi and len(faces) > 1:
@@ -102,11 +105,13 @@ class Aligner:
 
         try:
             pixels = read_picture(photo)
-        except PictureError:
+            transform = self.transform(pixels)
+            if isinstance(transform, str):
+                return transform
+            face = cv2.warpAffine(pixels, transform, (self.size, self.size))
+        except (PictureError, MemoryError, RuntimeError, cv2.error):
             return "unreadable"
-        transform = self.transform(pixels)
-        if not isinstance(transform, str):
-            save_picture(output, cv2.warpAffine(pixels, transform, (self.size, self.size)))
+        save_picture(output, face)
         return transform
 
 
@@ -143,13 +148,21 @@ _aligner: Any = None
 
 
 def _start_worker(*settings) -> None:
-    """Builds a worker's Aligner once; Ctrl-C is for the parent to handle."""
+    """Builds a worker's Aligner once; Ctrl-C is for the parent to handle, and when that is killed, the worker ends."""
     global _aligner
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import cv2
 
     cv2.setNumThreads(1)  # the processes already fill the cores
     _aligner = Aligner(*settings)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent
+    parent.join()
+    os._exit(1)
 
 
 def _align(job: tuple[str, Path, Path]) -> list[str]:
@@ -205,7 +218,7 @@ def main() -> int:
     photos = {
         str(path.relative_to(args.raw)): path
         for path in find_pictures(args.raw)
-        if path.parent.resolve() != args.out.resolve()
+        if os.path.realpath(path.parent) != os.path.realpath(args.out)
     }
     if not photos:
         raise UserError(f"{args.raw} and {args.out} are one folder: name another for the faces")
@@ -228,7 +241,7 @@ def main() -> int:
             write_rows(log, [row])
             statuses[row[2]] += 1
             if args.verbose or row[2] == "unreadable":
-                print(f"{row[0]}: {row[2]}", flush=True)
+                say(f"{row[0]}: {row[2]}")
             progress.update(done)
     except BrokenProcessPool as error:
         raise UserError(

@@ -8,6 +8,7 @@ python complete.py face.png --maskFile hole.png --outInterval 2 --checkpointDir 
 import dataclasses
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -167,9 +168,9 @@ def loader(args, size: int, c_dim: int) -> Callable[[Path], Any]:
 
 def check_inputs(imgs: Sequence[Path], out: Path, earlier: Sequence[Path]) -> None:
     """UserError if a picture to complete is a result of an `earlier` call, which this one would replace."""
-    results = {path.resolve() for path in (*earlier, *out.glob("final/*"))}
+    results = {os.path.realpath(path) for path in (*earlier, *out.glob("final/*"))}
     for path in imgs:
-        if path.resolve() in results:
+        if os.path.realpath(path) in results:
             raise UserError(f"{path} lies where the results are written: name another --outDir")
 
 

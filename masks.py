@@ -1,5 +1,6 @@
 """Masks: which pixels of a picture are known (1) and which are in the hole (0)."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -109,7 +110,7 @@ def find_mask(folder: Path, picture: Path) -> Path:
     """The mask of a picture, the other file in `folder` that has its stem; PictureError if it is not just one."""
     suffixes = sorted(SUFFIXES | {suffix.upper() for suffix in SUFFIXES})
     paths = [folder / (picture.stem + suffix) for suffix in suffixes]
-    paths = [path for path in paths if path.exists() and path.resolve() != picture.resolve()]
+    paths = [path for path in paths if path.exists() and os.path.realpath(path) != os.path.realpath(picture)]
     if len(paths) != 1:
         what = f"several masks, {', '.join(path.name for path in paths)}," if paths else f"no mask {picture.stem}.png"
         raise PictureError(f"{picture} has {what} in {folder}")

@@ -4,16 +4,18 @@ import fcntl
 import logging
 import os
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
-from cli import UserError, say
+from cli import UserError, quiet_stderr, say
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 # Only these decoders may see a file, whatever its name says: EPS, for one, would start an interpreter.
@@ -26,6 +28,7 @@ Image.init()  # loads the decoders that Pillow does not know of at first, TIFF's
 warnings.filterwarnings("ignore", module=r"PIL\.")
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
+_libtiff = Lock()  # it prints what it finds damaged, and quietness is for one thread at a time
 
 
 class PictureError(UserError):
@@ -60,9 +63,13 @@ def find_pictures(folder: str | Path) -> list[Path]:
 def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
     """A picture file upright as uint8, [H, W, 3], or [H, W] for mode "L"; PictureError if it cannot be read."""
     if not os.path.isfile(path):  # to open a pipe would wait for its writer
-        raise PictureError(f"cannot read the picture {path}: {'a folder' if os.path.isdir(path) else 'no such file'}")
+        what = "it is a folder" if os.path.isdir(path) else "there is no such file"
+        raise PictureError(f"cannot read the picture {path}: {what}")
     try:
         with Image.open(path, formats=FORMATS) as file:
+            if file.format == "TIFF":
+                with _libtiff, quiet_stderr():
+                    file.load()
             picture = ImageOps.exif_transpose(file)
             if picture.mode == "F" or picture.mode.startswith("I"):
                 picture = Image.fromarray(_to_8_bits(np.asarray(picture)))
@@ -74,7 +81,7 @@ def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
 def _to_8_bits(values: np.ndarray) -> np.ndarray:
     """16-bit integers, or floats of which 1 is white if none is above, as uint8; Pillow would clip them."""
     if values.dtype.kind == "f":
-        values = np.nan_to_num(values, posinf=0, neginf=0)
+        values = np.clip(np.nan_to_num(values, posinf=0, neginf=0), 0, 255)
         values = values * 255 if values.max() <= 1 else values
     else:
         values = values / 257
@@ -168,7 +175,8 @@ def framed(pixels: np.ndarray, columns: int = 8) -> np.ndarray:
 def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
     """Lets `write` fill a file beside `path` and renames it, so that `path` is whole or not there at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}.tmp{path.suffix}")
+    # As short as any name, and the same each time, so that what a killed process left is overwritten.
+    partial = path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.tmp{path.suffix}")
     try:
         write(partial)
         os.replace(partial, path)

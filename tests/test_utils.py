@@ -50,6 +50,13 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
     np.testing.assert_array_equal(utils.read_picture(tmp_path / "x.png", "L"), [[0, 100], [200, 255]])
 
 
+def test_floats_are_from_0_to_1_or_to_255(tmp_path):
+    path = tmp_path / "x.tif"
+    for values in ([0, 0.4, 1, np.nan, -1e38, -np.inf], [0, 102, 255, np.nan, -3e38, np.inf], [0, 102, 1e38, 0, 0, 0]):
+        Image.fromarray(np.float32([values])).save(path)
+        np.testing.assert_array_equal(utils.read_picture(path, "L"), [[0, 102, 255, 0, 0, 0]])
+
+
 def test_a_photo_taken_sideways_stands_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise
@@ -81,6 +88,9 @@ def test_find_pictures(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no pictures in"):
         utils.find_pictures(tmp_path / "empty")
+    (tmp_path / "empty" / "linked").symlink_to("../a")
+    (tmp_path / "a" / "circle").symlink_to("../empty")
+    assert utils.find_pictures(tmp_path / "empty") == [tmp_path / "empty" / "linked" / "1.png"]
     with pytest.raises(UserError, match="no folder"):
         utils.find_pictures(tmp_path / "missing")
 
@@ -110,6 +120,29 @@ def test_load_each_names_what_it_leaves_out(tmp_path, capsys):
     assert list(loaded) == [5, 7]
     np.testing.assert_array_equal(loaded[7], PICTURE)
     assert capsys.readouterr().out.startswith(f"left out: cannot read the picture {paths[1]}: ")
+
+
+def test_names_that_would_be_too_long_for_a_file(tmp_path):
+    paths = [Path(folder, name * 240 + ".png") for folder in ("a" * 100, "b" * 100) for name in "xy"]
+    names = utils.unique_names(paths)
+    assert len(set(names)) == 4
+    for name in names:
+        utils.save_picture(tmp_path / f"{name}.png", PICTURE)
+    assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(names)
+
+
+def test_what_a_killed_process_left_is_overwritten(tmp_path):
+    def killed(partial):
+        partial.write_text("half")
+        os._exit(0)
+
+    child = os.fork()
+    if not child:
+        utils.write_atomic(tmp_path / "x.txt", killed)
+    os.waitpid(child, 0)
+    assert len(list(tmp_path.iterdir())) == 1
+    utils.write_atomic(tmp_path / "x.txt", lambda partial: partial.write_text("whole"))
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
 
 
 def test_unique_names():

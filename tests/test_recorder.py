@@ -1,0 +1,89 @@
+"""What the log says of a training that goes wrong, and what is cut when a run is resumed."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import blobs
+
+from cli import UserError
+from model import DCGAN, TrainState
+from recorder import TrainingRecorder, cut_events
+
+
+@pytest.fixture
+def recorder(tmp_path):
+    dcgan = DCGAN(8, gf_dim=4, df_dim=4)
+    return TrainingRecorder(dcgan, blobs(20, 8), tmp_path / "samples", tmp_path / "logs", 10**6, 10**6, seed=0)
+
+
+def state(step, d_loss=1.0, g_loss=1.0):
+    z, logits = np.zeros((4, 100), np.float32), np.zeros((4, 1), np.float32)
+    return TrainState(step, 0, step, 10**6, np.float32([d_loss, d_loss / 2, d_loss / 2, g_loss]), z, logits, logits)
+
+
+def record(recorder, first_step, d_losses):
+    for step, d_loss in enumerate(d_losses, first_step):
+        recorder.record(state(step, d_loss))
+    recorder.flush()
+
+
+def warnings(capsys):
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+
+
+def test_a_discriminator_that_has_won_is_said_once(recorder, capsys):
+    rng = np.random.default_rng(0)
+    record(recorder, 1, rng.uniform(0.2, 1.4, 500))  # as it goes where training goes well, with some steps near 0
+    record(recorder, 501, rng.uniform(0.0, 0.02, 150))
+    assert warnings(capsys) == []
+    record(recorder, 651, rng.uniform(0.0, 0.02, 1000))
+    (warning,) = warnings(capsys)
+    step = int(warning.split("at step ")[1].split()[0])
+    assert 651 <= step <= 700 and "D has won" in warning and "--learning_rate" in warning
+
+
+def test_samples_that_are_alike_are_said_once(recorder, capsys):
+    for step in (10, 100):  # too early for them to differ
+        recorder.sample(state(step))
+    assert warnings(capsys) == []
+    for step in (300, 400, 500):  # those of an untrained generator are all grey
+        recorder.sample(state(step))
+    (warning,) = warnings(capsys)
+    assert "at step 300 samples are alike" in warning and "--learning_rate" in warning
+
+
+def test_samples_that_differ_are_not_warned_of(recorder, capsys):
+    recorder.dcgan.generator.get_layer("g_h1").kernel.assign(tf.random.stateless_normal((5, 5, 3, 4), [0, 0]))
+    for step in (300, 400, 500):
+        recorder.sample(state(step))
+    assert warnings(capsys) == []
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_ends_the_run(recorder, bad):
+    recorder.record(state(1))
+    recorder.record(state(2, g_loss=bad))
+    recorder.record(state(3, g_loss=bad))
+    with pytest.raises(UserError, match="not finite at step 2"):
+        recorder.flush()
+
+
+def test_events_are_cut_after_a_step(tmp_path):
+    """Of two runs' files, one with a torn record; a completion's curves in the same folder stay."""
+
+    def steps(path):
+        records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+        return [event.step for event in map(tf.compat.v1.Event.FromString, records) if event.summary.value]
+
+    for suffix, numbers in {".a": (1, 2, 3), ".b": (3, 4, 5), ".completion": (1, 9)}.items():
+        with tf.summary.create_file_writer(str(tmp_path), filename_suffix=suffix).as_default():
+            for number in numbers:
+                tf.summary.scalar("x", 0.5, step=number)
+    a, b, completion = (next(tmp_path.glob(f"*{suffix}")) for suffix in (".a", ".b", ".completion"))
+    whole = a.read_bytes()
+    a.write_bytes(whole[:-7])
+    cut_events(tmp_path, 3)
+    assert (steps(a), steps(b), steps(completion)) == ([1, 2], [3], [1, 9])
+    a.write_bytes(whole)
+    cut_events(tmp_path, 3)
+    assert a.read_bytes() == whole
