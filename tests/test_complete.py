@@ -49,8 +49,10 @@ def folder(trained, tmp_path_factory):
     Image.new("L", (4, 4), 255).save(folder / "white.png")
     for name in ("damaged", "other", "void"):
         shutil.copytree(folder / "model", folder / name)
-    next((folder / "damaged").glob("dcgan-10.data*")).write_bytes(b"short")
-    (folder / "void" / "checkpoint").write_text("")
+    for path in (folder / "damaged").glob("dcgan-*.data*"):
+        path.write_bytes(b"short")
+    for path in (folder / "void").glob("dcgan-*"):
+        path.unlink()
     config = (folder / "other" / "config.json").read_text()
     (folder / "other" / "config.json").write_text(config.replace('"z_dim": 100', '"z_dim": 50'))
     assert "out/completion.gif" in result.stdout and "out/final" in result.stdout
