@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from cli import Parser, Progress, UserError, number, run, say
-from utils import PictureError, find_pictures, read_picture, save_picture, unique_names, write_atomic
+from utils import PictureError, find_pictures, read_picture, save_picture, unique_names, write_atomic, write_rows
 
 # Three of dlib's 68 landmarks, and where they stand in OpenFace's mean face (openface/align_dlib.py, TEMPLATE)
 # once that is scaled to the unit square: (x, y), x to the right, y down.
@@ -172,12 +172,6 @@ def _align(job: tuple[str, Path, Path]) -> list[str]:
     if isinstance(transform, str):
         return [name, "", transform, *[""] * 6]
     return [name, output.name, "aligned", *map(str, transform.ravel())]
-
-
-def write_rows(path: Path, rows: list[list[str]]) -> None:
-    """Appends rows to a CSV file; names that are no UTF-8 keep their bytes."""
-    with open(path, "a", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def kept_rows(log: Path, out: Path, skip_multi: bool) -> dict[str, list[str]]:

@@ -123,9 +123,8 @@ def run(main: Callable[[], int]) -> None:
 
 
 def drop_output() -> None:
-    """After a BrokenPipeError, when who read the output (`| head`) has gone: no more of them, at exit neither."""
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    """After a BrokenPipeError, when who read the output (`| head`) has gone: no more of it, not at exit either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

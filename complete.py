@@ -57,13 +57,13 @@ def parse_args():
     return args
 
 
-def add(group, options: type, flag: str, name: str, kind: Callable, text: str) -> None:
+def add_number(group, options: type, flag: str, name: str, kind: Callable, text: str) -> None:
     """Adds the option that fills the field `name` of the dataclass `options`."""
     group.add_argument(flag, dest=name, metavar="N", type=kind, default=getattr(options, name), help=text)
 
 
 def add_masks(group) -> None:
-    options = MaskOptions
+    add = functools.partial(add_number, group, MaskOptions)
     masks = group.add_mutually_exclusive_group()
     masks.add_argument(
         "--maskType", choices=MASK_TYPES, help="hide this; unless given, what is transparent, or else the center"
@@ -73,27 +73,19 @@ def add_masks(group) -> None:
     group.add_argument("--invertMask", action="store_true", help="white is the hole in --maskFile, --maskDir")
     share = number(float, above=0, below=1)
     add(
-        group,
-        options,
         "--centerScale",
         "center_scale",
         number(float, 0, 0.5),
         "center: the hole reaches from this share of the side to 1 minus it",
     )
-    add(group, options, "--randomShare", "random_share", share, "random: the share of the pixels that is hidden")
-    add(group, options, "--gridStep", "grid_step", number(int, 2), "grid: one pixel in N by N is kept")
-    add(
-        group,
-        options,
-        "--lowresBlock",
-        "lowres_block",
-        number(int, 2),
-        "lowres: side of the blocks whose means are kept",
-    )
+    add("--randomShare", "random_share", share, "random: the share of the pixels that is hidden")
+    add("--gridStep", "grid_step", number(int, 2), "grid: one pixel in N by N is kept")
+    add("--lowresBlock", "lowres_block", number(int, 2), "lowres: side of the blocks whose means are kept")
 
 
 def add_search(group) -> None:
     options = SearchOptions
+    add = functools.partial(add_number, group, options)
     group.add_argument(
         "--approach",
         choices=SEARCHES,
@@ -106,46 +98,25 @@ def add_search(group) -> None:
         default=options.start,
         help="the first z: zero, random, or a linear regression on the known pixels",
     )
-    add(group, options, "--nIter", "n_iter", number(int, 1), "iterations of the search")
-    add(
-        group,
-        options,
-        "--outInterval",
-        "out_interval",
-        number(int, 0),
-        "iterations between two frames; 0: results only",
-    )
-    add(
-        group,
-        options,
-        "--contextWindow",
-        "context_window",
-        window,
-        "side of the contextual loss' window; 0: equal weights",
-    )
-    add(group, options, "--lam", "lam", number(float, 0), "weight of the perceptual loss")
-    add(group, options, "--zPenalty", "z_penalty", number(float, 0), "weight of |z|^2 in the loss")
+    add("--nIter", "n_iter", number(int, 1), "iterations of the search")
+    add("--outInterval", "out_interval", number(int, 0), "iterations between two frames; 0: results only")
+    add("--contextWindow", "context_window", window, "side of the contextual loss' window; 0: equal weights")
+    add("--lam", "lam", number(float, 0), "weight of the perceptual loss")
+    add("--zPenalty", "z_penalty", number(float, 0), "weight of |z|^2 in the loss")
     rates = ", ".join(f"{rate:g} for {approach}" for approach, rate in RATES.items())
-    add(group, options, "--lr", "lr", number(float, above=0), f"adam, pgd: step size (default: {rates})")
+    add("--lr", "lr", number(float, above=0), f"adam, pgd: step size (default: {rates})")
     group.add_argument(
         "--lrDecay", dest="lr_decay", choices=["cosine", "none"], default=options.lr_decay, help="adam, pgd: its course"
     )
-    add(group, options, "--beta1", "beta1", number(float, 0, below=1), "adam: beta1")
-    add(group, options, "--beta2", "beta2", number(float, 0, below=1), "adam: beta2")
-    add(group, options, "--eps", "eps", number(float, above=0), "adam: epsilon")
-    add(group, options, "--momentum", "momentum", number(float, 0, below=1), "pgd: momentum")
-    add(group, options, "--hmcBeta", "hmc_beta", number(float, above=0), "hmc: what the loss is multiplied by")
-    add(group, options, "--hmcEps", "hmc_eps", number(float, above=0), "hmc: size of a leapfrog step")
-    add(group, options, "--hmcL", "hmc_l", number(int, 1), "hmc: leapfrog steps an iteration")
-    add(
-        group,
-        options,
-        "--hmcAnneal",
-        "hmc_anneal",
-        number(float, above=0),
-        "hmc: what hmcBeta is multiplied by after each iteration",
-    )
-    add(group, options, "--seed", "seed", number(int, 0, 2**31 - 1), "what random masks and random z follow from")
+    add("--beta1", "beta1", number(float, 0, below=1), "adam: beta1")
+    add("--beta2", "beta2", number(float, 0, below=1), "adam: beta2")
+    add("--eps", "eps", number(float, above=0), "adam: epsilon")
+    add("--momentum", "momentum", number(float, 0, below=1), "pgd: momentum")
+    add("--hmcBeta", "hmc_beta", number(float, above=0), "hmc: what the loss is multiplied by")
+    add("--hmcEps", "hmc_eps", number(float, above=0), "hmc: size of a leapfrog step")
+    add("--hmcL", "hmc_l", number(int, 1), "hmc: leapfrog steps an iteration")
+    add("--hmcAnneal", "hmc_anneal", number(float, above=0), "hmc: what hmcBeta is multiplied by after each iteration")
+    add("--seed", "seed", number(int, 0, 2**31 - 1), "what random masks and random z follow from")
 
 
 def loader(args, size: int, c_dim: int) -> Callable[[Path], Any]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -11,7 +12,10 @@ import numpy as np
 from cli import UserError, say
 from utils import PictureError, load_picture
 
-CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+CGROUPS = (  # limit and use of a container's memory, in the two versions of Linux' control groups
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
 UNKNOWN, KEPT, UNREADABLE = range(3)
 
 
@@ -90,10 +94,7 @@ def free_memory() -> float:
         free = 1024.0 * int(fields["MemAvailable"].split()[0])
     except (OSError, KeyError):
         free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
-    for path in CGROUP_LIMITS:
-        try:
-            with open(path) as file:
-                free = min(free, float(file.read()))
-        except (OSError, ValueError):  # no such limit, or "max"
-            pass
+    for limit, used in CGROUPS:
+        with suppress(OSError, ValueError):  # no such group, or its limit is "max"
+            free = min(free, float(Path(limit).read_text()) - float(Path(used).read_text()))
     return free

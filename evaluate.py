@@ -5,8 +5,8 @@ python evaluate.py data/your-test-data/aligned
 python evaluate.py data/your-test-data/aligned --faces 8 --masks center half --methods default telea
 """
 
-import csv
 import dataclasses
+import functools
 import importlib.util
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ import numpy as np
 
 from cli import Parser, Progress, UserError, number, run
 from options import POST, MaskOptions, SearchOptions
-from utils import find_pictures, framed, load_each, load_picture, save_picture, write_atomic
+from utils import find_pictures, framed, load_each, load_picture, save_picture, write_atomic, write_rows
 
 MASKS = ("center", "pattern", "random80", "half")
 RADIUS = 3  # pixels that OpenCV's methods look at around each, as in its examples
@@ -159,14 +159,6 @@ def save_rows(path: Path, rows: dict[str, np.ndarray]) -> None:
     save_picture(path, np.concatenate([names, np.broadcast_to(sheet, (*sheet.shape[:2], 3))], axis=1))
 
 
-def save_table(path: Path, table: list[list]) -> None:
-    def write(partial: Path) -> None:
-        with open(partial, "w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([["mask", "method", "faces", *COLUMNS], *table])
-
-    write_atomic(path, write)
-
-
 def main() -> int:
     args = parse_args()
     paths = find_pictures(args.dataset)
@@ -194,7 +186,7 @@ def main() -> int:
     for _ in dcgan.complete(pictures[: args.batchSize], np.eye(dcgan.image_size), dataclasses.replace(OURS, n_iter=1)):
         pass  # has the search compiled before it is timed
     kinds = args.masks or MASKS
-    table = []
+    table: list[list] = [["mask", "method", "faces", *COLUMNS]]
     for kind in kinds:
         masks = np.stack([paper_mask(kind, dcgan.image_size, args.seed + i) for i in range(len(pictures))])
         hidden = hide(pictures, masks)  # no method sees more
@@ -208,7 +200,7 @@ def main() -> int:
             )
             rows[method] = completed[:SHOWN]
         save_rows(args.outDir / f"{kind}.png", rows)
-        save_table(args.outDir / "evaluation.csv", table)
+        write_atomic(args.outDir / "evaluation.csv", functools.partial(write_rows, rows=table))
     print(f"look at {args.outDir}/evaluation.csv and {', '.join(f'{args.outDir}/{kind}.png' for kind in kinds)}")
     return 0
 

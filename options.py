@@ -37,9 +37,10 @@ class NetworkOptions:
                 raise ValueError(
                     f"{name} has {len(dims)} numbers, not {self.stages} as image_size {self.image_size} asks"
                 )
-        for name, dims in (("gf_dim", self.g_dims), ("df_dim", self.d_dims[::-1])):
-            if dims == self._climb(dims[-1]):
-                object.__setattr__(self, name, dims[-1])  # one network, one way to say it
+        # One network, one way to say it.
+        for name, dims, climbing in (("gf_dim", self.g_dims, self.g_dims), ("df_dim", self.d_dims, self.d_dims[::-1])):
+            usual = climbing == self._climb(climbing[-1])
+            object.__setattr__(self, name, climbing[-1] if usual else tuple(dims))
 
     @property
     def stages(self) -> int:

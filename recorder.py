@@ -5,15 +5,16 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
 from cli import UserError, clock, say
 from model import DCGAN, LOSSES, Pictures, SearchState, TrainState
-from utils import framed, grid, save_gif, save_picture, to_uint8, write_atomic
+from saving import writable
+from utils import framed, grid, save_gif, save_picture, to_uint8, write_atomic, write_rows
 
 import tensorflow as tf  # after model, which imports it quietly
 
@@ -52,38 +53,51 @@ class TrainingRecorder:
         rng = np.random.default_rng(seed)
         self.sample_z = rng.uniform(-1, 1, (64, dcgan.z_dim)).astype(np.float32)
         self.real_spread = spread(pictures[rng.integers(len(pictures), size=64)])
-        self.spreads: list[float] = []
+        self.spreads: deque[float] = deque(maxlen=2)
         self.d_losses: deque[float] = deque(maxlen=WON_STEPS)
         self.warned: set[str] = set()
+        self.messages: list[str] = []
+        self.log_dir, self.csv_path = log_dir, log_dir / "losses.csv"
         sample_dir.mkdir(parents=True, exist_ok=True)
         log_dir.mkdir(parents=True, exist_ok=True)
-        self.csv_path = log_dir / "losses.csv"
+        step = int(dcgan.step)
+        rows = self._earlier_rows(step)
+        self.earlier = float(rows[-1][2]) if rows else 0.0
         continued = self.csv_path.exists()
         if continued:
-            cut_events(log_dir, int(dcgan.step))
-        self.earlier = self._continue_csv(int(dcgan.step))
-        self.writer = tf.summary.create_file_writer(str(log_dir))
+            cut_events(log_dir, step)
+        with writable(log_dir):
+            self.writer = tf.summary.create_file_writer(str(log_dir))
         if not continued:
-            with self.writer.as_default():
+            with self._events():
                 tf.summary.graph(self._graph())
+        # From here on the folder is this run's.
+        write_atomic(self.csv_path, lambda partial: write_rows(partial, [COLUMNS, *rows]))
         self.pending: list[tuple[TrainState, float]] = []
         self.start = self.written = time.monotonic()
-        self.first_step = int(dcgan.step)
+        self.first_step = step
 
-    def _continue_csv(self, step: int) -> float:
-        """Keeps the rows of an earlier run up to the step it is resumed at; returns the seconds it took."""
-        rows = []
-        if step and self.csv_path.exists():
+    def _earlier_rows(self, step: int) -> list[list[str]]:
+        """The rows of losses.csv up to the `step` that the run is resumed at; UserError if they are not this run's."""
+        if not step or not self.csv_path.exists():
+            return []
+        try:
             with open(self.csv_path, newline="") as file:
                 rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS)][1:]
             rows = [row for row in rows if int(row[0]) <= step]
+            if [int(row[0]) for row in rows[-1:]] != [step] or not float(rows[-1][2]) >= 0:
+                raise ValueError
+        except (ValueError, csv.Error):
+            raise UserError(
+                f"{self.csv_path} is damaged or another run's, it does not reach step {step}: name another --log_dir"
+            ) from None
+        return rows
 
-        def write(partial: Path):
-            with open(partial, "w", newline="") as file:
-                csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
-
-        write_atomic(self.csv_path, write)
-        return float(rows[-1][2]) if rows else 0.0
+    @contextmanager
+    def _events(self, step: int | None = None) -> Iterator[None]:
+        """What tf.summary is told in here is on disk at the end."""
+        with writable(self.log_dir), self.writer.as_default(step):
+            yield
 
     def _graph(self) -> tf.Graph:
         networks = tf.function(lambda z: self.dcgan.discriminator(self.dcgan.generator(z)))
@@ -94,14 +108,24 @@ class TrainingRecorder:
         self.pending.append((state, time.monotonic()))
         sampling = state.step % self.sample_interval == 0 or state.step == self.steps
         if sampling or time.monotonic() - self.written > PACE:
-            self.flush()
+            self._write_losses()
         if sampling:
-            self.sample(state)
+            self._sample(state)
+        self._say()
 
     def flush(self) -> None:
         """Writes the losses noted since the last time, and prints the newest; UserError if one is not finite."""
-        if not self.pending:
-            return
+        if self.pending:
+            self._write_losses()
+        self._say()
+
+    def _say(self) -> None:
+        """Prints what there is to say: last, for who reads it may be gone (BrokenPipeError)."""
+        messages, self.messages = self.messages, []
+        for message in messages:
+            say(message)
+
+    def _write_losses(self) -> None:
         pending, self.pending = self.pending, []
         losses = np.stack([state.losses for state, _ in pending])  # waits for the device
         now = time.monotonic()
@@ -109,21 +133,18 @@ class TrainingRecorder:
         rate = images / (now - self.written)
         self.written = now
         rows = []
-        with self.writer.as_default():
+        with self._events():
             for (state, moment), values in zip(pending, losses, strict=True):
                 seconds = self.earlier + moment - self.start
                 rows.append([state.step, state.epoch, f"{seconds:.3f}", *(f"{v:.8g}" for v in values), f"{rate:.2f}"])
                 for name, value in zip(LOSSES, values, strict=True):
                     tf.summary.scalar(name, value, step=state.step)
-        self.writer.flush()
-        with open(self.csv_path, "a", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows)
+        write_rows(self.csv_path, rows)
         left = (self.steps - state.step) * (now - self.start) / (state.step - self.first_step)
-        print(
+        self.messages.append(
             f"Epoch: [{state.epoch:2d}] [{state.batch:4d}/{state.batches:4d}] "
             f"time: {self.earlier + now - self.start:.4f}, d_loss: {values[0]:.8f}, g_loss: {values[3]:.8f}, "
-            f"{rate:.1f} images/s, {clock(left)} left",
-            flush=True,
+            f"{rate:.1f} images/s, {clock(left)} left"
         )
         self._watch_losses(pending[0][0].step, losses)
 
@@ -145,7 +166,7 @@ class TrainingRecorder:
 
     def _watch_samples(self, step: int, samples: np.ndarray) -> None:
         self.spreads.append(spread(samples) / max(self.real_spread, 1))
-        if step >= ALIKE_STEP and max(self.spreads[-2:]) < ALIKE:
+        if step >= ALIKE_STEP and max(self.spreads) < ALIKE:
             self._warn_once(
                 "alike",
                 f"at step {step} samples are alike: they differ {self.spreads[-1]:.0%} as much as the pictures; if "
@@ -154,22 +175,21 @@ class TrainingRecorder:
 
     def _warn_once(self, what: str, text: str) -> None:
         if what not in self.warned:
-            say(f"warning: {text}")
+            self.messages.append(f"warning: {text}")
         self.warned.add(what)
 
-    def sample(self, state: TrainState) -> None:
+    def _sample(self, state: TrainState) -> None:
         """Writes the fixed z's samples, and TensorBoard's histograms and images."""
         self.dcgan.settle_statistics()
         samples = to_uint8(self.dcgan.generator(self.sample_z))
-        self._watch_samples(state.step, samples)
         sheet = grid(samples)
         save_picture(self.sample_dir / f"train_{state.epoch:02d}_{state.batch:04d}.png", sheet)
-        with self.writer.as_default(step=state.step):
+        with self._events(state.step):
             tf.summary.image("G", sheet[None])
             tf.summary.histogram("z", state.z)
             tf.summary.histogram("d", tf.sigmoid(state.d_logits_real))
             tf.summary.histogram("d_", tf.sigmoid(state.d_logits_fake))
-        self.writer.flush()
+        self._watch_samples(state.step, samples)
 
 
 def spread(pictures: np.ndarray) -> float:
@@ -213,7 +233,8 @@ class CompletionRecorder:
         for place in places:
             (out / "logs" / f"hats_{place:02d}.log").unlink(missing_ok=True)
         # The suffix tells these curves from train-dcgan.py's, should the two share a folder.
-        self.writer = tf.summary.create_file_writer(str(out / "logs"), filename_suffix=f".completion{suffix}")
+        with writable(out / "logs"):
+            self.writer = tf.summary.create_file_writer(str(out / "logs"), filename_suffix=f".completion{suffix}")
         self._save_grid("before", pictures)
         self._save_grid("masked", masked)
 
@@ -231,11 +252,10 @@ class CompletionRecorder:
         for place, (*_, total), z in zip(self.places, state.losses, state.z, strict=True):
             with open(self.out / "logs" / f"hats_{place:02d}.log", "a") as file:
                 print(state.iteration, f"{total:.8g}", *(f"{value:.8g}" for value in z), file=file)
-        with self.writer.as_default():
+        with writable(self.out / "logs"), self.writer.as_default():
             for i, losses in enumerate(self.losses, state.iteration + 1 - len(self.losses)):
                 for name, mean in zip(("contextual_loss", "perceptual_loss", "loss"), losses.mean(axis=0), strict=True):
                     tf.summary.scalar(name + self.suffix, mean, step=i)
-        self.writer.flush()
         self.losses = []
 
     def _keep(self, frame: np.ndarray) -> None:

@@ -7,7 +7,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import tensorflow as tf
 from cli import UserError, say
 from utils import write_atomic
 
-DAMAGE = (tf.errors.OpError, ValueError, IndexError)  # what TensorFlow raises on damaged files
+DAMAGE = (tf.errors.OpError, ValueError, IndexError)  # what TensorFlow raises on damaged files, or other networks' ones
+NO_DAMAGE = (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError)
 OWN = re.compile(r"dcgan-(\d+)\.(index|data-\d+-of-\d+)")
 
 
@@ -26,35 +28,46 @@ def checkpoints(directory: Path) -> list[int]:
     return sorted(int(match[1]) for match in map(OWN.fullmatch, names) if match and match[2] == "index")
 
 
-def write(directory: Path, config: Mapping[str, Any], contents: Mapping[str, Any], step: int, keep: int) -> None:
-    """Writes config.json and the checkpoint of `step`, then removes all but the `keep` newest.
-
-    contents: nested names and their variables. What is there stays whole until the new one is; UserError if it cannot
-    be written. A checkpoint of a later step goes too: it is one that `read` could not use.
-    """
-    partial = directory / ".saving"
+@contextmanager
+def writable(directory: Path) -> Iterator[None]:
+    """UserError if what is written in here has no room in `directory`, or may not be there."""
     try:
-        write_atomic(directory / "config.json", lambda p: p.write_text(json.dumps(config, indent=2) + "\n"))
-        shutil.rmtree(partial, ignore_errors=True)
-        tf.train.Checkpoint(**contents).write(str(partial / f"dcgan-{step}"))
-        for file in sorted(partial.iterdir()):  # data before index
-            os.replace(file, directory / file.name)
-        kept = [number for number in checkpoints(directory) if number <= step][-keep:]
-        # For tf.train.latest_checkpoint; `read` looks at the files themselves.
-        state = f'model_checkpoint_path: "dcgan-{step}"\n'
-        state += "".join(f'all_model_checkpoint_paths: "dcgan-{number}"\n' for number in kept)
-        write_atomic(directory / "checkpoint", lambda p: p.write_text(state))
+        yield
     except (tf.errors.OpError, OSError) as error:
         # TensorFlow names its operation and temporary file before the reason.
         reason = error.message.rpartition("; ")[2] if isinstance(error, tf.errors.OpError) else error
         raise UserError(
-            f"cannot write a checkpoint into {directory} ({reason}): make room there; what was saved before is whole"
+            f"cannot write into {directory} ({reason}): make room there; what was saved before is whole"
         ) from error
+
+
+def write(directory: Path, config: Mapping[str, Any], contents: Mapping[str, Any], step: int, keep: int) -> None:
+    """Writes config.json and the checkpoint of `step`, then removes older ones than the `keep` newest.
+
+    contents: nested names and their variables. What is there stays whole until the new one is. UserError if it cannot
+    be written.
+    """
+    partial = directory / ".saving"
+    try:
+        with writable(directory):
+            shutil.rmtree(partial, ignore_errors=True)
+            tf.train.Checkpoint(**contents).write(str(partial / f"dcgan-{step}"))
+            write_atomic(directory / "config.json", lambda p: p.write_text(json.dumps(config, indent=2) + "\n"))
+            for file in sorted(partial.iterdir()):  # data before index
+                with open(file, "rb") as written:
+                    os.fsync(written.fileno())
+                os.replace(file, directory / file.name)
+            kept = [number for number in checkpoints(directory) if number <= step][-keep:]
+            later = [number for number in checkpoints(directory) if number > step]
+            # For tf.train.latest_checkpoint; `read` looks at the files themselves.
+            state = f'model_checkpoint_path: "dcgan-{step}"\n'
+            state += "".join(f'all_model_checkpoint_paths: "dcgan-{number}"\n' for number in kept)
+            write_atomic(directory / "checkpoint", lambda p: p.write_text(state))
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     for path in directory.iterdir():
         match = OWN.fullmatch(path.name)
-        if match and int(match[1]) not in kept:
+        if match and int(match[1]) not in kept + later:
             path.unlink()
 
 
@@ -82,12 +95,15 @@ def read(directory: Path, contents: Mapping[str, Any], training: bool) -> None:
     for step in reversed(steps):
         path = directory / f"dcgan-{step}"
         try:
+            open(f"{path}.index", "rb").close()  # what the system refuses is no damage
             status = tf.train.Checkpoint(**contents).read(str(path))
             status.assert_existing_objects_matched().expect_partial()
             return
         except AssertionError as error:
             what = "training state: start from it by --init" if training else "complete model: name another"
             raise UserError(f"{path} holds no {what}") from error
+        except NO_DAMAGE as error:
+            raise UserError(f"cannot read {path} ({error.message}): see to its permissions and to memory") from error
         except DAMAGE:
             if step > steps[0]:
                 say(f"{path} is damaged: the checkpoint before it is taken")

@@ -14,7 +14,9 @@ from cli import UserError
 from options import NetworkOptions
 from saving import DAMAGE, OWN
 
-FILE = re.compile(r"(?P<prefix>.+?(-(?P<step>\d+))?)\.index|(?P<single>.+-(?P<single_step>\d+))")  # new format, or old
+FILE = re.compile(
+    r"(?P<prefix>.+?(-(?P<step>\d+))?)\.index|(?P<single>(?!.+\.data-).+-(?P<single_step>\d+))"
+)  # new format, or old
 VARIABLE = re.compile(r"(generator|discriminator)/(g_h0_lin|g_h\d+|g_bn\d+|d_h\d+_conv|d_h\d+_lin|d_bn\d+)/(\w+)")
 OPTIMIZER = re.compile(r".*/Adam(_1)?|beta[12]_power(_\d+)?")
 KERAS_NAMES = {"Matrix": "kernel", "w": "kernel", "biases": "bias"}

@@ -81,7 +81,12 @@ def parse_args():
     parser.add_argument(
         "--seed", type=number(int, 0, 2**31 - 1), default=TrainOptions.seed, help="the same seed gives the same run"
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    try:
+        args.networks = options_of(args, NetworkOptions)
+    except ValueError as error:
+        parser.error(str(error))
+    return args
 
 
 def open_model(args: Any) -> tuple[Any, bool]:
@@ -93,10 +98,7 @@ def open_model(args: Any) -> tuple[Any, bool]:
     import tensorflow1
     from model import DCGAN
 
-    try:
-        wanted = asdict(options_of(args, NetworkOptions))
-    except ValueError as error:
-        raise UserError(f"no networks can be built: {error}") from error
+    wanted = asdict(args.networks)
     if tensorflow1.newest(args.checkpoint_dir):
         raise UserError(f"{args.checkpoint_dir} holds a TensorFlow 1 model: start from it by --init, into another")
     resumed = bool(saving.checkpoints(args.checkpoint_dir))
@@ -104,7 +106,7 @@ def open_model(args: Any) -> tuple[Any, bool]:
     dcgan = DCGAN.load(source, training=resumed) if source else DCGAN(**wanted, seed=args.seed)
     for name, value in asdict(dcgan.options).items():
         if value != wanted[name]:
-            has, asked = (",".join(map(str, v)) if isinstance(v, list) else v for v in (value, wanted[name]))
+            has, asked = (",".join(map(str, v)) if isinstance(v, tuple) else v for v in (value, wanted[name]))
             raise UserError(
                 f"the model in {source} has --{name} {has}, not {asked}: name that, or another "
                 f"--{'checkpoint_dir' if resumed else 'init'}"

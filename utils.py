@@ -1,5 +1,6 @@
 """Picture files in and out: finding, decoding, grids, GIFs, and writing without leaving halves."""
 
+import csv
 import fcntl
 import logging
 import os
@@ -49,6 +50,7 @@ def find_pictures(folder: str | Path) -> list[Path]:
         if (status.st_dev, status.st_ino) in seen:  # a link leads back to it
             folders.clear()
             continue
+        folders.sort()  # what is linked twice is always found at the same place
         seen.add((status.st_dev, status.st_ino))
         paths += [
             Path(parent, name)
@@ -177,11 +179,18 @@ def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # As short as any name, and the same each time, so that what a killed process left is overwritten.
     partial = path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.tmp{path.suffix}")
+    partial.unlink(missing_ok=True)
     try:
         write(partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_rows(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Appends rows to a CSV file; names that are no UTF-8 keep their bytes."""
+    with open(path, "a", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 @contextmanager

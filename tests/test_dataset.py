@@ -62,9 +62,9 @@ def test_that_pictures_are_fitted_is_said_once(tmp_path, capsys):
 def test_free_memory_knows_the_limit_of_a_container(tmp_path, monkeypatch):
     free = dataset.free_memory()
     assert 1e8 < free < 1e14
-    (tmp_path / "max").write_text("max\n")
-    (tmp_path / "limit").write_text("70000000\n")
-    monkeypatch.setattr(dataset, "CGROUP_LIMITS", (tmp_path / "max", tmp_path / "none"))
+    for name, content in {"none": "max", "limit": "70000000", "used": "30000000"}.items():
+        (tmp_path / name).write_text(f"{content}\n")
+    monkeypatch.setattr(dataset, "CGROUPS", [(tmp_path / "none", tmp_path / "used"), (tmp_path / "missing", "")])
     assert dataset.free_memory() > 1e8
-    monkeypatch.setattr(dataset, "CGROUP_LIMITS", (tmp_path / "max", tmp_path / "limit"))
-    assert dataset.free_memory() == 70000000
+    monkeypatch.setattr(dataset, "CGROUPS", [(tmp_path / "none", ""), (tmp_path / "limit", tmp_path / "used")])
+    assert dataset.free_memory() == 40000000

@@ -10,10 +10,15 @@ from model import DCGAN, TrainState
 from recorder import TrainingRecorder, cut_events
 
 
+def new_recorder(folder, sample_interval=10**6, step=0):
+    dcgan = DCGAN(8, gf_dim=4, df_dim=4)
+    dcgan.step.assign(step)
+    return TrainingRecorder(dcgan, blobs(20, 8), folder / "samples", folder / "logs", sample_interval, 10**6, seed=0)
+
+
 @pytest.fixture
 def recorder(tmp_path):
-    dcgan = DCGAN(8, gf_dim=4, df_dim=4)
-    return TrainingRecorder(dcgan, blobs(20, 8), tmp_path / "samples", tmp_path / "logs", 10**6, 10**6, seed=0)
+    return new_recorder(tmp_path)
 
 
 def state(step, d_loss=1.0, g_loss=1.0):
@@ -42,21 +47,53 @@ def test_a_discriminator_that_has_won_is_said_once(recorder, capsys):
     assert 651 <= step <= 700 and "D has won" in warning and "--learning_rate" in warning
 
 
-def test_samples_that_are_alike_are_said_once(recorder, capsys):
-    for step in (10, 100):  # too early for them to differ
-        recorder.sample(state(step))
+def test_samples_that_are_alike_are_said_once(tmp_path, capsys):
+    recorder = new_recorder(tmp_path, sample_interval=10)
+    for step in (10, 190):  # too early for them to differ
+        recorder.record(state(step))
     assert warnings(capsys) == []
     for step in (300, 400, 500):  # those of an untrained generator are all grey
-        recorder.sample(state(step))
+        recorder.record(state(step))
     (warning,) = warnings(capsys)
     assert "at step 300 samples are alike" in warning and "--learning_rate" in warning
 
 
-def test_samples_that_differ_are_not_warned_of(recorder, capsys):
+def test_samples_that_differ_are_not_warned_of(tmp_path, capsys):
+    recorder = new_recorder(tmp_path, sample_interval=10)
     recorder.dcgan.generator.get_layer("g_h1").kernel.assign(tf.random.stateless_normal((5, 5, 3, 4), [0, 0]))
     for step in (300, 400, 500):
-        recorder.sample(state(step))
+        recorder.record(state(step))
     assert warnings(capsys) == []
+
+
+def test_losses_that_are_not_this_runs_are_not_cut(tmp_path):
+    record(new_recorder(tmp_path), 1, [1.0] * 5)
+    path = tmp_path / "logs" / "losses.csv"
+    before = path.read_bytes()
+    for step, content in (
+        (7, before),
+        (5, before + b"6,0,x\n"),
+        (5, before.replace(b"\n5,", b"\nfive,")),
+        (5, b"\0" * 9),
+    ):
+        path.write_bytes(content)
+        if content == before + b"6,0,x\n":
+            new_recorder(tmp_path, step=step)
+            assert path.read_bytes() == before
+            continue
+        with pytest.raises(UserError, match=rf"losses.csv is damaged or another run's.* step {step}"):
+            new_recorder(tmp_path, step=step)
+        assert path.read_bytes() == content
+
+
+def test_a_full_disk_under_the_logs(recorder, monkeypatch):
+    def full(*args, **kwargs):
+        raise tf.errors.ResourceExhaustedError(None, None, "{{node}} file; No space left on device")
+
+    monkeypatch.setattr(tf.summary, "scalar", full)
+    recorder.record(state(1))
+    with pytest.raises(UserError, match=r"cannot write into .*logs \(No space left on device\)"):
+        recorder.flush()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

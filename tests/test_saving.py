@@ -1,8 +1,10 @@
 """Checkpoints that are damaged, too many, or cannot be written."""
 
+import os
 import random
 import resource
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +47,49 @@ def test_the_newest_few_are_kept_and_nothing_else_is_left(tmp_path):
     assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "dcgan-100")
 
 
+class Killed(BaseException):
+    """Nothing is tidied up after it, see below."""
+
+
+def test_a_save_that_is_killed_at_any_file_leaves_a_whole_checkpoint(saved, tmp_path, monkeypatch):
+    """Before each file operation of a save in turn, the process ends."""
+    completed = False
+    for moment in range(30):
+        directory = tmp_path / str(moment)
+        shutil.copytree(saved, directory)
+        dcgan = DCGAN.load(directory, training=True)
+        dcgan.step.assign(3)
+        left = moment
+
+        def counted(operation):
+            def maybe(*args, **kwargs):
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    raise Killed
+                return operation(*args, **kwargs)
+
+            return maybe
+
+        with monkeypatch.context() as patch:
+            for module, name in ((os, "replace"), (os, "fsync"), (shutil, "rmtree"), (Path, "unlink")):
+                patch.setattr(module, name, counted(getattr(module, name)))
+            try:
+                dcgan.save(directory, keep=1)
+                completed = True
+            except Killed:
+                pass
+        again = DCGAN.load(directory, training=True)
+        assert int(again.step) in ((3,) if completed else (2, 3))
+        again.save(directory, keep=1)
+        step = int(again.step)
+        files = [f"dcgan-{step}.{part}" for part in ("data-00000-of-00001", "index")]
+        assert names(directory) == sorted(["checkpoint", "config.json", *files])
+        if completed:
+            break
+    assert completed and moment > 8
+
+
 def test_damage_of_any_kind_falls_back_or_is_named(saved, tmp_path, capsys):
     """Files cut, zeroed, overwritten and with bits flipped: the step before is read, or nothing, with one line."""
     for seed in range(40):
@@ -72,12 +117,28 @@ def test_damage_of_any_kind_falls_back_or_is_named(saved, tmp_path, capsys):
         capsys.readouterr()
 
 
-def test_after_a_fallback_the_damaged_one_does_not_stand_in_the_way(saved, tmp_path):
+def test_after_a_fallback_the_damaged_one_is_written_anew(saved, tmp_path):
     shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
     (tmp_path / "dcgan-2.index").write_bytes(b"damaged")
-    dcgan = DCGAN.load(tmp_path)
+    dcgan = DCGAN.load(tmp_path, training=True)
     dcgan.save(tmp_path, keep=1)
-    assert saving.checkpoints(tmp_path) == [1]
+    assert saving.checkpoints(tmp_path) == [1, 2]  # a later one is nothing to delete
+    for state in dcgan.train(blobs(4, 8), TrainOptions(epochs=2)):
+        assert state.step == 2
+        dcgan.save(tmp_path, keep=1)
+    assert saving.checkpoints(tmp_path) == [2]
+    assert int(DCGAN.load(tmp_path).step) == 2
+
+
+def test_what_is_no_damage_is_not_taken_for_it(saved, tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    def no_memory(*args):
+        raise tf.errors.ResourceExhaustedError(None, None, "no memory")
+
+    monkeypatch.setattr(tf.train.Checkpoint, "read", no_memory)
+    with pytest.raises(UserError, match=r"cannot read .*dcgan-2 \(no memory\)"):
+        DCGAN.load(saved)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +169,7 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk(saved, tmp_path):
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, unlimited[1]))
     try:
-        with pytest.raises(UserError, match=r"cannot write a checkpoint into .* make room"):
+        with pytest.raises(UserError, match=r"cannot write into .* make room"):
             dcgan.save(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
