@@ -93,9 +93,10 @@ def window(text: str) -> int:
 
 def run(main: Callable[[], int]) -> None:
     """Runs a script's `main` and exits with what it returns; what a user can cause ends in one line."""
-    for name in ("stdout", "stderr"):
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:  # closed by the caller, as `>&-` does
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - until the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+            setattr(sys, name, open(descriptor, "w"))  # noqa: SIM115 - until the end
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # any file's name can be printed
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # with the same tidying up as after Ctrl-C
 

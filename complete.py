@@ -18,7 +18,7 @@ import numpy as np
 from cli import Parser, Progress, UserError, image_size, number, options_of, run, window
 from options import BLENDS, MASK_TYPES, RATES, STARTS, MaskOptions, SearchOptions
 from search import SEARCHES
-from utils import load_each, load_picture, read_note, save_picture, unique_names
+from utils import load_each, load_picture, only_writer, read_note, save_picture, unique_names
 
 
 def parse_args():
@@ -217,8 +217,8 @@ def report(args, completed: int, kept: int, fitted: int) -> None:
         raise UserError(f"{left_out} of {pictures} pictures are left out, see above; the others are completed")
 
 
-def main() -> int:
-    args = parse_args()
+def complete(args: Any) -> int:
+    """Completes the pictures that an earlier call has not; the exit code."""
     options = options_of(args, SearchOptions)
     args.imgs = [path for path in args.imgs if path.name != "alignment.csv"]  # align.py's, which aligned/* names too
 
@@ -263,6 +263,12 @@ def main() -> int:
         completed += len(results)
     report(args, completed, kept, fitted)
     return 0
+
+
+def main() -> int:
+    args = parse_args()
+    with only_writer(args.outDir):
+        return complete(args)
 
 
 if __name__ == "__main__":

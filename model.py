@@ -377,7 +377,7 @@ class DCGAN:
                 f"a weight is not finite after step {int(self.step)}, which is not saved: the checkpoint before it is "
                 "good; go on from it with a lower --learning_rate"
             )
-        saving.write(Path(directory), asdict(self.options), contents, int(self.step), keep)
+        saving.write(Path(directory), self.options, contents, int(self.step), keep)
 
     @classmethod
     def load(cls, directory: str | Path, training: bool = False) -> "DCGAN":
@@ -390,10 +390,7 @@ class DCGAN:
         of_tensorflow1 = tensorflow1.newest(directory)
         if of_tensorflow1 and not training:
             return cls._load_tensorflow1(*of_tensorflow1)
-        try:
-            dcgan = cls(**saving.read_config(directory))
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{directory}/config.json is damaged: {error}") from error
+        dcgan = cls(**asdict(saving.read_config(directory)))
         if training:
             dcgan.start_training()
         saving.read(directory, dcgan._named_variables(training), training)
@@ -432,7 +429,8 @@ class DCGAN:
 
 def model_directory(named: Path) -> Path:
     """The directory named, or that of the bundled model where the default one, `checkpoints`, holds none."""
-    if named == Path("checkpoints") and not (named / "config.json").exists() and not tensorflow1.newest(named):
+    trained = (named / "config.json").exists() or saving.checkpoints(named) or tensorflow1.newest(named)
+    if named == Path("checkpoints") and not trained:
         return Path(__file__).resolve().parent / "checkpoints" / "pretrained"
     return named
 

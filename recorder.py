@@ -6,7 +6,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +58,6 @@ class TrainingRecorder:
         self.warned: set[str] = set()
         self.messages: list[str] = []
         self.log_dir, self.csv_path = log_dir, log_dir / "losses.csv"
-        sample_dir.mkdir(parents=True, exist_ok=True)
-        log_dir.mkdir(parents=True, exist_ok=True)
         step = int(dcgan.step)
         rows = self._earlier_rows(step)
         self.earlier = float(rows[-1][2]) if rows else 0.0
@@ -203,11 +201,14 @@ def cut_events(log_dir: Path, step: int) -> None:
         if OWN.fullmatch(f"logs/{path.name}"):
             continue
         length = 0
-        with suppress(tf.errors.DataLossError):  # the last record was cut short when the run was killed
+        try:
             for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
                 if tf.compat.v1.Event.FromString(record).step > step:
                     break
                 length += RECORD_FRAME + len(record)
+        except tf.errors.DataLossError as error:
+            if "truncated" not in error.message:  # the last record, when a run was killed; other damage is not ours
+                continue
         if length < path.stat().st_size:
             os.truncate(path, length)
 

@@ -9,12 +9,14 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from cli import UserError, say
+from options import NetworkOptions
 from utils import write_atomic
 
 DAMAGE = (tf.errors.OpError, ValueError, IndexError)  # what TensorFlow raises on damaged files, or other networks' ones
@@ -41,7 +43,7 @@ def writable(directory: Path) -> Iterator[None]:
         ) from error
 
 
-def write(directory: Path, config: Mapping[str, Any], contents: Mapping[str, Any], step: int, keep: int) -> None:
+def write(directory: Path, options: NetworkOptions, contents: Mapping[str, Any], step: int, keep: int) -> None:
     """Writes config.json and the checkpoint of `step`, then removes older ones than the `keep` newest.
 
     contents: nested names and their variables. What is there stays whole until the new one is. UserError if it cannot
@@ -52,7 +54,9 @@ def write(directory: Path, config: Mapping[str, Any], contents: Mapping[str, Any
         with writable(directory):
             shutil.rmtree(partial, ignore_errors=True)
             tf.train.Checkpoint(**contents).write(str(partial / f"dcgan-{step}"))
-            write_atomic(directory / "config.json", lambda p: p.write_text(json.dumps(config, indent=2) + "\n"))
+            write_atomic(
+                directory / "config.json", lambda p: p.write_text(json.dumps(asdict(options), indent=2) + "\n")
+            )
             for file in sorted(partial.iterdir()):  # data before index
                 with open(file, "rb") as written:
                     os.fsync(written.fileno())
@@ -71,17 +75,19 @@ def write(directory: Path, config: Mapping[str, Any], contents: Mapping[str, Any
             path.unlink()
 
 
-def read_config(directory: Path) -> dict[str, Any]:
-    """What config.json holds; UserError if there is none or it is damaged."""
+def read_config(directory: Path) -> NetworkOptions:
+    """What config.json says; UserError if there is none or it is damaged."""
+    path = directory / "config.json"
+    if not path.is_file():
+        lost = f", though it has checkpoints: restore {path} from a copy, or" if checkpoints(directory) else ":"
+        raise UserError(f"no model in {directory}{lost} name a directory that train-dcgan.py wrote")
     try:
-        config = json.loads((directory / "config.json").read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"no model in {directory}: name a directory that train-dcgan.py wrote") from None
-    except ValueError as error:
-        raise UserError(f"{directory}/config.json is damaged: {error}") from error
-    if not isinstance(config, dict):
-        raise UserError(f"{directory}/config.json is damaged: it holds no options")
-    return config
+        config = json.loads(path.read_text())
+        if not isinstance(config, dict) or config.keys() != asdict(NetworkOptions()).keys():
+            raise ValueError("it has not the options of a model")
+        return NetworkOptions(**config)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: {error}") from error
 
 
 def read(directory: Path, contents: Mapping[str, Any], training: bool) -> None:

@@ -14,9 +14,8 @@ from cli import UserError
 from options import NetworkOptions
 from saving import DAMAGE, OWN
 
-FILE = re.compile(
-    r"(?P<prefix>.+?(-(?P<step>\d+))?)\.index|(?P<single>(?!.+\.data-).+-(?P<single_step>\d+))"
-)  # new format, or old
+# In the new format, or the old one of a single file.
+FILE = re.compile(r"(?P<prefix>.+?(-(?P<step>\d{1,18}))?)\.index|(?P<single>(?!.+\.data-).+-(?P<single_step>\d{1,18}))")
 VARIABLE = re.compile(r"(generator|discriminator)/(g_h0_lin|g_h\d+|g_bn\d+|d_h\d+_conv|d_h\d+_lin|d_bn\d+)/(\w+)")
 OPTIMIZER = re.compile(r".*/Adam(_1)?|beta[12]_power(_\d+)?")
 KERAS_NAMES = {"Matrix": "kernel", "w": "kernel", "biases": "bias"}
@@ -42,7 +41,7 @@ def read(path: Path) -> tuple[NetworkOptions, dict[str, np.ndarray]]:
         reader = tf.train.load_checkpoint(str(path))
         for name in reader.get_variable_to_shape_map():
             match = VARIABLE.fullmatch(name)
-            if match:
+            if match and reader.get_variable_to_dtype_map()[name] == tf.float32:
                 network, layer, variable = match.groups()
                 values[f"{network}/{layer}/{KERAS_NAMES.get(variable, variable)}"] = reader.get_tensor(name)
             elif not OPTIMIZER.fullmatch(name):
@@ -52,7 +51,7 @@ def read(path: Path) -> tuple[NetworkOptions, dict[str, np.ndarray]]:
     try:
         values = _renamed(values)
         return _options(values), values
-    except (LookupError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise UserError(f"{path} has other variables than a DCGAN of the post's repository ({error})") from error
 
 

@@ -133,9 +133,11 @@ def train(args: Any, paths: Sequence[Path]) -> int:
     pictures = Dataset(paths, args.image_size, args.c_dim, memory)
     steps = options.epochs * (len(pictures) // min(options.batch_size, len(pictures)))
     if int(dcgan.step) >= steps:
-        print(f"{options.epochs} epochs are done already; a larger --epoch goes on")
+        print(f"{options.epochs} epochs of {steps // options.epochs} steps are done already; a larger --epoch goes on")
         return 0
     pictures[[0]]  # if none can be read, nothing is begun
+    for folder in (args.sample_dir, args.log_dir):
+        folder.mkdir(parents=True, exist_ok=True)
     if not resumed:
         dcgan.start_training()
         dcgan.save(args.checkpoint_dir, args.keep)  # what cannot be written is better found now than in an hour

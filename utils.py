@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 from cli import UserError, quiet_stderr, say
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+SUFFIXES = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 # Only these decoders may see a file, whatever its name says: EPS, for one, would start an interpreter.
 FORMATS = ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]
 BORDER = 4  # pixels between framed pictures
@@ -65,8 +65,8 @@ def find_pictures(folder: str | Path) -> list[Path]:
 def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
     """A picture file upright as uint8, [H, W, 3], or [H, W] for mode "L"; PictureError if it cannot be read."""
     if not os.path.isfile(path):  # to open a pipe would wait for its writer
-        what = "it is a folder" if os.path.isdir(path) else "there is no such file"
-        raise PictureError(f"cannot read the picture {path}: {what}")
+        what = "a folder" if os.path.isdir(path) else "no file"
+        raise PictureError(f"cannot read the picture {path}: it is {what}")
     try:
         with Image.open(path, formats=FORMATS) as file:
             if file.format == "TIFF":
@@ -205,7 +205,9 @@ def only_writer(directory: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"another process trains in {directory}: wait for it, or name another directory") from None
+            raise UserError(
+                f"another process writes into {directory}: wait for it, or name another directory"
+            ) from None
         try:
             yield
         finally:

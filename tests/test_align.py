@@ -150,6 +150,35 @@ def test_a_new_photo_does_not_take_the_name_of_an_old_one(tmp_path):
     }
 
 
+def test_a_photo_that_was_damaged_since_does_not_stop_the_others(tmp_path):
+    for name in "ab":
+        (tmp_path / "raw").mkdir(exist_ok=True)
+        shutil.copy(DEMO / "astronaut.png", tmp_path / "raw" / f"{name}.png")
+        assert_works(run_script("align.py", "raw", "align", INNER, "out", "--jobs", 1, cwd=tmp_path))
+        (tmp_path / "raw" / "a.png").write_text("damaged")
+    assert [row["status"] for row in rows(tmp_path / "out")] == ["aligned", "aligned"]
+
+
+def test_workers_end_with_a_killed_run(tmp_path):
+    (tmp_path / "raw").mkdir()
+    for i in range(200):
+        (tmp_path / "raw" / f"{i}.png").symlink_to(DEMO / "astronaut.png")
+    command = [sys.executable, ROOT / "align.py", "raw", "align", INNER, "out", "--jobs", "2"]
+    with subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL) as run:
+        while not list((tmp_path / "out").glob("*.png")):
+            assert run.poll() is None
+            time.sleep(0.1)
+        run.kill()
+    for _ in range(100):
+        try:
+            os.killpg(run.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    os.killpg(run.pid, signal.SIGKILL)
+    raise AssertionError("the workers live on")
+
+
 def test_faces_inside_the_folder_of_photos_are_not_photos(tmp_path):
     shutil.copytree(DEMO, tmp_path / "raw")
     for _ in range(2):

@@ -1,6 +1,7 @@
 """The networks, a training step and the search against plain re-computations."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from conftest import blobs
 
 from cli import UserError
 from masks import context_weights
-from model import DCGAN, block_means, cross_entropy, random_flip, to_float
+from model import DCGAN, block_means, cross_entropy, model_directory, random_flip, to_float
 from options import POST, NetworkOptions, SearchOptions, TrainOptions
 from search import random_z
 from utils import to_uint8
@@ -353,6 +354,14 @@ def test_what_is_no_model(tmp_path):
         file.unlink()
     with pytest.raises(UserError, match="no checkpoint"):
         DCGAN.load(tmp_path)
+
+
+def test_checkpoints_without_their_config_are_not_overlooked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    DCGAN(8).save("checkpoints")
+    Path("checkpoints", "config.json").unlink()
+    with pytest.raises(UserError, match=r"no model in checkpoints, though it has checkpoints: restore .*config\.json"):
+        DCGAN.load(model_directory(Path("checkpoints")))
 
 
 # ------------------------------------------------------------------------------------------ search

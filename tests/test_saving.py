@@ -1,9 +1,11 @@
 """Checkpoints that are damaged, too many, or cannot be written."""
 
+import json
 import os
 import random
 import resource
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from conftest import blobs
 import saving
 from cli import UserError
 from model import DCGAN
-from options import TrainOptions
+from options import NetworkOptions, TrainOptions
 
 
 @pytest.fixture(scope="module")
@@ -141,9 +143,26 @@ def test_what_is_no_damage_is_not_taken_for_it(saved, tmp_path, monkeypatch):
         DCGAN.load(saved)
 
 
+CONFIG = asdict(NetworkOptions(8, gf_dim=4, df_dim=4))
+CHANGES: list[dict] = [
+    {"image_size": "64"},
+    {"z_dim": 1e9},
+    {"z_dim": 0},
+    {"colour": 1},
+    {"gf_dim": None},
+    {"df_dim": [4, 4]},
+]
+
+
 @pytest.mark.parametrize(
     "config",
-    ["", "[]", "1", '{"image_size": "64"}', '{"z_dim": 1e9}', '{"z_dim": 0}', '{"colour": 1}', '{"gf_dim": null}'],
+    [
+        "",
+        "[]",
+        "1",
+        "[" * 200000,
+        *(json.dumps({**CONFIG, **change}) for change in CHANGES),
+    ],
 )
 def test_a_damaged_config(saved, tmp_path, config):
     shutil.copytree(saved, tmp_path, dirs_exist_ok=True)

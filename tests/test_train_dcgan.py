@@ -104,7 +104,7 @@ def test_every_option_reaches_the_training(monkeypatch):
 def test_the_same_command_again_is_done(trained):
     before = weights(trained)
     result = run_script("train-dcgan.py", *COMMON, "--epoch", 2, cwd=trained)
-    assert result.returncode == 0 and "2 epochs are done already" in result.stdout
+    assert result.returncode == 0 and "2 epochs of 5 steps are done already" in result.stdout
     assert all((a == b).all() for a, b in zip(before, weights(trained), strict=True))
 
 
@@ -292,7 +292,7 @@ def test_two_processes_do_not_train_in_one_directory(trained, tmp_path):
     as_process = [sys.executable, ROOT / command[0], *map(str, command[1:])]
     with killed_at_last(as_process, cwd=tmp_path, stdout=subprocess.DEVNULL) as run:
         wait_for(lambda: checkpoints(tmp_path), run)
-        assert_fails(run_script(*command, cwd=tmp_path), 1, "another process trains in checkpoints")
+        assert_fails(run_script(*command, cwd=tmp_path), 1, "another process writes into checkpoints")
     result = run_script("train-dcgan.py", *COMMON, "--epoch", 1, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
 

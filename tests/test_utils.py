@@ -145,6 +145,20 @@ def test_what_a_killed_process_left_is_overwritten(tmp_path):
     assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
 
 
+def test_only_one_process_writes_into_a_directory(tmp_path):
+    folder = tmp_path / "a" / "b"
+    with utils.only_writer(folder):
+        with pytest.raises(UserError, match="another process writes into"), utils.only_writer(folder):
+            pass
+        assert folder.is_dir()
+    assert not folder.exists()  # nothing was written there
+    with utils.only_writer(folder):
+        (folder / "x").touch()
+    with pytest.raises(BlockingIOError), utils.only_writer(folder):  # what is raised in there is left alone
+        raise BlockingIOError
+    assert list(folder.iterdir()) == [folder / "x"]
+
+
 def test_unique_names():
     paths = [Path(p) for p in ("a/x.png", "b/x.jpg", "b/y.png", "c/b/x.png", "z.png")]
     assert utils.unique_names(paths) == ["a__x", "b__x", "y", "b__x__2", "z"]
