@@ -297,6 +297,23 @@ def test_pictures_of_another_kind_are_refused(pictures):
         next(DCGAN(8).complete(pictures, np.ones((8, 8)), SearchOptions()))
 
 
+def test_out_of_memory_names_batch_and_size(monkeypatch):
+    import tensorflow as tf
+
+    def no_memory(*args):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    dcgan = DCGAN(8, gf_dim=4, df_dim=4)
+    monkeypatch.setattr(dcgan, "_train_step", no_memory)
+    monkeypatch.setattr(dcgan, "_search_loss", no_memory)
+    for states in (
+        dcgan.train(blobs(5, 8), TrainOptions(batch_size=5)),
+        dcgan.complete(blobs(5, 8), np.eye(8), SearchOptions()),
+    ):
+        with pytest.raises(UserError, match="out of memory with batches of 5 pictures of 8x8"):
+            next(states)
+
+
 # ------------------------------------------------------------------------------------------- files
 
 

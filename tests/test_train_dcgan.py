@@ -126,14 +126,15 @@ def test_another_seed_gives_another_run(trained, tmp_path):
     assert losses(tmp_path)[0]["g_loss"] != losses(trained)[0]["g_loss"]
 
 
-def test_ctrl_c_saves_and_stops(tmp_path):
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_saves_and_stops(tmp_path, signum, code):
     write_pictures(tmp_path / "faces", blobs(40, 16))
     command = [sys.executable, ROOT / "train-dcgan.py", *map(str, COMMON), "--epoch", "100000"]
     with killed_at_last(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         wait_for(lambda: (tmp_path / "logs" / "losses.csv").exists() and losses(tmp_path), run)
-        run.send_signal(signal.SIGINT)
+        run.send_signal(signum)
         out, err = run.communicate(timeout=60)
-    assert (run.returncode, err) == (130, "")
+    assert (run.returncode, err) == (code, "")
     stopped = int(re.search(r"stopped at step (\d+)", out)[1])
     assert (tmp_path / "checkpoints" / f"dcgan-{stopped}.index").exists()
     assert [int(row["step"]) for row in losses(tmp_path)] == list(range(1, stopped + 1))
