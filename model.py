@@ -41,7 +41,7 @@ import saving
 import tensorflow1
 from ops import Adam, Weights, batch_norm, conv2d, conv2d_transpose, fill_rows, linear, lrelu
 
-FIT_SAMPLES = 2048  # of G, for the regression that `start="fit"` begins with
+FIT_SAMPLES = 1024  # of G, for the regression that `start="fit"` begins with
 FIT_RIDGE = 0.1  # its penalty, a share of the mean eigenvalue
 LOSSES = ("d_loss", "d_loss_real", "d_loss_fake", "g_loss")
 
