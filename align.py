@@ -5,7 +5,6 @@ python align.py data/your-dataset/raw align innerEyesAndBottomLip data/your-data
 python align.py photos align outerEyesAndNose faces --size 128 --skipMulti
 """
 
-import csv
 import importlib.util
 import multiprocessing
 import os
@@ -25,6 +24,7 @@ from utils import (
     find_pictures,
     only_writer,
     read_picture,
+    read_rows,
     save_picture,
     unique_names,
     write_atomic,
@@ -191,11 +191,9 @@ def kept_rows(log: Path, out: Path, skip_multi: bool) -> dict[str, list[str]]:
     """
     if not log.exists():
         return {}
-    with open(log, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS)]
     return {
         row[0]: row
-        for row in rows
+        for row in read_rows(log, len(COLUMNS))
         if (row[2] == "aligned" and (out / row[1]).exists())
         or row[2] == "no face"
         or (row[2] == "several faces" and skip_multi)

@@ -14,7 +14,7 @@ import numpy as np
 from cli import UserError, clock, say
 from model import DCGAN, LOSSES, Pictures, SearchState, TrainState
 from saving import writable
-from utils import framed, grid, save_gif, save_picture, to_uint8, write_atomic, write_rows
+from utils import framed, grid, read_rows, save_gif, save_picture, to_uint8, write_atomic, write_rows
 
 import tensorflow as tf  # after model, which imports it quietly
 
@@ -80,9 +80,7 @@ class TrainingRecorder:
         if not step or not self.csv_path.exists():
             return []
         try:
-            with open(self.csv_path, newline="") as file:
-                rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS)][1:]
-            rows = [row for row in rows if int(row[0]) <= step]
+            rows = [row for row in read_rows(self.csv_path, len(COLUMNS))[1:] if int(row[0]) <= step]
             if [int(row[0]) for row in rows[-1:]] != [step] or not float(rows[-1][2]) >= 0:
                 raise ValueError
         except (ValueError, csv.Error):

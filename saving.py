@@ -61,8 +61,9 @@ def write(directory: Path, options: NetworkOptions, contents: Mapping[str, Any],
                 with open(file, "rb") as written:
                     os.fsync(written.fileno())
                 os.replace(file, directory / file.name)
-            kept = [number for number in checkpoints(directory) if number <= step][-keep:]
-            later = [number for number in checkpoints(directory) if number > step]
+            steps = checkpoints(directory)
+            kept = [number for number in steps if number <= step][-keep:]
+            later = [number for number in steps if number > step]
             # For tf.train.latest_checkpoint; `read` looks at the files themselves.
             state = f'model_checkpoint_path: "dcgan-{step}"\n'
             state += "".join(f'all_model_checkpoint_paths: "dcgan-{number}"\n' for number in kept)

@@ -39,9 +39,9 @@ def read(path: Path) -> tuple[NetworkOptions, dict[str, np.ndarray]]:
     values = {}
     try:
         reader = tf.train.load_checkpoint(str(path))
-        for name in reader.get_variable_to_shape_map():
+        for name, dtype in reader.get_variable_to_dtype_map().items():
             match = VARIABLE.fullmatch(name)
-            if match and reader.get_variable_to_dtype_map()[name] == tf.float32:
+            if match and dtype == tf.float32:
                 network, layer, variable = match.groups()
                 values[f"{network}/{layer}/{KERAS_NAMES.get(variable, variable)}"] = reader.get_tensor(name)
             elif not OPTIMIZER.fullmatch(name):

@@ -193,6 +193,12 @@ def write_rows(path: Path, rows: Iterable[Sequence[Any]]) -> None:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 
+def read_rows(path: Path, columns: int) -> list[list[str]]:
+    """The rows of a file that `write_rows` wrote, but for one that was cut short when its writer was killed."""
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return [row for row in csv.reader(file) if len(row) == columns]
+
+
 @contextmanager
 def only_writer(directory: Path) -> Iterator[None]:
     """Makes the directory and keeps other processes that ask for the same out; UserError if one is there first.
