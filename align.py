@@ -18,18 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from cli import Parser, Progress, UserError, number, run, say
-from utils import (
-    PictureError,
-    find_pictures,
-    only_writer,
-    read_picture,
-    read_rows,
-    save_picture,
-    unique_names,
-    write_atomic,
-    write_rows,
-)
+from jobs.command import Parser, number, run
+from pictures.files import PictureError, find_pictures, read_picture, save_picture, unique_names
+from utils import Progress, UserError, only_writer, read_rows, say, write_atomic, write_rows
 
 # Three of dlib's 68 landmarks, and where they stand in OpenFace's mean face (openface/align_dlib.py, TEMPLATE)
 # once that is scaled to the unit square: (x, y), x to the right, y down.

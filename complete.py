@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from cli import Parser, Progress, UserError, image_size, number, options_of, run, window
-from options import BLENDS, MASK_TYPES, RATES, STARTS, MaskOptions, SearchOptions
-from search import SEARCHES
-from utils import load_each, load_picture, only_writer, read_note, save_picture, unique_names
+from dcgan.options import RATES, STARTS, SearchOptions
+from dcgan.search import SEARCHES
+from jobs.command import Parser, image_size, number, options_of, run, window
+from pictures.files import load_each, load_picture, read_note, save_picture, unique_names
+from pictures.options import BLENDS, MASK_TYPES, MaskOptions
+from utils import Progress, UserError, only_writer
 
 
 def parse_args():
@@ -121,7 +123,7 @@ def add_search(group) -> None:
 
 def loader(args, size: int, c_dim: int) -> Callable[[Path], Any]:
     """What makes masks.Loaded of a picture's path, as the options about masks say; UserError if they fit none."""
-    from masks import WITHOUT_HOLE, Loaded, find_mask, fit_mask, load_masked, make_mask, read_mask
+    from pictures.masks import WITHOUT_HOLE, Loaded, find_mask, fit_mask, load_masked, make_mask, read_mask
 
     if args.maskDir:
         if not args.maskDir.is_dir():
@@ -160,8 +162,8 @@ def complete_batch(
 
     frames: called with the numbers, the pictures and what the search sees, makes a recorder; None: no frames.
     """
-    from blending import blend
-    from masks import hide
+    from pictures.blending import blend
+    from pictures.masks import hide
 
     places = list(batch)
     pictures = np.stack([each.picture for each in batch.values()])
@@ -222,7 +224,7 @@ def complete(args: Any) -> int:
     options = options_of(args, SearchOptions)
     args.imgs = [path for path in args.imgs if path.name != "alignment.csv"]  # align.py's, which aligned/* names too
 
-    from recorder import CompletionRecorder, earlier_files
+    from jobs.frames import CompletionRecorder, earlier_files
 
     check_inputs(args.imgs, args.outDir, earlier_files(args.outDir))
     dcgan = open_model(args)

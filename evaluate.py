@@ -15,9 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from cli import Parser, Progress, UserError, number, run
-from options import POST, MaskOptions, SearchOptions
-from utils import find_pictures, framed, load_each, load_picture, save_picture, write_atomic, write_rows
+from dcgan.options import POST, SearchOptions
+from jobs.command import Parser, number, run
+from pictures.files import find_pictures, load_each, load_picture, save_picture
+from pictures.options import MaskOptions
+from pictures.sheets import framed
+from utils import Progress, UserError, write_atomic, write_rows
 
 MASKS = ("center", "pattern", "random80", "half")
 RADIUS = 3  # pixels that OpenCV's methods look at around each, as in its examples
@@ -67,7 +70,7 @@ def parse_args():
 
 def paper_mask(kind: str, size: int, seed: int) -> np.ndarray:
     """One of the paper's masks (section 4), bool [size, size], 1 where a pixel is known; `half` is any of the four."""
-    from masks import HALVES, make_mask
+    from pictures.masks import HALVES, make_mask
 
     if kind == "random80":
         return make_mask("random", size, MaskOptions(random_share=0.8), seed)
@@ -95,7 +98,7 @@ def search(
 def inpaint(method: str, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """One picture [H, W, C] by a method that has no model. mask: [H, W], 1 where a pixel is known."""
     if method == "spline":
-        from blending import blend
+        from pictures.blending import blend
 
         return blend(np.zeros_like(picture)[None], picture[None], mask)[0]
     if method == "biharmonic":
@@ -112,7 +115,7 @@ def complete_by(
     methods: Sequence[str], dcgan: Any, pictures: np.ndarray, masks: np.ndarray, batch_size: int
 ) -> Iterator[tuple[str, np.ndarray, float, float]]:
     """(method, completed pictures, seconds a picture, mean loss of its search) of each method."""
-    from blending import blend
+    from pictures.blending import blend
 
     found: dict[SearchOptions, tuple[np.ndarray, float, float]] = {}
     for method in methods:
@@ -133,7 +136,7 @@ def complete_by(
 
 def measure(completed: np.ndarray, pictures: np.ndarray, masks: np.ndarray) -> list[float]:
     """Means over the pictures: PSNR in dB and SSIM, each over all pixels and over the hole."""
-    from metrics import psnr, ssim
+    from pictures.metrics import psnr, ssim
 
     similar = ssim(completed, pictures)
     edge = (pictures.shape[1] - similar.shape[1]) // 2
@@ -170,8 +173,8 @@ def main() -> int:
         print("biharmonic is left out: pip install scikit-image brings it")
         methods.remove("biharmonic")
 
-    from masks import hide
     from model import DCGAN, model_directory
+    from pictures.masks import hide
 
     directory = model_directory(args.checkpointDir)
     dcgan = DCGAN.load(directory)

@@ -10,7 +10,6 @@ Deep Learning in TensorFlow" (2016), here "the post".
 """
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,25 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from cli import UserError, quiet_stderr
-from dataset import Dataset
-from masks import context_weights, each_mask
-from options import KEEP, NetworkOptions, SearchOptions, TrainOptions
-from search import HOLDING, SEARCHES, Point, project, random_z
-from utils import to_uint8
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow is imported
-# Keras would obey a settings file in the home directory, and write one where there is none.
-os.environ.update(KERAS_BACKEND="tensorflow", KERAS_HOME=os.devnull)
-with quiet_stderr():
-    import keras
-    import tensorflow as tf
-
-tf.get_logger().setLevel("ERROR")
-
-import saving
-import tensorflow1
-from ops import Adam, Weights, batch_norm, conv2d, conv2d_transpose, fill_rows, linear, lrelu
+from dcgan import checkpoints, tensorflow1
+from dcgan.options import KEEP, NetworkOptions, SearchOptions, TrainOptions
+from dcgan.search import HOLDING, SEARCHES, Point, project, random_z
+from ops import Adam, Weights, batch_norm, conv2d, conv2d_transpose, fill_rows, keras, linear, lrelu, tf
+from pictures.dataset import Dataset
+from pictures.masks import context_weights, each_mask
+from pictures.sheets import to_uint8
+from utils import UserError
 
 FIT_SAMPLES = 1024  # of G, for the regression that `start="fit"` begins with
 FIT_RIDGE = 0.1  # its penalty, a share of the mean eigenvalue
@@ -377,7 +365,7 @@ class DCGAN:
                 f"a weight is not finite after step {int(self.step)}, which is not saved: the checkpoint before it is "
                 "good; go on from it with a lower --learning_rate"
             )
-        saving.write(Path(directory), self.options, contents, int(self.step), keep)
+        checkpoints.write(Path(directory), self.options, contents, int(self.step), keep)
 
     @classmethod
     def load(cls, directory: str | Path, training: bool = False) -> "DCGAN":
@@ -390,10 +378,10 @@ class DCGAN:
         of_tensorflow1 = tensorflow1.newest(directory)
         if of_tensorflow1 and not training:
             return cls._load_tensorflow1(*of_tensorflow1)
-        dcgan = cls(**asdict(saving.read_config(directory)))
+        dcgan = cls(**asdict(checkpoints.read_config(directory)))
         if training:
             dcgan.start_training()
-        saving.read(directory, dcgan._named_variables(training), training)
+        checkpoints.read(directory, dcgan._named_variables(training), training)
         return dcgan
 
     @classmethod
@@ -429,7 +417,7 @@ class DCGAN:
 
 def model_directory(named: Path) -> Path:
     """The directory named, or that of the bundled model where the default one, `checkpoints`, holds none."""
-    trained = (named / "config.json").exists() or saving.checkpoints(named) or tensorflow1.newest(named)
+    trained = (named / "config.json").exists() or checkpoints.checkpoints(named) or tensorflow1.newest(named)
     if named == Path("checkpoints") and not trained:
         return Path(__file__).resolve().parent / "checkpoints" / "pretrained"
     return named

@@ -1,10 +1,21 @@
 """The DCGAN's building blocks (Radford et al., arXiv:1511.06434), thin over Keras layers.
 
-Images and feature maps are NHWC float32.
+Images and feature maps are NHWC float32. Who needs TensorFlow or Keras takes them from here: they are imported
+quietly, once.
 """
 
-import keras
-import tensorflow as tf
+import os
+
+from utils import quiet_stderr
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow is imported
+# Keras would obey a settings file in the home directory, and write one where there is none.
+os.environ.update(KERAS_BACKEND="tensorflow", KERAS_HOME=os.devnull)
+with quiet_stderr():
+    import keras
+    import tensorflow as tf
+
+tf.get_logger().setLevel("ERROR")
 
 
 class Weights(keras.initializers.RandomNormal):

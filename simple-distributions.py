@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cli import Parser, run
+from jobs.command import Parser, run
 from utils import write_atomic
 
 

@@ -13,9 +13,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cli import Parser, UserError, drop_output, filters, image_size, number, options_of, run
-from options import KEEP, NetworkOptions, TrainOptions
-from utils import find_pictures, only_writer
+from dcgan.options import KEEP, NetworkOptions, TrainOptions
+from jobs.command import Parser, drop_output, filters, image_size, number, options_of, run
+from pictures.files import find_pictures
+from utils import UserError, only_writer
 
 
 def parse_args():
@@ -94,14 +95,13 @@ def open_model(args: Any) -> tuple[Any, bool]:
 
     UserError if the model is of other networks, or if a new run would write over what another wrote.
     """
-    import saving
-    import tensorflow1
+    from dcgan import checkpoints, tensorflow1
     from model import DCGAN
 
     wanted = asdict(args.networks)
     if tensorflow1.newest(args.checkpoint_dir):
         raise UserError(f"{args.checkpoint_dir} holds a TensorFlow 1 model: start from it by --init, into another")
-    resumed = bool(saving.checkpoints(args.checkpoint_dir))
+    resumed = bool(checkpoints.checkpoints(args.checkpoint_dir))
     source = args.checkpoint_dir if resumed else args.init
     dcgan = DCGAN.load(source, training=resumed) if source else DCGAN(**wanted, seed=args.seed)
     for name, value in asdict(dcgan.options).items():
@@ -125,8 +125,8 @@ def train(args: Any, paths: Sequence[Path]) -> int:
     """Opens the model and trains it on the pictures; the exit code."""
     options = options_of(args, TrainOptions)
 
-    from dataset import Dataset, free_memory
-    from recorder import TrainingRecorder
+    from jobs.training_log import TrainingRecorder
+    from pictures.dataset import Dataset, free_memory
 
     dcgan, resumed = open_model(args)
     memory = free_memory() / 2 if args.memory is None else args.memory * 1e9

@@ -11,9 +11,9 @@ import pytest
 from conftest import blobs, errors, run_script
 from PIL import Image
 
-from cli import UserError
-from masks import load_masked, read_mask
-from utils import load_picture
+from pictures.files import load_picture
+from pictures.masks import load_masked, read_mask
+from utils import UserError
 
 PICTURE = Image.fromarray(blobs(1, 48)[0])
 NAMES = [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from blending import TENSION, blend
+from pictures.blending import TENSION, blend
 
 RNG = np.random.default_rng(0)
 KINDS = ("poisson", "tension")

@@ -10,8 +10,9 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_pictures
 from PIL import Image
 
-from cli import options_of
-from options import POST, MaskOptions, SearchOptions
+from dcgan.options import POST, SearchOptions
+from jobs.command import options_of
+from pictures.options import MaskOptions
 
 UNBLENDED = ("--blend", "none", "--start", "random")
 

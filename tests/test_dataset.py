@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from conftest import blobs, write_pictures
 
-import dataset
-from cli import UserError
-from dataset import Dataset
+from pictures import dataset
+from pictures.dataset import Dataset
+from utils import UserError
 
 
 @pytest.mark.parametrize("memory", [0, 1e9])

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from cli import UserError
-from masks import context_weights, find_mask, fit_mask, hide, load_masked, make_mask, read_mask
-from options import MASK_TYPES, MaskOptions
-from utils import PictureError
+from pictures.files import PictureError
+from pictures.masks import context_weights, find_mask, fit_mask, hide, load_masked, make_mask, read_mask
+from pictures.options import MASK_TYPES, MaskOptions
+from utils import UserError
 
 
 def mask(kind, size=64, seed=0, **options):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metrics import psnr, ssim
+from pictures.metrics import psnr, ssim
 
 
 def test_psnr():

@@ -8,12 +8,12 @@ import pytest
 import reference
 from conftest import blobs
 
-from cli import UserError
-from masks import context_weights
+from dcgan.options import POST, NetworkOptions, SearchOptions, TrainOptions
+from dcgan.search import random_z
 from model import DCGAN, block_means, cross_entropy, model_directory, random_flip, to_float
-from options import POST, NetworkOptions, SearchOptions, TrainOptions
-from search import random_z
-from utils import to_uint8
+from pictures.masks import context_weights
+from pictures.sheets import to_uint8
+from utils import UserError
 
 # The published CelebA model's variables (TensorFlow 1 names kernel "w" or "Matrix", bias "biases" or "bias").
 PUBLISHED_G = {

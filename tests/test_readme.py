@@ -26,7 +26,8 @@ SHORTER = {
 def clone(tmp_path_factory):
     """A copy of the repository with three photos to align."""
     clone = tmp_path_factory.mktemp("clone")
-    for path in (*ROOT.glob("*.py"), ROOT / "data" / "demo" / "raw", ROOT / "checkpoints" / "pretrained"):
+    folders = (ROOT / name for name in ("dcgan", "jobs", "pictures"))
+    for path in (*ROOT.glob("*.py"), *folders, ROOT / "data" / "demo" / "raw", ROOT / "checkpoints" / "pretrained"):
         (shutil.copytree if path.is_dir() else shutil.copy)(path, clone / path.relative_to(ROOT))
     photo = Image.open(ROOT / "data" / "demo" / "raw" / "astronaut.png").convert("RGB")
     for folder in ("your-dataset", "your-test-data"):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from options import SearchOptions
-from search import SEARCHES, Point, random_z, step_size
+from dcgan.options import SearchOptions
+from dcgan.search import SEARCHES, Point, random_z, step_size
 
 RNG = np.random.default_rng(0)
 TARGET = RNG.uniform(-0.8, 0.8, (3, 6))

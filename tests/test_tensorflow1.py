@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from conftest import assert_fails, assert_works, blobs, run_script, write_pictures
 
-from cli import UserError
 from model import DCGAN, model_directory
+from utils import UserError
 
 v1 = tf.compat.v1
 rng = np.random.default_rng(5)

@@ -17,8 +17,8 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_pictures
 from PIL import Image
 
-from cli import options_of
-from options import TrainOptions
+from dcgan.options import TrainOptions
+from jobs.command import options_of
 
 COMMON = ["--dataset", "faces", "--batch_size", 4, "--image_size", 16]
 CURVES = ["d_loss", "d_loss_fake", "d_loss_real", "g_loss"]

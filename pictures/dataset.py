@@ -9,8 +9,8 @@ from threading import Lock
 
 import numpy as np
 
-from cli import UserError, say
-from utils import PictureError, load_picture
+from pictures.files import PictureError, load_picture
+from utils import UserError, say
 
 CGROUPS = (  # limit and use of a container's memory, in the two versions of Linux' control groups
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),

@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
-from cli import UserError
-from options import NetworkOptions
-from saving import DAMAGE, OWN
+from dcgan.checkpoints import DAMAGE, OWN
+from dcgan.options import NetworkOptions
+from ops import tf
+from utils import UserError
 
 # In the new format, or the old one of a single file.
 FILE = re.compile(r"(?P<prefix>.+?(-(?P<step>\d{1,18}))?)\.index|(?P<single>(?!.+\.data-).+-(?P<single_step>\d{1,18}))")

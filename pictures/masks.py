@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from cli import UserError
-from options import MASK_TYPES, MaskOptions
-from utils import SUFFIXES, PictureError, central_square, read_picture, resize
+from pictures.files import SUFFIXES, PictureError, central_square, read_picture, resize
+from pictures.options import MASK_TYPES, MaskOptions
+from utils import UserError
 
 HALVES = ("left", "right", "top", "bottom")
 WITHOUT_HOLE = ("full", "lowres")  # nothing of the picture itself is to be completed, or nothing of it is known

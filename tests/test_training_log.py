@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from conftest import blobs
 
-from cli import UserError
+from jobs.training_log import TrainingRecorder, cut_events
 from model import DCGAN, TrainState
-from recorder import TrainingRecorder, cut_events
+from utils import UserError
 
 
 def new_recorder(folder, sample_interval=10**6, step=0):

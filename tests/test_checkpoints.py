@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from conftest import blobs
 
-import saving
-from cli import UserError
+from dcgan import checkpoints
+from dcgan.options import NetworkOptions, TrainOptions
 from model import DCGAN
-from options import NetworkOptions, TrainOptions
+from utils import UserError
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def saved(tmp_path_factory):
     dcgan = DCGAN(8, gf_dim=4, df_dim=4)
     for state in dcgan.train(blobs(4, 8), TrainOptions(epochs=2)):
         dcgan.save(directory)
-        assert saving.checkpoints(directory)[-1] == state.step
+        assert checkpoints.checkpoints(directory)[-1] == state.step
     return directory
 
 
@@ -41,7 +41,7 @@ def test_the_newest_few_are_kept_and_nothing_else_is_left(tmp_path):
     for step in (9, 4, 20, 100):
         dcgan.step.assign(step)
         dcgan.save(tmp_path, keep=2)
-    assert saving.checkpoints(tmp_path) == [20, 100]
+    assert checkpoints.checkpoints(tmp_path) == [20, 100]
     files = [f"dcgan-{step}.{part}" for step in (100, 20) for part in ("data-00000-of-00001", "index")]
     assert names(tmp_path) == sorted(["checkpoint", "config.json", "notes.txt", *files])
     import tensorflow as tf
@@ -124,11 +124,11 @@ def test_after_a_fallback_the_damaged_one_is_written_anew(saved, tmp_path):
     (tmp_path / "dcgan-2.index").write_bytes(b"damaged")
     dcgan = DCGAN.load(tmp_path, training=True)
     dcgan.save(tmp_path, keep=1)
-    assert saving.checkpoints(tmp_path) == [1, 2]  # a later one is nothing to delete
+    assert checkpoints.checkpoints(tmp_path) == [1, 2]  # a later one is nothing to delete
     for state in dcgan.train(blobs(4, 8), TrainOptions(epochs=2)):
         assert state.step == 2
         dcgan.save(tmp_path, keep=1)
-    assert saving.checkpoints(tmp_path) == [2]
+    assert checkpoints.checkpoints(tmp_path) == [2]
     assert int(DCGAN.load(tmp_path).step) == 2
 
 

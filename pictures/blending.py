@@ -17,8 +17,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from masks import each_mask
-from options import BLENDS
+from pictures.masks import each_mask
+from pictures.options import BLENDS
 
 TENSION = 0.3
 

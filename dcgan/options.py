@@ -1,4 +1,4 @@
-"""The options of training, masks and completion and their defaults, for scripts and callers alike."""
+"""The options of networks, training and search and their defaults, for scripts and callers alike."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,24 +81,8 @@ class TrainOptions:
     """What the order of the pictures, z and flips follow from, together with the step."""
 
 
-MASK_TYPES = ("center", "random", "pattern", "left", "right", "top", "bottom", "full", "grid", "lowres")
-BLENDS = ("tension", "poisson", "none")  # the first is the default
 STARTS = ("zero", "random", "fit")
 RATES = {"adam": 0.1, "pgd": 0.001}  # step sizes
-
-
-@dataclass(frozen=True)
-class MaskOptions:
-    """The parameters of `masks.make_mask`'s types."""
-
-    center_scale: float = 0.25
-    """center: the hole reaches from this share of the side to 1 minus it."""
-    random_share: float = 0.2
-    """random: the share of the pixels that is hidden."""
-    grid_step: int = 4
-    """grid: one pixel is kept in so many by so many."""
-    lowres_block: int = 8
-    """lowres: side of the blocks whose means are kept."""
 
 
 @dataclass(frozen=True)

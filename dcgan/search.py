@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from options import RATES, SearchOptions
+from dcgan.options import RATES, SearchOptions
 
 MEMORY = 10  # pairs of steps and gradient changes that lbfgs keeps
 LONGEST = 0.5  # of an lbfgs step, in each coordinate

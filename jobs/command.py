@@ -6,24 +6,9 @@ import math
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-
-def one_line(text: object) -> str:
-    """The text without line breaks and control characters, which file names and libraries' messages may hold."""
-    return "".join(c if c.isprintable() or c >= "\ud800" else ascii(c)[1:-1] for c in " ".join(str(text).splitlines()))
-
-
-def say(text: object) -> None:
-    """Prints one line at once, whole also beside other threads' lines."""
-    sys.stdout.write(one_line(text) + "\n")
-    sys.stdout.flush()
-
-
-class UserError(Exception):
-    """A fault that the user can mend; its text says what is wrong and what to do."""
+from utils import UserError, one_line
 
 
 class Parser(argparse.ArgumentParser):
@@ -126,57 +111,3 @@ def run(main: Callable[[], int]) -> None:
 def drop_output() -> None:
     """After a BrokenPipeError, when who read the output (`| head`) has gone: no more of it, not at exit either."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Drops what is written to file descriptor 2: TensorFlow's C++ says things at import that no setting stops."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as devnull:
-        os.dup2(devnull.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-class Progress:
-    """Says how far long work is, with its rate and the time left.
-
-    On a terminal one line is redrawn; a pipe or a log file gets a plain line every ten seconds.
-    """
-
-    def __init__(self, total: int, unit: str):
-        self.total, self.unit = total, unit
-        self.done = 0
-        self.start = time.monotonic()
-        self.tty = sys.stderr.isatty()
-        self.due = self.start + (0 if self.tty else 10)
-
-    def skip(self, count: int) -> None:
-        """So much need not be done after all."""
-        self.total -= count
-        if self.done == self.total > 0:
-            self.update(self.done)  # ends the line
-
-    def update(self, done: int, note: str = "") -> None:
-        self.done = done
-        now = time.monotonic()
-        if now < self.due and not (self.tty and done == self.total):
-            return
-        self.due = now + (0.2 if self.tty else 10)
-        rate = done / max(now - self.start, 1e-9)
-        left = clock((self.total - done) / rate) if done else "?"
-        line = f"{done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s, {left} left{note and ', ' + note}"
-        if self.tty:
-            print(f"\r\033[K{line}", end="\n" if done == self.total else "", file=sys.stderr, flush=True)
-        else:
-            print(line, file=sys.stderr, flush=True)
-
-
-def clock(seconds: float) -> str:
-    """Seconds as h:mm:ss."""
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"

@@ -13,11 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
-from cli import UserError, say
-from options import NetworkOptions
-from utils import write_atomic
+from dcgan.options import NetworkOptions
+from ops import tf
+from utils import UserError, say, write_atomic
 
 DAMAGE = (tf.errors.OpError, ValueError, IndexError)  # what TensorFlow raises on damaged files, or other networks' ones
 NO_DAMAGE = (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError)

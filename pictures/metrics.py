@@ -1,7 +1,8 @@
 """How near a completed picture comes to the true one."""
 
 import numpy as np
-import tensorflow as tf  # import model before: it makes this quiet
+
+from ops import tf
 
 
 def psnr(completed: np.ndarray, pictures: np.ndarray, where: np.ndarray | None = None) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""What the scripts run: the command line, and what a run reads, says and leaves on disk."""

@@ -1,0 +1,29 @@
+"""Many pictures in one."""
+
+import numpy as np
+
+BORDER = 4  # pixels between framed pictures
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """Images in [-1, 1] to the nearest uint8."""
+    return np.clip((np.asarray(images) + 1) * 127.5, 0, 255).round().astype(np.uint8)
+
+
+def grid(pixels: np.ndarray, columns: int = 8) -> np.ndarray:
+    """[N, H, W, C] uint8 pictures row by row in one, `columns` wide (fewer if N is smaller), black where none is."""
+    n, height, width, channels = pixels.shape
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    sheet = np.zeros((rows * columns, height, width, channels), np.uint8)
+    sheet[:n] = pixels
+    sheet = sheet.reshape(rows, columns, height, width, channels)
+    return sheet.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
+
+
+def framed(pixels: np.ndarray, columns: int = 8) -> np.ndarray:
+    """A `grid` of [N, H, W, C] pictures, each big enough to look at and with a white border around it."""
+    enlarged = max(1, 128 // pixels.shape[1])
+    pixels = pixels.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
+    sheet = grid(np.pad(pixels, ((0, 0), (BORDER, 0), (BORDER, 0), (0, 0)), constant_values=255), columns)
+    return np.pad(sheet, ((0, BORDER), (0, BORDER), (0, 0)), constant_values=255)

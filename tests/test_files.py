@@ -1,0 +1,156 @@
+"""Picture files of every kind: found, read, fitted, named and written."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pictures import files
+from pictures.files import PictureError
+from utils import UserError
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [
+        ("RGB", "png"),
+        ("RGB", "bmp"),
+        ("RGB", "tif"),
+        ("RGB", "ppm"),
+        ("RGBA", "png"),
+        ("P", "png"),
+        ("P", "gif"),
+        ("L", "png"),
+        ("LA", "png"),
+        ("1", "png"),
+        ("RGB", "webp"),
+        ("RGB", "jpg"),
+        ("CMYK", "jpg"),
+        ("L", "jpeg"),
+    ],
+)
+def test_formats_and_modes(tmp_path, mode, suffix):
+    path = tmp_path / f"x.{suffix}"
+    picture = Image.fromarray(PICTURE).resize((80, 48), Image.Resampling.NEAREST).convert(mode)
+    picture.save(path, **({"lossless": True} if suffix == "webp" else {"quality": 95} if suffix[0] == "j" else {}))
+    read = files.read_picture(path)
+    assert read.shape == (48, 80, 3) and read.dtype == np.uint8
+    expected = np.asarray(picture.convert("RGB"), int)
+    assert abs(read - expected).mean() < (25 if suffix[0] == "j" else 0.1)
+    assert files.read_picture(path, "L").shape == (48, 80)
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
+    Image.fromarray(np.uint16([[0, 257 * 100], [257 * 200, 65535]])).save(tmp_path / "x.png")
+    np.testing.assert_array_equal(files.read_picture(tmp_path / "x.png", "L"), [[0, 100], [200, 255]])
+
+
+def test_floats_are_from_0_to_1_or_to_255(tmp_path):
+    path = tmp_path / "x.tif"
+    for values in ([0, 0.4, 1, np.nan, -1e38, -np.inf], [0, 102, 255, np.nan, -3e38, np.inf], [0, 102, 1e38, 0, 0, 0]):
+        Image.fromarray(np.float32([values])).save(path)
+        np.testing.assert_array_equal(files.read_picture(path, "L"), [[0, 102, 255, 0, 0, 0]])
+
+
+def test_a_photo_taken_sideways_stands_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    Image.fromarray(PICTURE).save(tmp_path / "x.png", exif=exif)
+    np.testing.assert_array_equal(files.read_picture(tmp_path / "x.png"), np.rot90(PICTURE, -1))
+
+
+def test_unreadable_pictures(tmp_path):
+    buffer = io.BytesIO()
+    Image.fromarray(PICTURE).save(buffer, "PNG")
+    whole = buffer.getvalue()
+    for name, content in {"empty": b"", "text": b"hello", "cut": whole[: len(whole) // 2]}.items():
+        path = tmp_path / f"{name}.png"
+        path.write_bytes(content)
+        with pytest.raises(PictureError, match=f"{name}.png"):
+            files.read_picture(path)
+    (tmp_path / "folder.png").mkdir()
+    for name in ("folder.png", "missing.png"):
+        with pytest.raises(PictureError, match=name):
+            files.read_picture(tmp_path / name)
+
+
+def test_find_pictures(tmp_path):
+    for name in ("b/2.JPG", "a/1.png", "a/notes.txt", "3.webp", ".hidden.png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert files.find_pictures(tmp_path) == [tmp_path / "3.webp", tmp_path / "a/1.png", tmp_path / "b/2.JPG"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no pictures in"):
+        files.find_pictures(tmp_path / "empty")
+    (tmp_path / "empty" / "linked").symlink_to("../a")
+    (tmp_path / "a" / "circle").symlink_to("../empty")
+    assert files.find_pictures(tmp_path / "empty") == [tmp_path / "empty" / "linked" / "1.png"]
+    with pytest.raises(UserError, match="no folder"):
+        files.find_pictures(tmp_path / "missing")
+
+
+def test_load_picture_keeps_the_right_size_and_fits_any_other(tmp_path):
+    square = PICTURE[:8, :8]
+    Image.fromarray(square).save(tmp_path / "square.png")
+    picture, fitted = files.load_picture(tmp_path / "square.png", 8, 3)
+    np.testing.assert_array_equal(picture, square)
+    assert not fitted
+
+    wide = np.zeros((64, 128, 3), np.uint8)
+    wide[:, 32:96] = PICTURE[:1, :1]  # the central square has one colour, the margins another
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    picture, fitted = files.load_picture(tmp_path / "wide.png", 16, 3)
+    assert fitted and picture.shape == (16, 16, 3)
+    assert (picture == PICTURE[0, 0]).all()
+    assert files.load_picture(tmp_path / "wide.png", 16, 1)[0].shape == (16, 16, 1)
+
+
+def test_load_each_names_what_it_leaves_out(tmp_path, capsys):
+    paths = [tmp_path / name for name in ("a.png", "b.png", "c.png")]
+    Image.fromarray(PICTURE).save(paths[0])
+    paths[1].write_text("no picture")
+    Image.fromarray(PICTURE).save(paths[2])
+    loaded = files.load_each(paths, files.read_picture, first=5)
+    assert list(loaded) == [5, 7]
+    np.testing.assert_array_equal(loaded[7], PICTURE)
+    assert capsys.readouterr().out.startswith(f"left out: cannot read the picture {paths[1]}: ")
+
+
+def test_names_that_would_be_too_long_for_a_file(tmp_path):
+    paths = [Path(folder, name * 240 + ".png") for folder in ("a" * 100, "b" * 100) for name in "xy"]
+    names = files.unique_names(paths)
+    assert len(set(names)) == 4
+    for name in names:
+        files.save_picture(tmp_path / f"{name}.png", PICTURE)
+    assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(names)
+
+
+def test_unique_names():
+    paths = [Path(p) for p in ("a/x.png", "b/x.jpg", "b/y.png", "c/b/x.png", "z.png")]
+    assert files.unique_names(paths) == ["a__x", "b__x", "y", "b__x__2", "z"]
+    known = {paths[1]: "x", paths[3]: "a__x"}  # from when there were fewer
+    assert files.unique_names(paths, known) == ["a__x__2", "x", "y", "a__x", "z"]
+
+
+def test_save_gif_has_every_frame(tmp_path):
+    frames = [np.full((4, 4, 3), value, np.uint8) for value in (0, 100, 200)]
+    files.save_gif(tmp_path / "x.gif", frames)
+    with Image.open(tmp_path / "x.gif") as gif:
+        assert gif.n_frames == 3
+        gif.seek(2)
+        assert gif.convert("RGB").getpixel((0, 0)) == (200, 200, 200)
+
+
+def test_a_note_is_found_again(tmp_path):
+    pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    files.save_picture(tmp_path / "a.png", pixels, "how it was made")
+    assert files.read_note(tmp_path / "a.png") == "how it was made"
+    np.testing.assert_array_equal(files.read_picture(tmp_path / "a.png"), pixels)
+    files.save_picture(tmp_path / "b.png", pixels)
+    (tmp_path / "c.png").write_bytes((tmp_path / "a.png").read_bytes()[:30])
+    assert [files.read_note(tmp_path / name) for name in ("b.png", "c.png", "d.png")] == [None] * 3
