@@ -10,35 +10,48 @@ Deep Learning in TensorFlow" (2016), here "the post".
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from dcgan import checkpoints, tensorflow1
+from dcgan import checkpoints
 from dcgan.options import KEEP, NetworkOptions, SearchOptions, TrainOptions
-from dcgan.search import HOLDING, SEARCHES, Point, project, random_z
-from ops import Adam, Weights, batch_norm, conv2d, conv2d_transpose, fill_rows, keras, linear, lrelu, tf
-from pictures.dataset import Dataset
-from pictures.masks import context_weights, each_mask
-from pictures.sheets import to_uint8
+from dcgan.search import search
+from dcgan.training import Training
+from ops import (
+    Weights,
+    batch_norm,
+    block_means,
+    conv2d,
+    conv2d_transpose,
+    cross_entropy,
+    enough_memory,
+    fill_batch,
+    fill_rows,
+    keras,
+    linear,
+    lrelu,
+    named_variables,
+    random_flip,
+    tf,
+    to_float,
+    to_uint8,
+)
+from pictures.dataset import Dataset, one_ahead
+from pictures.incomplete import Incomplete
+from pictures.masks import context_weights
 from utils import UserError
 
-FIT_SAMPLES = 1024  # of G, for the regression that `start="fit"` begins with
-FIT_RIDGE = 0.1  # its penalty, a share of the mean eigenvalue
 LOSSES = ("d_loss", "d_loss_real", "d_loss_fake", "g_loss")
-
-
 Pictures = np.ndarray | Dataset
 
 
 @dataclass(frozen=True)
-class TrainState:
+class TrainStep:
     """What `DCGAN.train` yields after a step; the arrays are tensors that nobody has waited for yet."""
 
     step: int
@@ -60,7 +73,7 @@ class TrainState:
 
 
 @dataclass(frozen=True)
-class SearchState:
+class SearchStep:
     """What `DCGAN.complete` yields: where the search stands after some iterations."""
 
     iteration: int
@@ -75,6 +88,18 @@ class SearchState:
     """[batch, H, W, c_dim] uint8, G(z); None between the iterations that are to be seen."""
     completed: Any
     """[batch, H, W, c_dim] uint8, the known pixels as they came, G(z) in the hole; None where `generated` is."""
+
+
+class Known(NamedTuple):
+    """What the search compares G(z) with, and how: an Incomplete on the device, and the weights of the loss."""
+
+    y: Any
+    """[batch, H, W, c_dim] in [-1, 1]."""
+    weights: Any
+    """[batch, H, W, 1], of the contextual loss; 0 in the hole."""
+    lam: Any
+    z_penalty: Any
+    lowres: int
 
 
 class DCGAN:
@@ -93,16 +118,16 @@ class DCGAN:
         df_dim: int | Sequence[int] = NetworkOptions.df_dim,
         seed: int = 0,
     ):
-        """Networks as `options.NetworkOptions` says, with random weights that follow from `seed`.
+        """Networks as `NetworkOptions` says, with random weights that follow from `seed`.
 
         ValueError if there are no such networks.
         """
         self.options = NetworkOptions(image_size, c_dim, z_dim, gf_dim, df_dim)
-        self.image_size, self.c_dim, self.z_dim = image_size, c_dim, z_dim
+        self.image_size, self.c_dim, self.z_dim = self.options.image_size, self.options.c_dim, self.options.z_dim
         self.generator = self._build_generator(seed)
         self.discriminator = self._build_discriminator(seed + 1)
-        self.step = tf.Variable(0, dtype=tf.int64)
-        self.live_generator: Any = None  # the one that training updates; set by start_training
+        self.step = tf.Variable(0, dtype=tf.int64)  # steps of training that made the weights
+        self.training: Training | None = None
 
     # ------------------------------------------------------------------------------------ networks
 
@@ -139,7 +164,7 @@ class DCGAN:
 
     # ------------------------------------------------------------------------------------ training
 
-    def train(self, pictures: Pictures, options: TrainOptions) -> Iterator[TrainState]:
+    def train(self, pictures: Pictures, options: TrainOptions) -> Iterator[TrainStep]:
         """Trains on `pictures`, uint8 [N, H, W, c_dim], from the step reached; yields after each step.
 
         A step is one D update and two G updates on the same z. What it does follows from the pictures, the options
@@ -148,9 +173,8 @@ class DCGAN:
         device has no memory for a step.
         """
         self._check(pictures)
-        if self.live_generator is None:
-            self.start_training()
-        for optimizer in (self._g_optimizer, self._d_optimizer):
+        training = self.start_training()
+        for optimizer in (training.g_optimizer, training.d_optimizer):
             optimizer.learning_rate, optimizer.beta_1 = options.learning_rate, options.beta1
         batch_size = min(options.batch_size, len(pictures))
         batches = len(pictures) // batch_size
@@ -166,8 +190,8 @@ class DCGAN:
 
         for step, x_real in zip(steps, one_ahead(load, steps), strict=True):
             with enough_memory(batch_size, self.image_size):
-                outcome = self._train_step(tf.constant(x_real), tf.constant(step), options)
-            yield TrainState(step + 1, step // batches, step % batches + 1, batches, *outcome)
+                outcome = self._train_step(training, tf.constant(x_real), tf.constant(step), options)
+            yield TrainStep(step + 1, step // batches, step % batches + 1, batches, *outcome)
         self.settle_statistics()
 
     def _check(self, pictures: Pictures) -> None:
@@ -177,17 +201,17 @@ class DCGAN:
                 f"pictures are {pictures.dtype} {pictures.shape}, not uint8 [N, {shape}] with N at least 1"
             )
 
-    def start_training(self) -> None:
-        """Makes what only training needs: the generator that is updated, and an optimizer for each network."""
-        self.live_generator = self._build_generator(seed=0)
-        self.live_generator.set_weights(self.generator.get_weights())
-        self._g_optimizer, self._d_optimizer = (Adam(epsilon=1e-8, name="adam") for _ in range(2))
-        self._g_optimizer.build(self.live_generator.trainable_variables)
-        self._d_optimizer.build(self.discriminator.trainable_variables)
+    def start_training(self) -> Training:
+        """The state of the training; one that begins with the model's weights if there is none yet."""
+        if self.training is None:
+            generator = self._build_generator(seed=0)
+            generator.set_weights(self.generator.get_weights())
+            self.training = Training(generator, self.discriminator, self.step)
+        return self.training
 
     @tf.function
-    def _train_step(self, pictures, step, options: TrainOptions):
-        """One D update and two G updates; returns what TrainState holds of them."""
+    def _train_step(self, training: Training, pictures, step, options: TrainOptions):
+        """One D update and two G updates; returns what TrainStep holds of them."""
         seeds = tf.stack([[options.seed, 2 * step], [options.seed, 2 * step + 1]])
         batch_size = tf.shape(pictures)[0]
         x_real = to_float(pictures)
@@ -196,21 +220,21 @@ class DCGAN:
         z = tf.random.stateless_uniform([batch_size, self.z_dim], seeds[0], minval=-1.0)
 
         with tf.GradientTape() as tape:
-            x_fake = self.live_generator(z, training=True)
+            x_fake = training.generator(z, training=True)
             with tape.stop_recording():
-                d_losses, d_logits_real, d_logits_fake = self._update_discriminator(x_real, x_fake)
+                d_losses, d_logits_real, d_logits_fake = self._update_discriminator(training, x_real, x_fake)
             # G has not changed since, so its first update needs no second forward pass.
             g_loss = self._g_loss(x_fake)
-        self._update_generator(tape, g_loss)
+        self._update_generator(training, tape, g_loss)
         with tf.GradientTape() as tape:
-            g_loss = self._g_loss(self.live_generator(z, training=True))
-        self._update_generator(tape, g_loss)
+            g_loss = self._g_loss(training.generator(z, training=True))
+        self._update_generator(training, tape, g_loss)
 
-        self._update_average(options.ema)
-        self.step.assign_add(1)
+        self._update_average(training, options.ema)
+        training.step.assign_add(1)
         return tf.stack([*d_losses, g_loss]), z, d_logits_real, d_logits_fake
 
-    def _update_discriminator(self, x_real, x_fake):
+    def _update_discriminator(self, training: Training, x_real, x_fake):
         with tf.GradientTape() as tape:
             # Two passes: batch normalisation must see reals and fakes apart.
             d_logits_real = self.discriminator(x_real, training=True)
@@ -219,21 +243,21 @@ class DCGAN:
             d_loss_fake = cross_entropy(d_logits_fake, 0.0)
             d_loss = d_loss_real + d_loss_fake
         variables = self.discriminator.trainable_variables
-        self._d_optimizer.apply(tape.gradient(d_loss, variables), variables)
+        training.d_optimizer.apply(tape.gradient(d_loss, variables), variables)
         return (d_loss, d_loss_real, d_loss_fake), d_logits_real, d_logits_fake
 
     def _g_loss(self, x_fake):
         return cross_entropy(self.discriminator(x_fake, training=True), 1.0)
 
-    def _update_generator(self, tape, g_loss):
-        variables = self.live_generator.trainable_variables
-        self._g_optimizer.apply(tape.gradient(g_loss, variables), variables)
+    def _update_generator(self, training: Training, tape, g_loss):
+        variables = training.generator.trainable_variables
+        training.g_optimizer.apply(tape.gradient(g_loss, variables), variables)
 
-    def _update_average(self, ema: float):
+    def _update_average(self, training: Training, ema: float):
         # The ramp keeps the random first weights from lingering in the average of a short run.
-        step = tf.cast(self.step, tf.float32)
+        step = tf.cast(training.step, tf.float32)
         decay = tf.minimum(ema, (1 + step) / (10 + step))
-        weights = zip(self.generator.trainable_variables, self.live_generator.trainable_variables, strict=True)
+        weights = zip(self.generator.trainable_variables, training.generator.trainable_variables, strict=True)
         for average, live in weights:
             average.assign(live + decay * (average - live))
 
@@ -253,119 +277,74 @@ class DCGAN:
 
     # ---------------------------------------------------------------------------------- completion
 
-    def complete(
-        self,
-        pictures: np.ndarray,
-        mask: np.ndarray,
-        options: SearchOptions,
-        lowres: int = 0,
-        places: Sequence[int] | None = None,
-    ) -> Iterator[SearchState]:
-        """Searches for each picture the z in [-1, 1] whose G(z) agrees with its known pixels and looks real.
-
-        pictures: uint8 [batch, H, W, c_dim].
-        mask: [H, W] or [batch, H, W], 1 where a pixel is known and 0 in the hole. Nothing of the hole is read, but
-            for `lowres`: the means of blocks of that side are then known everywhere.
-        places: what number each picture has, 0 and up unless given; its first z follows from the seed and that.
+    def complete(self, incomplete: Incomplete, options: SearchOptions) -> Iterator[SearchStep]:
+        """Searches for each picture the z in [-1, 1] whose G(z) agrees with what is known of it and looks real.
 
         Minimises contextual + lam * perceptual + z_penalty * |z|^2 for each picture (the post; paper, section 3.2; the
         last term is ours) and yields the state after each iteration, with pictures at iteration 0, every
         `out_interval` iterations, and the last. A search whose loss is not finite begins anew from a random z.
-        ValueError if `pictures` are of another kind than the model's.
+        ValueError if the pictures are of another kind than the model's.
         """
-        self._check(pictures)
-        masks = np.broadcast_to(np.asarray(mask, bool), pictures.shape[:3])
-        places = list(range(len(pictures)) if places is None else places)
-        y = to_float(tf.constant(pictures))
-        weights = tf.constant(np.stack([context_weights(m, options.context_window) for m in masks])[..., None])
-        # The means of blocks are so many times fewer than the pixels that z_penalty is meant for.
-        factors = tf.constant([options.lam, options.z_penalty / max(lowres, 1) ** 2])
-        restarts = np.zeros(len(places), int)
-        found = np.zeros(len(places), bool)  # a finite loss
-        holds = options.approach in HOLDING
+        self._check(incomplete.pictures)
+        known = self._known(incomplete, options)
 
-        def measure(z: np.ndarray) -> Point:
+        def measure(space: Any, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             with enough_memory(len(z), self.image_size):
-                losses, gradient = self._search_loss(tf.constant(z, tf.float32), y, weights, factors, lowres)
-            return Point(z, losses.numpy().astype(float), gradient.numpy().astype(float), np.zeros(len(z), bool))
+                losses, gradient = self._search_loss(space, tf.constant(fill_batch(z), tf.float32), known)
+            return losses.numpy()[: len(z)].astype(float), gradient.numpy()[: len(z)].astype(float)
 
-        def evaluate(z: np.ndarray) -> Point:
-            point = measure(z)
-            finite = np.isfinite(point.loss)
-            anew = ~finite & ~(holds & found)
-            np.logical_or(found, finite, out=found)
-            if not anew.any():
-                return point
-            restarts[anew] += 1
-            random = [random_z(options.seed, p, self.z_dim, r) for p, r in zip(places, restarts, strict=True)]
-            return replace(measure(np.where(anew[:, None], random, z)), anew=anew)
-
-        first = self._first_z(y, masks, options, places)
-        for i, point in enumerate(SEARCHES[options.approach](evaluate, first, options, places)):
+        for i, (space, point) in enumerate(search(measure, self.generator, incomplete, options)):
             generated = completed = None
             if i == options.n_iter or (options.out_interval and i % options.out_interval == 0):
-                generated = to_uint8(self.generator(point.z))
-                completed = np.where(masks[..., None], pictures, generated)
-            yield SearchState(i, point.z.astype(np.float32), point.losses, restarts.copy(), generated, completed)
+                generated = to_uint8(space.images(fill_batch(point.z)))[: len(incomplete)]
+                completed = incomplete.filled(generated)
+            yield SearchStep(i, point.z.astype(np.float32), point.losses, point.restarts, generated, completed)
+
+    def _known(self, incomplete: Incomplete, options: SearchOptions) -> Known:
+        weights = np.stack([context_weights(mask, options.context_window) for mask in incomplete.masks])
+        # The means of blocks are so many times fewer than the pixels that z_penalty is meant for.
+        z_penalty = options.z_penalty / max(incomplete.lowres, 1) ** 2
+        return Known(
+            to_float(tf.constant(fill_batch(incomplete.pictures))),
+            tf.constant(fill_batch(weights[..., None])),
+            tf.constant(options.lam),
+            tf.constant(z_penalty),
+            incomplete.lowres,
+        )
 
     @tf.function
-    def _search_loss(self, z, y, weights, factors, lowres: int):
+    def _search_loss(self, space: Any, z, known: Known):
         """[batch, 3] losses and [batch, z_dim] gradient of the last, the total, at z."""
-        lam, z_penalty = tf.unstack(factors)
         with tf.GradientTape() as tape:
             tape.watch(z)
-            x_fake = self.generator(z)
-            contextual = tf.reduce_sum(weights * tf.abs(x_fake - y), axis=[1, 2, 3])
-            if lowres:
-                contextual += tf.reduce_sum(tf.abs(block_means(x_fake, lowres) - block_means(y, lowres)), [1, 2, 3])
+            x_fake = space.images(z)
+            contextual = tf.reduce_sum(known.weights * tf.abs(x_fake - known.y), axis=[1, 2, 3])
+            if known.lowres:
+                means, true_means = block_means(x_fake, known.lowres), block_means(known.y, known.lowres)
+                contextual += tf.reduce_sum(tf.abs(means - true_means), axis=[1, 2, 3])
             d_logits = fill_rows(self.discriminator(x_fake))
-            perceptual = tf.nn.sigmoid_cross_entropy_with_logits(tf.ones_like(d_logits), d_logits)[: len(y), 0]
-            total = contextual + lam * perceptual + z_penalty * tf.reduce_sum(z**2, axis=1)
+            perceptual = tf.nn.sigmoid_cross_entropy_with_logits(tf.ones_like(d_logits), d_logits)[: len(known.y), 0]
+            total = contextual + known.lam * perceptual + known.z_penalty * space.penalty(z)
         gradient = tape.gradient(total, z)
         finite = tf.reduce_all(tf.math.is_finite(gradient), axis=1)
         total = tf.where(finite, total, math.inf)
         return tf.stack([contextual, perceptual, total], axis=1), tf.where(finite[:, None], gradient, 0.0)
-
-    def _first_z(self, y, masks: np.ndarray, options: SearchOptions, places: Sequence[int]) -> np.ndarray:
-        """[batch, z_dim]: where the searches start, by `options.start`."""
-        if options.start == "zero":
-            return np.zeros((len(places), self.z_dim))
-        if options.start == "random":
-            return np.stack([random_z(options.seed, place, self.z_dim) for place in places])
-        # Ridge regression of z on the known pixels of G(z), learned from samples: kernel form, one for each mask.
-        z = np.random.default_rng(options.seed).uniform(-1, 1, (FIT_SAMPLES, self.z_dim)).astype(np.float32)
-        samples = np.concatenate([self.generator(part).numpy() for part in np.split(z, FIT_SAMPLES // 64)])
-        first = np.empty((len(places), self.z_dim))
-        for known, where in each_mask(masks):
-            if not known.any():
-                first[where] = 0
-                continue
-            x = samples[:, known].reshape(FIT_SAMPLES, -1)
-            mean = x.mean(axis=0)
-            x -= mean
-            kernel = x @ x.T
-            kernel[np.diag_indices(FIT_SAMPLES)] += FIT_RIDGE * kernel.trace() / FIT_SAMPLES
-            weights = np.linalg.solve(kernel, z)
-            for i in where:
-                first[i] = (y[i].numpy()[known].ravel() - mean) @ x.T @ weights
-        return project(first)
 
     # --------------------------------------------------------------------------------------- files
 
     def save(self, directory: str | Path, keep: int = KEEP) -> None:
         """Writes config.json and a checkpoint, with the training state if there is one; the `keep` newest stay.
 
-        UserError if it cannot be written or a weight is not finite; what was saved before is whole then.
+        The generator's statistics are saved as they are: after some training, `settle_statistics` first. UserError if
+        it cannot be written or a weight is not finite; what was saved before is whole then.
         """
-        if self.live_generator is not None:
-            self.settle_statistics()
-        contents = self._named_variables(training=self.live_generator is not None)
-        if not all(np.isfinite(variable).all() for variable in tf.nest.flatten(contents)):
+        variables = self._named_variables()
+        if not all(np.isfinite(variable).all() for variable in variables.values()):
             raise UserError(
                 f"a weight is not finite after step {int(self.step)}, which is not saved: the checkpoint before it is "
                 "good; go on from it with a lower --learning_rate"
             )
-        checkpoints.write(Path(directory), self.options, contents, int(self.step), keep)
+        checkpoints.write(Path(directory), self.options, variables, int(self.step), keep)
 
     @classmethod
     def load(cls, directory: str | Path, training: bool = False) -> "DCGAN":
@@ -374,102 +353,24 @@ class DCGAN:
         The directory may hold a TensorFlow 1 checkpoint of the post's repository. UserError if there is no model, no
         training state, or nothing undamaged.
         """
-        directory = Path(directory)
-        of_tensorflow1 = tensorflow1.newest(directory)
-        if of_tensorflow1 and not training:
-            return cls._load_tensorflow1(*of_tensorflow1)
-        dcgan = cls(**asdict(checkpoints.read_config(directory)))
+        stored = checkpoints.read(Path(directory), training)
+        dcgan = cls(**asdict(stored.options))
         if training:
             dcgan.start_training()
-        checkpoints.read(directory, dcgan._named_variables(training), training)
+        variables = dcgan._named_variables()
+        variables.pop("step").assign(stored.step)
+        for name in sorted(variables.keys() | stored.values.keys()):
+            value = stored.values.get(name)
+            if name not in variables or value is None or variables[name].shape != value.shape:
+                raise UserError(f"{stored.path} is no whole DCGAN: its {name} is missing or does not fit; name another")
+            variables[name].assign(value)
         return dcgan
 
-    @classmethod
-    def _load_tensorflow1(cls, step: int, path: Path) -> "DCGAN":
-        options, values = tensorflow1.read(path)
-        dcgan = cls(**asdict(options))
-        variables = {
-            f"{network.name}/{layer}/{name}": variable
-            for network in (dcgan.generator, dcgan.discriminator)
-            for layer, variables in _by_name(network).items()
-            for name, variable in variables.items()
-        }
-        for name in sorted(variables.keys() | values.keys()):
-            if name not in variables or name not in values or variables[name].shape != values[name].shape:
-                raise UserError(f"{path} is no DCGAN of the post's repository: its {name} is missing or does not fit")
-            variables[name].assign(values[name])
-        dcgan.step.assign(step)
-        return dcgan
-
-    def _named_variables(self, training: bool) -> dict[str, Any]:
-        """The checkpoint's contents under names of their own, not under where Python keeps the objects."""
-        contents: dict[str, Any] = {
+    def _named_variables(self) -> dict[str, tf.Variable]:
+        """What a checkpoint holds, by name."""
+        return {
             "step": self.step,
-            "generator": _by_name(self.generator),
-            "discriminator": _by_name(self.discriminator),
+            **named_variables("generator", self.generator),
+            **named_variables("discriminator", self.discriminator),
+            **(self.training.named_variables() if self.training else {}),
         }
-        if training:
-            contents["live_generator"] = _by_name(self.live_generator)
-            contents["g_optimizer"] = {v.path.split("/", 1)[1]: v.value for v in self._g_optimizer.variables}
-            contents["d_optimizer"] = {v.path.split("/", 1)[1]: v.value for v in self._d_optimizer.variables}
-        return contents
-
-
-def model_directory(named: Path) -> Path:
-    """The directory named, or that of the bundled model where the default one, `checkpoints`, holds none."""
-    trained = (named / "config.json").exists() or checkpoints.checkpoints(named) or tensorflow1.newest(named)
-    if named == Path("checkpoints") and not trained:
-        return Path(__file__).resolve().parent / "checkpoints" / "pretrained"
-    return named
-
-
-@contextmanager
-def enough_memory(batch_size: int, image_size: int) -> Iterator[None]:
-    """UserError if the device runs out of memory in here."""
-    try:
-        yield
-    except tf.errors.ResourceExhaustedError as error:
-        raise UserError(
-            f"out of memory with batches of {batch_size} pictures of {image_size}x{image_size}: name a smaller batch"
-        ) from error
-
-
-def one_ahead(function: Callable[[int], Any], items: Iterable[int]) -> Iterator[Any]:
-    """function(item) for each item, computed in a thread while the one before is in use."""
-    with ThreadPoolExecutor(1) as thread:
-        following: Any = None
-        for item in items:
-            current, following = following, thread.submit(function, item)
-            if current:
-                yield current.result()
-        if following:
-            yield following.result()
-
-
-def _by_name(network: keras.Model) -> dict[str, dict[str, tf.Variable]]:
-    return {
-        layer.name: {variable.name: variable.value for variable in layer.variables}
-        for layer in network.layers
-        if layer.variables
-    }
-
-
-def to_float(pixels):
-    """uint8 pixels to float32 in [-1, 1], on the device that holds them."""
-    return tf.cast(pixels, tf.float32) / 127.5 - 1
-
-
-def cross_entropy(logits, label: float):
-    """Mean sigmoid cross-entropy of logits, all with one label, 1 for real and 0 for fake."""
-    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(tf.fill(tf.shape(logits), label), logits))
-
-
-def random_flip(images, seed):
-    """Mirrors about half of the images [B, H, W, C]; which ones follows from `seed`, two integers."""
-    coins = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed)
-    return tf.where(coins < 0.5, images, images[:, :, ::-1])
-
-
-def block_means(images, side: int):
-    """[B, H, W, C] -> [B, H / side, W / side, C]: the means of side x side blocks."""
-    return tf.nn.avg_pool2d(images, side, side, "VALID")

@@ -5,8 +5,12 @@ quietly, once.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from utils import quiet_stderr
+import numpy as np
+
+from utils import UserError, quiet_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow is imported
 # Keras would obey a settings file in the home directory, and write one where there is none.
@@ -17,6 +21,8 @@ with quiet_stderr():
 
 tf.get_logger().setLevel("ERROR")
 
+DAMAGE = (tf.errors.OpError, ValueError, IndexError)  # what TensorFlow raises on files that are damaged
+
 
 class Weights(keras.initializers.RandomNormal):
     """Initial weights N(0, 0.02); one object shared by a network's layers draws each its own from the seed."""
@@ -25,11 +31,20 @@ class Weights(keras.initializers.RandomNormal):
         super().__init__(stddev=0.02, seed=keras.random.SeedGenerator(seed))
 
 
+def fill_batch(x: np.ndarray) -> np.ndarray:
+    """Zeros added to [B, ...], up to 1, 2, 4, 8 or a multiple of 16 items.
+
+    On some processors a convolution of 3, 5 or 17 pictures differs in the last bits from one of 4, 8 or 32, and a
+    completion must not change with the number of pictures beside it.
+    """
+    size = 1 << (len(x) - 1).bit_length() if len(x) <= 16 else -(-len(x) // 16) * 16
+    return np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), x.dtype)])
+
+
 def fill_rows(x):
     """Rows of zeros below [B, n], up to a multiple of 16 rows.
 
-    A completion must not change, to the last bit, with the number of pictures beside it. Convolutions keep to that.
-    Matrix products and exponentials do not: they treat a few rows, or the last few, in another way than many.
+    Matrix products and exponentials treat a few rows, or the last few, in another way than many.
     """
     return tf.pad(x, [[0, -tf.shape(x)[0] % 16], [0, 0]])
 
@@ -84,3 +99,49 @@ class Adam(keras.optimizers.Adam):
             epsilon=self.epsilon,
             grad=gradient,
         )
+
+
+def named_variables(name: str, network: keras.Model) -> dict[str, tf.Variable]:
+    """A network's variables under names of their own, `name/layer/variable`, not under where Python keeps them."""
+    return {
+        f"{name}/{layer.name}/{variable.name}": variable.value
+        for layer in network.layers
+        for variable in layer.variables
+    }
+
+
+def to_float(pixels):
+    """uint8 pixels to float32 in [-1, 1], on the device that holds them."""
+    return tf.cast(pixels, tf.float32) / 127.5 - 1
+
+
+def to_uint8(images) -> np.ndarray:
+    """Images in [-1, 1] to the nearest uint8."""
+    return np.clip((np.asarray(images) + 1) * 127.5, 0, 255).round().astype(np.uint8)
+
+
+def cross_entropy(logits, label: float):
+    """Mean sigmoid cross-entropy of logits, all with one label, 1 for real and 0 for fake."""
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(tf.fill(tf.shape(logits), label), logits))
+
+
+def random_flip(images, seed):
+    """Mirrors about half of the images [B, H, W, C]; which ones follows from `seed`, two integers."""
+    coins = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed)
+    return tf.where(coins < 0.5, images, images[:, :, ::-1])
+
+
+def block_means(images, side: int):
+    """[B, H, W, C] -> [B, H / side, W / side, C]: the means of side x side blocks."""
+    return tf.nn.avg_pool2d(images, side, side, "VALID")
+
+
+@contextmanager
+def enough_memory(batch_size: int, image_size: int) -> Iterator[None]:
+    """UserError if the device runs out of memory in here."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise UserError(
+            f"out of memory with batches of {batch_size} pictures of {image_size}x{image_size}: name a smaller batch"
+        ) from error

@@ -1,7 +1,9 @@
-"""What everything needs: errors that a user can mend, what is said, progress, and files that are whole."""
+"""What everything needs: errors that a user can mend, what is said, progress, options, and files that are whole."""
 
 import csv
+import dataclasses
 import fcntl
+import math
 import os
 import sys
 import time
@@ -79,6 +81,74 @@ def clock(seconds: float) -> str:
     """Seconds as h:mm:ss."""
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
+# ---------------------------------------------------------------------------------------- options
+
+
+def number(
+    kind: type,
+    low: float = -sys.float_info.max,
+    high: float = sys.float_info.max,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> Callable[[Any], Any]:
+    """A check for `option`: a number from `low` to `high`, or `above` and `below` limits it must not touch."""
+    limits = {"at least": low, "at most": high, "above": above, "below": below}
+    words = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if abs(limit) < sys.float_info.max)
+
+    def check(value: Any) -> Any:
+        found: Any = None
+        with suppress(ValueError):
+            found = kind(value) if isinstance(value, str) else value
+        fits = isinstance(found, (int, kind)) and not isinstance(found, bool)
+        if not fits:
+            raise ValueError(f"{value} is not a {'whole ' if kind is int else ''}number")
+        if not (low <= found <= high and above < found < below):
+            raise ValueError(f"{value} is not {words or 'finite'}")
+        return kind(found)
+
+    return check
+
+
+def option(default: Any, text: str, flag: str = "", check: Callable[[Any], Any] | None = None, **argument: Any) -> Any:
+    """A field of `Options`, all that there is to say of it.
+
+    default: its value unless named, or dataclasses.MISSING. text: what --help says. flag: on the command line, unless
+    it is --NAME. check: makes the value of its text, or takes it as it is; ValueError says what is wrong with it.
+    argument: what else argparse is to know.
+    """
+    metadata = {"text": text, "flag": flag, "check": check, "argument": argument}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _checked(value: Any, field: dataclasses.Field) -> Any:
+    choices, check = field.metadata["argument"].get("choices"), field.metadata["check"]
+    if choices and value not in choices:
+        raise ValueError(f"{value} is not one of {', '.join(map(str, choices))}")
+    found = check(value) if check else value
+    if isinstance(value, str) and not isinstance(found, str | Path):
+        raise ValueError(f"{value!r} is text")
+    return found
+
+
+class Options:
+    """Base of the dataclasses whose fields are made by `option`. ValueError if a value is not what its field takes."""
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value, argument = getattr(self, field.name), field.metadata["argument"]
+            if value is field.default:
+                continue
+            try:
+                several = "nargs" in argument
+                checked = tuple(_checked(each, field) for each in value) if several else _checked(value, field)
+                object.__setattr__(self, field.name, checked)
+            except ValueError as error:
+                raise ValueError(f"{field.name}: {error}") from None
+
+
+# ------------------------------------------------------------------------------------------ files
 
 
 def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:

@@ -9,23 +9,26 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from dcgan import tensorflow1
 from dcgan.options import NetworkOptions
-from ops import tf
+from ops import DAMAGE, tf
 from utils import UserError, say, write_atomic
 
-DAMAGE = (tf.errors.OpError, ValueError, IndexError)  # what TensorFlow raises on damaged files, or other networks' ones
 NO_DAMAGE = (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError)
-OWN = re.compile(r"dcgan-(\d+)\.(index|data-\d+-of-\d+)")
+SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # that TensorFlow adds to a variable's name
+FILE = re.compile(r"dcgan-(\d+)\.(index|data-\d+-of-\d+)")
 
 
 def checkpoints(directory: Path) -> list[int]:
     """The steps of the checkpoints in `directory`, oldest first."""
     names = os.listdir(directory) if directory.is_dir() else []
-    return sorted(int(match[1]) for match in map(OWN.fullmatch, names) if match and match[2] == "index")
+    return sorted(int(match[1]) for match in map(FILE.fullmatch, names) if match and match[2] == "index")
 
 
 @contextmanager
@@ -41,17 +44,17 @@ def writable(directory: Path) -> Iterator[None]:
         ) from error
 
 
-def write(directory: Path, options: NetworkOptions, contents: Mapping[str, Any], step: int, keep: int) -> None:
+def write(directory: Path, options: NetworkOptions, variables: Mapping[str, tf.Variable], step: int, keep: int) -> None:
     """Writes config.json and the checkpoint of `step`, then removes older ones than the `keep` newest.
 
-    contents: nested names and their variables. What is there stays whole until the new one is. UserError if it cannot
-    be written.
+    variables: by names such as `generator/g_h1/kernel`. What is there stays whole until the new one is. UserError if
+    it cannot be written.
     """
     partial = directory / ".saving"
     try:
         with writable(directory):
             shutil.rmtree(partial, ignore_errors=True)
-            tf.train.Checkpoint(**contents).write(str(partial / f"dcgan-{step}"))
+            tf.train.Checkpoint(**_nested(variables)).write(str(partial / f"dcgan-{step}"))
             write_atomic(
                 directory / "config.json", lambda p: p.write_text(json.dumps(asdict(options), indent=2) + "\n")
             )
@@ -69,9 +72,62 @@ def write(directory: Path, options: NetworkOptions, contents: Mapping[str, Any],
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     for path in directory.iterdir():
-        match = OWN.fullmatch(path.name)
+        match = FILE.fullmatch(path.name)
         if match and int(match[1]) not in kept + later:
             path.unlink()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A model as it lies on disk."""
+
+    path: Path
+    """Of the checkpoint, without its suffix."""
+    options: NetworkOptions
+    values: dict[str, np.ndarray]
+    """By names such as `generator/g_h1/kernel`."""
+    step: int
+
+
+def read(directory: Path, training: bool) -> Stored:
+    """The newest model in `directory` that is whole, of TensorFlow 1 too, but not to go on with its `training`.
+
+    Names what is damaged. UserError if there is no model, none that is whole, or no state of a training.
+    """
+    of_tensorflow1 = tensorflow1.newest(directory)
+    if of_tensorflow1 and not training:
+        step, path = of_tensorflow1
+        return Stored(path, *tensorflow1.read(path), step)
+    options = read_config(directory)
+    steps = checkpoints(directory)
+    if not steps:
+        raise UserError(f"no checkpoint in {directory}: name a directory that train-dcgan.py wrote")
+    for step in reversed(steps):
+        path = directory / f"dcgan-{step}"
+        try:
+            open(f"{path}.index", "rb").close()  # what the system refuses is no damage
+            return _read_checkpoint(path, options, training)
+        except NO_DAMAGE as error:
+            raise UserError(f"cannot read {path} ({error.message}): see to its permissions and to memory") from error
+        except DAMAGE:
+            if step > steps[0]:
+                say(f"{path} is damaged: the checkpoint before it is taken")
+    raise UserError(
+        f"no checkpoint in {directory} can be read, all are damaged or of other networks than config.json says: "
+        "restore one from a copy, or name another directory"
+    )
+
+
+def _nested(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands under `a/b` as {a: {b: ...}}."""
+    contents: dict[str, Any] = {}
+    for name, variable in variables.items():
+        *parents, last = name.split("/")
+        inner = contents
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[last] = variable
+    return contents
 
 
 def read_config(directory: Path) -> NetworkOptions:
@@ -89,30 +145,32 @@ def read_config(directory: Path) -> NetworkOptions:
         raise UserError(f"{path} is damaged: {error}") from error
 
 
-def read(directory: Path, contents: Mapping[str, Any], training: bool) -> None:
-    """Fills the variables in `contents` from the newest checkpoint that is whole; names those that are not.
+def _read_checkpoint(path: Path, options: NetworkOptions, training: bool) -> Stored:
+    """Raises what of DAMAGE it meets; ValueError if the networks are not those of the options."""
+    reader = tf.train.load_checkpoint(str(path))
+    shapes = {
+        name.removesuffix(SUFFIX): shape
+        for name, shape in reader.get_variable_to_shape_map().items()
+        if name.endswith(SUFFIX) and name != f"save_counter{SUFFIX}"
+    }
+    # Before anything as large as the options say is read or made.
+    try:
+        found = NetworkOptions.of_shapes(shapes)
+    except LookupError as error:
+        raise ValueError(f"no networks: {error} is missing") from error
+    if found != options:
+        raise ValueError("other networks")
+    if training and not any(name.startswith("live_generator/") for name in shapes):
+        raise UserError(f"{path} holds no training state: start from it by --init")
+    networks = ("generator/", "discriminator/")
+    names = [name for name in shapes if name != "step" and (training or name.startswith(networks))]
+    values = {name: reader.get_tensor(name + SUFFIX) for name in names}
+    return Stored(path, options, values, int(reader.get_tensor(f"step{SUFFIX}")))
 
-    UserError if there is none, or if it lacks what `contents` has, such as the state of a `training`.
-    """
-    steps = checkpoints(directory)
-    if not steps:
-        raise UserError(f"no checkpoint in {directory}: name a directory that train-dcgan.py wrote")
-    for step in reversed(steps):
-        path = directory / f"dcgan-{step}"
-        try:
-            open(f"{path}.index", "rb").close()  # what the system refuses is no damage
-            status = tf.train.Checkpoint(**contents).read(str(path))
-            status.assert_existing_objects_matched().expect_partial()
-            return
-        except AssertionError as error:
-            what = "training state: start from it by --init" if training else "complete model: name another"
-            raise UserError(f"{path} holds no {what}") from error
-        except NO_DAMAGE as error:
-            raise UserError(f"cannot read {path} ({error.message}): see to its permissions and to memory") from error
-        except DAMAGE:
-            if step > steps[0]:
-                say(f"{path} is damaged: the checkpoint before it is taken")
-    raise UserError(
-        f"no checkpoint in {directory} can be read, all are damaged or of other networks than config.json says: "
-        "restore one from a copy, or name another directory"
-    )
+
+def model_directory(named: Path) -> Path:
+    """The directory named, or that of the bundled model where the default one, `checkpoints`, holds none."""
+    trained = (named / "config.json").exists() or checkpoints(named) or tensorflow1.newest(named)
+    if named == Path("checkpoints") and not trained:
+        return Path(__file__).resolve().parent.parent / "checkpoints" / "pretrained"
+    return named

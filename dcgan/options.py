@@ -1,37 +1,60 @@
-"""The options of networks, training and search and their defaults, for scripts and callers alike."""
+"""The options of the networks, of training and of the search."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-LARGEST = 65536  # number that a network's layers may have of anything
+from utils import Options, number, option
+
+SIZES = tuple(2**i for i in range(3, 11))
 KEEP = 3  # checkpoints
+
+_count = number(int, 1, 65536)  # that a network's layers may have of anything
+
+
+def filters(value: Any) -> int | tuple[int, ...]:
+    """A check for `option`: a number of channels, or several; as text, parted by commas."""
+    parts = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
+    if not isinstance(parts, list | tuple):
+        raise ValueError(f"{value} is neither a whole number nor several")
+    numbers = tuple(_count(part) for part in parts)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def size(value: Any) -> int:
+    """A check for `option`: a picture's side that the networks can climb to."""
+    side = number(int)(value)
+    if side not in SIZES:
+        raise ValueError(f"{value} is not a power of two from {SIZES[0]} to {SIZES[-1]}")
+    return side
+
+
+def window(value: Any) -> int:
+    """A check for `option`: the side of a window with a pixel in its middle, or 0 for none."""
+    side = number(int)(value)
+    if side != 0 and not (side % 2 and 3 <= side < 512):
+        raise ValueError(f"{value} is neither 0 nor an odd number from 3 to 511")
+    return side
 
 
 @dataclass(frozen=True)
-class NetworkOptions:
-    """What the networks are built from; a model's config.json holds it. ValueError if nothing can be."""
+class NetworkOptions(Options):
+    """Networks. What they are built from; a model's config.json holds it."""
 
-    image_size: int = 64
-    """Side of the pictures, a power of two, 8 or more."""
-    c_dim: int = 3
-    """Channels of the pictures, 1 or 3."""
-    z_dim: int = 100
-    """Length of z."""
-    gf_dim: int | Sequence[int] = 64
-    """Channels of the generator's feature maps from 4x4 up to image_size / 2; or, as one number, of the last, from
-    which they double down to 4x4, but eightfold at most."""
-    df_dim: int | Sequence[int] = 64
-    """The same of the discriminator's, which go from image_size / 2 down to 4x4."""
+    image_size: int = option(64, "side of the pictures, a power of two", check=size)
+    c_dim: int = option(3, "channels of the pictures: 3 colour, 1 grey", check=number(int), choices=(3, 1))
+    z_dim: int = option(100, "length of z", check=_count)
+    gf_dim: int | Sequence[int] = option(
+        64,
+        "channels of G's last feature maps, doubled at each step down to 4x4, but eightfold at most; or of all, from "
+        "4x4 up: 512,256,...",
+        check=filters,
+    )
+    df_dim: int | Sequence[int] = option(64, "the same of D, or of all down to 4x4: 64,128,...", check=filters)
 
     def __post_init__(self):
-        widths = (dim for dims in (self.gf_dim, self.df_dim) for dim in ([dims] if isinstance(dims, int) else dims))
-        for number in (self.image_size, self.c_dim, self.z_dim, *widths):
-            if type(number) is not int or not 1 <= number <= LARGEST:
-                raise ValueError(f"{number} is not a whole number from 1 to {LARGEST}")
-        if self.image_size < 8 or self.image_size & (self.image_size - 1):
-            raise ValueError(f"image_size {self.image_size} is not a power of two, 8 or more")
-        if self.c_dim not in (1, 3):
-            raise ValueError(f"c_dim {self.c_dim} is neither 1 nor 3")
+        super().__post_init__()
         for name, dims in (("gf_dim", self.g_dims), ("df_dim", self.d_dims)):
             if len(dims) != self.stages:
                 raise ValueError(
@@ -41,6 +64,22 @@ class NetworkOptions:
         for name, dims, climbing in (("gf_dim", self.g_dims, self.g_dims), ("df_dim", self.d_dims, self.d_dims[::-1])):
             usual = climbing == self._climb(climbing[-1])
             object.__setattr__(self, name, climbing[-1] if usual else tuple(dims))
+
+    @classmethod
+    def of_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> "NetworkOptions":
+        """What networks were built from whose variables, `generator/g_h1/kernel` and so on, have these shapes.
+
+        LookupError or ValueError if there are no such networks.
+        """
+        deconvs = [shapes[f"{layer}/kernel"] for layer in layers(shapes, "generator/g_h")[1:]]
+        convs = [shapes[f"{layer}/kernel"] for layer in layers(shapes, "discriminator/d_h", "_conv")]
+        return cls(
+            image_size=4 * 2 ** len(deconvs),
+            c_dim=deconvs[-1][2],
+            z_dim=shapes["generator/g_h0_lin/kernel"][0],
+            gf_dim=[shapes["generator/g_bn0/gamma"][0], *(shape[2] for shape in deconvs[:-1])],
+            df_dim=[shape[3] for shape in convs],
+        )
 
     @property
     def stages(self) -> int:
@@ -61,72 +100,96 @@ class NetworkOptions:
         return [last * min(8, 2**i) for i in reversed(range(self.stages))]
 
 
+def layers(names: Iterable[str], start: str, end: str = "") -> list[str]:
+    """The layers of the variables `network/layer/variable` that begin and end so, by their numbers."""
+    found = {name.rpartition("/")[0] for name in names}
+    fitting = [layer for layer in found if layer.startswith(start) and layer.endswith(end)]
+    return sorted(fitting, key=lambda layer: int(re.findall(r"\d+", layer)[0]))
+
+
+_seed = number(int, 0, 2**31 - 1)
+
+
 @dataclass(frozen=True)
-class TrainOptions:
-    """How `DCGAN.train` trains; the defaults are the post's, averaging aside."""
+class TrainOptions(Options):
+    """Training. The defaults are the post's, averaging aside."""
 
-    epochs: int = 25
-    """Passes over the pictures in all, those of an earlier run counted."""
-    batch_size: int = 64
-    """Pictures a step; all of them where there are fewer."""
-    learning_rate: float = 0.0002
-    """Adam's, for both networks."""
-    beta1: float = 0.5
-    """Adam's decay of the mean gradient."""
-    flip: bool = False
-    """Mirror half of the pictures, drawn anew each time."""
-    ema: float = 0.999
-    """Decay of the averaged generator, reached from below as steps go by; 0 keeps no average."""
-    seed: int = 0
-    """What the order of the pictures, z and flips follow from, together with the step."""
+    epochs: int = option(
+        25, "passes over the pictures in all, those of the run resumed counted", "--epoch", check=number(int, 1)
+    )
+    batch_size: int = option(64, "pictures a step; all of them where there are fewer", check=number(int, 1))
+    learning_rate: float = option(0.0002, "Adam's learning rate, for both networks", check=number(float, above=0))
+    beta1: float = option(0.5, "Adam's decay of the mean gradient", check=number(float, 0, below=1))
+    flip: bool = option(False, "mirror half of the pictures, drawn anew each time")
+    ema: float = option(
+        0.999,
+        "decay of the averaged generator, which samples and completions use, reached from below as steps go by; 0 "
+        "keeps no average",
+        check=number(float, 0, below=1),
+    )
+    seed: int = option(
+        0, "the same seed gives the same run: the order of the pictures, z and flips follow from it", check=_seed
+    )
 
 
+APPROACHES = ("lbfgs", "adam", "pgd", "hmc")
 STARTS = ("zero", "random", "fit")
 RATES = {"adam": 0.1, "pgd": 0.001}  # step sizes
 
 
 @dataclass(frozen=True)
-class SearchOptions:
-    """How `DCGAN.complete` searches for z; the defaults are what measured best (README), POST the post's search."""
+class SearchOptions(Options):
+    """Search. The defaults are what measured best (README); POST has those of the post."""
 
-    approach: str = "lbfgs"
-    """`lbfgs`, limited-memory BFGS; `adam`; `pgd`, the post's projected gradient descent; or `hmc`, Hamiltonian Monte
-    Carlo."""
-    start: str = "zero"
-    """The first z: `zero`, the middle of the cube; `random`, uniform in it; or `fit`, a linear regression of z on the
-    known pixels."""
-    n_iter: int = 50
-    """Iterations."""
-    lr: float | None = None
-    """adam, pgd: step size; None: that of RATES."""
-    lr_decay: str = "cosine"
-    """adam, pgd: `cosine` lets the step size fall to 0 along half a cosine, `none` keeps it."""
-    beta1: float = 0.9
-    """adam: decay of the mean gradient."""
-    beta2: float = 0.999
-    """adam: decay of the mean squared gradient."""
-    eps: float = 1e-8
-    """adam: added to the root of the mean squared gradient."""
-    momentum: float = 0.9
-    """pgd: momentum."""
-    hmc_beta: float = 0.2
-    """hmc: the potential is this times the loss."""
-    hmc_eps: float = 0.001
-    """hmc: size of a leapfrog step."""
-    hmc_l: int = 100
-    """hmc: leapfrog steps an iteration."""
-    hmc_anneal: float = 1.0
-    """hmc: what hmc_beta is multiplied by after each iteration."""
-    context_window: int = 7
-    """Side of the window of the weighted contextual loss; 0: all known pixels weigh 1."""
-    lam: float = 0.1
-    """Weight of the perceptual loss."""
-    z_penalty: float = 5.0
-    """Weight of |z|^2, which keeps z from fitting the known pixels at the expense of the hidden ones."""
-    out_interval: int = 50
-    """Iterations between two frames; 0: no frames, only results."""
-    seed: int = 0
-    """What a picture's random z and momenta follow from, together with its place."""
+    approach: str = option(
+        "lbfgs",
+        "limited-memory BFGS, Adam, the post's projected gradient descent, or Hamiltonian Monte Carlo",
+        choices=APPROACHES,
+    )
+    start: str = option(
+        "zero",
+        "the first z: zero, the middle of the cube; random, uniform in it; or fit, a linear regression of z on the "
+        "known pixels",
+        choices=STARTS,
+    )
+    n_iter: int = option(50, "iterations", "--nIter", check=number(int, 1))
+    lr: float | None = option(
+        None,
+        f"adam, pgd: step size (default: {', '.join(f'{rate:g} for {approach}' for approach, rate in RATES.items())})",
+        check=number(float, above=0),
+    )
+    lr_decay: str = option(
+        "cosine",
+        "adam, pgd: let the step size fall to 0 along half a cosine, or keep it",
+        "--lrDecay",
+        choices=("cosine", "none"),
+    )
+    beta1: float = option(0.9, "adam: decay of the mean gradient", check=number(float, 0, below=1))
+    beta2: float = option(0.999, "adam: decay of the mean squared gradient", check=number(float, 0, below=1))
+    eps: float = option(1e-8, "adam: added to the root of the mean squared gradient", check=number(float, above=0))
+    momentum: float = option(0.9, "pgd: momentum", check=number(float, 0, below=1))
+    hmc_beta: float = option(
+        0.2, "hmc: the potential is this times the loss", "--hmcBeta", check=number(float, above=0)
+    )
+    hmc_eps: float = option(0.001, "hmc: size of a leapfrog step", "--hmcEps", check=number(float, above=0))
+    hmc_l: int = option(100, "hmc: leapfrog steps an iteration", "--hmcL", check=number(int, 1))
+    hmc_anneal: float = option(
+        1.0, "hmc: what hmcBeta is multiplied by after each iteration", "--hmcAnneal", check=number(float, above=0)
+    )
+    context_window: int = option(
+        7, "side of the window of the weighted contextual loss; 0: all known pixels weigh 1", "--contextWindow", window
+    )
+    lam: float = option(0.1, "weight of the perceptual loss", check=number(float, 0))
+    z_penalty: float = option(
+        5.0,
+        "weight of |z|^2, which keeps z from fitting the known pixels at the expense of the hidden ones",
+        "--zPenalty",
+        check=number(float, 0),
+    )
+    out_interval: int = option(
+        50, "iterations between two frames; 0: no frames, only results", "--outInterval", check=number(int, 0)
+    )
+    seed: int = option(0, "what random masks, random z and momenta follow from", check=_seed)
 
 
 POST = SearchOptions(

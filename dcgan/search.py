@@ -1,19 +1,26 @@
-"""The searches for z: how one point leads to the next.
+"""The search of a batch of pictures: where it looks, where it starts, and how one point leads to the next.
 
-A search starts at z [batch, z_dim] in [-1, 1] and yields a Point first, and another after each iteration. It knows
-the loss only through `evaluate`. The batch's pictures are searched side by side and do not influence each other.
+Each approach starts at z [batch, z_dim] and yields a Point first, and another after each iteration. It knows the loss
+only through an Objective. The batch's pictures are searched side by side and do not influence each other.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dcgan.options import RATES, SearchOptions
+from dcgan.spaces import Cube
+from dcgan.starts import STARTS, random_z
+from pictures.incomplete import Incomplete
 
 MEMORY = 10  # pairs of steps and gradient changes that lbfgs keeps
 LONGEST = 0.5  # of an lbfgs step, in each coordinate
+
+Measure = Callable[[Any, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Of a space and z in it: the losses [batch, 3], the last of which is minimised, and the gradient of that."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +28,13 @@ class Point:
     """Where a search has got to."""
 
     z: np.ndarray
-    """[batch, z_dim] in [-1, 1]."""
+    """[batch, z_dim], in the space that is searched."""
     losses: np.ndarray
     """[batch, 3]: contextual, perceptual, and the total, which is minimised."""
     gradient: np.ndarray
     """[batch, z_dim], of the total."""
-    anew: np.ndarray
-    """bool [batch]: z is not the one asked for, whose loss was not finite, but a random one."""
+    restarts: np.ndarray
+    """[batch]: how often the search has begun anew."""
 
     @property
     def loss(self) -> np.ndarray:
@@ -43,16 +50,37 @@ class Point:
         return Point(*(pick(a, b) for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
-Evaluate = Callable[[np.ndarray], Point]
+class Objective:
+    """What the approaches minimise, over a space."""
+
+    def __init__(self, measure: Measure, space: Any, seed: int, numbers: Sequence[int]):
+        """What is random follows from `seed` and, for each picture, from its number."""
+        self.measure, self.space, self.seed, self.numbers = measure, space, seed, numbers
+        self.restarts = np.zeros(len(numbers), int)
+
+    def at(self, z: np.ndarray) -> Point:
+        """The point at z, moved into the space first."""
+        z = self.space.project(z)
+        return Point(z, *self.measure(self.space, z), self.restarts)
+
+    def renewed(self, point: Point) -> tuple[Point, np.ndarray]:
+        """The point, a random one for pictures whose loss is not finite; and which these are, bool [batch]."""
+        anew = ~np.isfinite(point.loss)
+        if anew.any():
+            self.restarts = self.restarts + anew
+            draws = zip(self.numbers, self.restarts, strict=True)
+            random = [random_z(self.seed, number, point.z.shape[1], restart) for number, restart in draws]
+            point = self.at(np.where(anew[:, None], random, point.z))
+        return point, anew
 
 
-def project(z: np.ndarray) -> np.ndarray:
-    return np.clip(z, -1, 1)
-
-
-def random_z(seed: int, place: int, z_dim: int, restart: int = 0) -> np.ndarray:
-    """[z_dim], uniform in [-1, 1]: where the search for picture number `place` starts, or starts anew."""
-    return np.random.default_rng([seed, place, restart]).uniform(-1, 1, z_dim)
+def search(measure: Measure, generator: Any, incomplete: Incomplete, options: SearchOptions) -> Iterator[tuple]:
+    """The space and the Point in it that is reached, at first and after each iteration."""
+    space = Cube(generator)
+    objective = Objective(measure, space, options.seed, incomplete.numbers)
+    first = STARTS[options.start](space, incomplete, options.seed)
+    for point in SEARCHES[options.approach](objective, first, options):
+        yield space, point
 
 
 def step_size(options: SearchOptions, i: int) -> float:
@@ -61,51 +89,53 @@ def step_size(options: SearchOptions, i: int) -> float:
     return lr if options.lr_decay == "none" else lr * (1 + math.cos(math.pi * i / options.n_iter)) / 2
 
 
-def adam(evaluate: Evaluate, z: np.ndarray, options: SearchOptions, places: Sequence[int]) -> Iterator[Point]:
+def adam(objective: Objective, z: np.ndarray, options: SearchOptions) -> Iterator[Point]:
     """Kingma & Ba, arXiv:1412.6980, algorithm 1."""
     m = v = np.zeros_like(z)
     for i in range(options.n_iter):
-        point = evaluate(z)
+        point, anew = objective.renewed(objective.at(z))
         yield point
-        going_on = ~point.anew[:, None]
+        going_on = ~anew[:, None]
         m = options.beta1 * m * going_on + (1 - options.beta1) * point.gradient
         v = options.beta2 * v * going_on + (1 - options.beta2) * point.gradient**2
         m_hat = m / (1 - options.beta1 ** (i + 1))
         v_hat = v / (1 - options.beta2 ** (i + 1))
-        z = project(point.z - step_size(options, i) * m_hat / (np.sqrt(v_hat) + options.eps))
-    yield evaluate(z)
+        z = point.z - step_size(options, i) * m_hat / (np.sqrt(v_hat) + options.eps)
+    yield objective.renewed(objective.at(z))[0]
 
 
-def pgd(evaluate: Evaluate, z: np.ndarray, options: SearchOptions, places: Sequence[int]) -> Iterator[Point]:
+def pgd(objective: Objective, z: np.ndarray, options: SearchOptions) -> Iterator[Point]:
     """The post's projected gradient descent with Nesterov momentum."""
     velocity = np.zeros_like(z)
     for i in range(options.n_iter):
-        point = evaluate(z)
+        point, anew = objective.renewed(objective.at(z))
         yield point
-        previous = velocity * ~point.anew[:, None]
+        previous = velocity * ~anew[:, None]
         velocity = options.momentum * previous - step_size(options, i) * point.gradient
-        z = project(point.z - options.momentum * previous + (1 + options.momentum) * velocity)
-    yield evaluate(z)
+        z = point.z - options.momentum * previous + (1 + options.momentum) * velocity
+    yield objective.renewed(objective.at(z))[0]
 
 
-def lbfgs(evaluate: Evaluate, z: np.ndarray, options: SearchOptions, places: Sequence[int]) -> Iterator[Point]:
+def lbfgs(objective: Objective, z: np.ndarray, options: SearchOptions) -> Iterator[Point]:
     """Limited-memory BFGS (Nocedal & Wright, "Numerical Optimization", algorithm 7.4), projected onto the cube.
 
     A step that does not lower a picture's loss is not taken, and its next one is shorter: the loss never rises.
     """
-    point = evaluate(z)
+    point, _ = objective.renewed(objective.at(z))
     yield point
     pairs: list[tuple[np.ndarray, np.ndarray]] = []
     length = np.ones((len(z), 1))
     for _ in range(options.n_iter):
+        point, _ = objective.renewed(point)
         # What the projection would stop at once is left out of the step: the coordinates at the cube's sides.
         free = ~((point.z >= 1) & (point.gradient < 0) | (point.z <= -1) & (point.gradient > 0))
         direction = _lbfgs_direction(point.gradient * free, [(s * free, y * free) for s, y in pairs]) * free
-        proposal = evaluate(project(point.z + length * direction))
+        proposal = objective.at(point.z + length * direction)
         step, change = proposal.z - point.z, proposal.gradient - point.gradient
-        # A rejected step's pair tells of the curvature too; one without positive curvature is void.
+        # A rejected step's pair tells of the curvature too; one without positive curvature is void, and so is one that
+        # leads from or to a loss that is not finite.
         lengths = np.sqrt(_dot(step, step) * _dot(change, change))
-        convex = (_dot(step, change) > 1e-8 * lengths) & ~proposal.anew[:, None]
+        convex = (_dot(step, change) > 1e-8 * lengths) & np.isfinite(point.loss + proposal.loss)[:, None]
         pairs = [*pairs[1 - MEMORY :], (step * convex, change * convex)]
         better = proposal.loss < point.loss
         length = np.where(better[:, None], np.minimum(1, 2 * length), 0.4 * length)
@@ -143,24 +173,25 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a * b).sum(axis=1, keepdims=True)
 
 
-def hmc(evaluate: Evaluate, z: np.ndarray, options: SearchOptions, places: Sequence[int]) -> Iterator[Point]:
+def hmc(objective: Objective, z: np.ndarray, options: SearchOptions) -> Iterator[Point]:
     """Hamiltonian Monte Carlo under the potential hmc_beta * loss (Neal, arXiv:1206.1901, section 3).
 
     An iteration draws momenta N(0, 1), takes `hmc_l` leapfrog steps, each projected onto the cube, at whose sides the
     samples are therefore not exact, accepts where they lead to by Metropolis' rule, and multiplies hmc_beta by
     `hmc_anneal`.
     """
-    point = evaluate(z)
+    point, _ = objective.renewed(objective.at(z))
     yield point
     beta, eps = options.hmc_beta, options.hmc_eps
     for i in range(options.n_iter):
-        rngs = [np.random.default_rng([options.seed, place, 0, i + 1]) for place in places]
+        point, _ = objective.renewed(point)
+        rngs = [np.random.default_rng([options.seed, number, 0, i + 1]) for number in objective.numbers]
         momentum = np.stack([rng.standard_normal(z.shape[1]) for rng in rngs])
         energy = beta * point.loss + (momentum**2).sum(axis=1) / 2
         proposal = point
         for _ in range(options.hmc_l):
             momentum = momentum - eps / 2 * beta * proposal.gradient
-            proposal = evaluate(project(proposal.z + eps * momentum))
+            proposal = objective.at(proposal.z + eps * momentum)
             momentum = momentum - eps / 2 * beta * proposal.gradient
         proposed_energy = beta * proposal.loss + (momentum**2).sum(axis=1) / 2
         coins = np.array([rng.random() for rng in rngs])
@@ -170,4 +201,3 @@ def hmc(evaluate: Evaluate, z: np.ndarray, options: SearchOptions, places: Seque
 
 
 SEARCHES = {"lbfgs": lbfgs, "adam": adam, "pgd": pgd, "hmc": hmc}
-HOLDING = ("lbfgs", "hmc")  # those that never leave a finite loss for one that is not

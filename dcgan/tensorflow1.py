@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from dcgan.checkpoints import DAMAGE, OWN
-from dcgan.options import NetworkOptions
-from ops import tf
+from dcgan.options import NetworkOptions, layers
+from ops import DAMAGE, tf
 from utils import UserError
 
-# In the new format, or the old one of a single file.
-FILE = re.compile(r"(?P<prefix>.+?(-(?P<step>\d{1,18}))?)\.index|(?P<single>(?!.+\.data-).+-(?P<single_step>\d{1,18}))")
+# In the new format, or the old one of a single file; but not a checkpoint of ours.
+FILE = re.compile(
+    r"(?!dcgan-\d+\.)"
+    r"((?P<prefix>.+?(-(?P<step>\d{1,18}))?)\.index|(?P<single>(?!.+\.data-).+-(?P<single_step>\d{1,18})))"
+)
 VARIABLE = re.compile(r"(generator|discriminator)/(g_h0_lin|g_h\d+|g_bn\d+|d_h\d+_conv|d_h\d+_lin|d_bn\d+)/(\w+)")
 OPTIMIZER = re.compile(r".*/Adam(_1)?|beta[12]_power(_\d+)?")
 KERAS_NAMES = {"Matrix": "kernel", "w": "kernel", "biases": "bias"}
@@ -25,7 +27,7 @@ def newest(directory: Path) -> tuple[int, Path] | None:
     """Step and path of the newest TensorFlow 1 checkpoint in `directory`; None if it holds none, or a model of ours."""
     if not directory.is_dir() or (directory / "config.json").exists():
         return None
-    names = [path.name for path in directory.iterdir() if path.is_file() and not OWN.fullmatch(path.name)]
+    names = [path.name for path in directory.iterdir() if path.is_file()]
     found = [match for match in map(FILE.fullmatch, names) if match]
     steps = [(int(m["step"] or m["single_step"] or 0), directory / (m["prefix"] or m["single"])) for m in found]
     return max(steps, default=None)
@@ -50,35 +52,15 @@ def read(path: Path) -> tuple[NetworkOptions, dict[str, np.ndarray]]:
         raise UserError(f"the TensorFlow 1 checkpoint {path} is damaged: take a whole copy of it") from error
     try:
         values = _renamed(values)
-        return _options(values), values
+        return NetworkOptions.of_shapes({name: value.shape for name, value in values.items()}), values
     except (LookupError, TypeError, ValueError) as error:
         raise UserError(f"{path} has other variables than a DCGAN of the post's repository ({error})") from error
 
 
 def _renamed(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """D's batch normalisations counted from 1, as the convolutions they follow, and its last layer by its own place."""
-    bns = _layers(values, "discriminator/d_bn")
+    bns = layers(values, "discriminator/d_bn")
     names = {old: f"discriminator/d_bn{i}" for i, old in enumerate(bns, 1)}
-    names[_layers(values, "discriminator/d_h", "_lin")[0]] = f"discriminator/d_h{len(bns) + 1}_lin"
-    layers = {name: name.rpartition("/") for name in values}
-    return {f"{names.get(layer, layer)}/{variable}": values[name] for name, (layer, _, variable) in layers.items()}
-
-
-def _options(values: dict[str, np.ndarray]) -> NetworkOptions:
-    """What the networks were built from, by the shapes of their weights."""
-    deconvs = [values[f"{layer}/kernel"] for layer in _layers(values, "generator/g_h")[1:]]
-    convs = [values[f"{layer}/kernel"] for layer in _layers(values, "discriminator/d_h", "_conv")]
-    return NetworkOptions(
-        image_size=4 * 2 ** len(deconvs),
-        c_dim=deconvs[-1].shape[2],
-        z_dim=len(values["generator/g_h0_lin/kernel"]),
-        gf_dim=[len(values["generator/g_bn0/gamma"]), *(kernel.shape[2] for kernel in deconvs[:-1])],
-        df_dim=[kernel.shape[3] for kernel in convs],
-    )
-
-
-def _layers(values: dict[str, np.ndarray], start: str, end: str = "") -> list[str]:
-    """The layers whose names begin and end so, by their numbers."""
-    layers = {name.rpartition("/")[0] for name in values}
-    fitting = [layer for layer in layers if layer.startswith(start) and layer.endswith(end)]
-    return sorted(fitting, key=lambda layer: int(re.findall(r"\d+", layer)[0]))
+    names[layers(values, "discriminator/d_h", "_lin")[0]] = f"discriminator/d_h{len(bns) + 1}_lin"
+    parts = {name: name.rpartition("/") for name in values}
+    return {f"{names.get(layer, layer)}/{variable}": values[name] for name, (layer, _, variable) in parts.items()}

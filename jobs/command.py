@@ -1,12 +1,12 @@
-"""What every script does alike on the command line: options, errors, progress."""
+"""What every script does alike on the command line: options, and errors in one line."""
 
 import argparse
 import dataclasses
-import math
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from utils import UserError, one_line
 
@@ -17,7 +17,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, doc: str):
         super().__init__(description=doc, formatter_class=_HelpFormatter)
 
-    def error(self, message: str):
+    def error(self, message: str) -> NoReturn:
         print(f"error: {message} (see {self.prog} --help)", file=sys.stderr)
         sys.exit(2)
 
@@ -28,56 +28,53 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefa
         return action.help if action.default is None or action.default is False else super()._get_help_string(action)
 
 
-def number(
-    kind: type,
-    low: float = -sys.float_info.max,
-    high: float = sys.float_info.max,
-    above: float = -math.inf,
-    below: float = math.inf,
-) -> Callable:
-    """An argparse type: a number of `kind` from `low` to `high`, or `above` and `below` limits it must not touch."""
+def parse(doc: str, *kinds: type, argv: Sequence[str] | None = None) -> tuple[Any, ...]:
+    """An instance of each of the `kinds` of Options, from the command line or `argv`; SystemExit if that is wrong.
 
-    def parse(text: str):
-        value = kind(text)
-        if low <= value <= high and above < value < below:
-            return value
-        limits = {"at least": low, "at most": high, "above": above, "below": below}
-        words = [f"{word} {limit:g}" for word, limit in limits.items() if abs(limit) < sys.float_info.max]
-        raise argparse.ArgumentTypeError(f"{text} is not {' and '.join(words)}")
-
-    parse.__name__ = {int: "whole number", float: "number"}[kind]
-    return parse
+    The first sentence of a kind's docstring heads its options in --help.
+    """
+    parser = Parser(doc)
+    for kind in kinds:
+        group = parser.add_argument_group((kind.__doc__ or "").partition(".")[0])
+        for field in dataclasses.fields(kind):
+            _add(group, field)
+    args = vars(parser.parse_args(argv))
+    try:
+        return tuple(kind(**{field.name: args[field.name] for field in dataclasses.fields(kind)}) for kind in kinds)
+    except ValueError as error:
+        return parser.error(str(error))
 
 
-def options_of(args: argparse.Namespace, options: type):
-    """The options dataclass filled from the arguments of the same names."""
-    return options(**{field.name: getattr(args, field.name) for field in dataclasses.fields(options)})
+def _add(group, field: dataclasses.Field) -> None:
+    """Adds the argument that fills an `option`'s field."""
+    flag, argument = field.metadata["flag"] or f"--{field.name}", {"help": field.metadata["text"]}
+    if flag.startswith("-"):
+        argument["dest"] = field.name
+        if field.default is dataclasses.MISSING:
+            argument["required"] = True
+        else:
+            argument["default"] = field.default
+    if field.default is False:
+        argument["action"] = "store_true"
+    elif "choices" not in field.metadata["argument"]:
+        argument["metavar"] = "N"
+    if field.metadata["check"]:
+        argument["type"] = _type(field.metadata["check"])
+    group.add_argument(flag, **argument | field.metadata["argument"])
 
 
-def image_size(text: str) -> int:
-    """An argparse type: a picture's side that the networks can climb to, a power of two from 8 to 256."""
-    size = int(text)
-    if size not in (8, 16, 32, 64, 128, 256):
-        raise argparse.ArgumentTypeError(f"{text} is not a power of two from 8 to 256")
-    return size
+def _type(check: Callable[[Any], Any]) -> Callable[[str], Any]:
+    def parse_text(text: str) -> Any:
+        try:
+            return check(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse_text
 
 
-def filters(text: str) -> int | list[int]:
-    """An argparse type: one number of channels, or several parted by commas."""
-    dims = [int(dim) for dim in text.split(",")]
-    return dims[0] if len(dims) == 1 else dims
-
-
-def window(text: str) -> int:
-    """An argparse type: the side of a window with a pixel in its middle, or 0 for none."""
-    side = int(text)
-    if side != 0 and not (side % 2 and 3 <= side < 512):
-        raise argparse.ArgumentTypeError(f"{text} is neither 0 nor an odd number from 3 to 511")
-    return side
-
-
-def run(main: Callable[[], int]) -> None:
-    """Runs a script's `main` and exits with what it returns; what a user can cause ends in one line."""
+def run(main: Callable[[], int | None]) -> None:
+    """Runs a script's `main` and exits with what it returns, or 0; what a user can cause ends in one line."""
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:  # closed by the caller, as `>&-` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

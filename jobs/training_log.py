@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from dcgan.checkpoints import writable
-from jobs.frames import OWN
-from model import DCGAN, LOSSES, Pictures, TrainState
-from ops import tf
+from jobs.results import FRAME_FILE
+from model import DCGAN, LOSSES, Pictures, TrainStep
+from ops import tf, to_uint8
 from pictures.files import save_picture
-from pictures.sheets import grid, to_uint8
+from pictures.sheets import grid
 from utils import UserError, clock, read_rows, say, write_atomic, write_rows
 
 COLUMNS = ["step", "epoch", "seconds", *LOSSES, "images_per_second"]
@@ -25,7 +25,7 @@ WON, WON_STEPS = 0.1, 200  # D has won when its mean loss over so many steps is 
 ALIKE, ALIKE_STEP = 0.25, 200  # share of the pictures' spread below which samples are alike, once they could have any
 
 
-class TrainingRecorder:
+class TrainingLog:
     """Records the states that `DCGAN.train` yields, and warns, once, where training goes wrong.
 
     Losses are fetched from the device only when they are written, so that training does not wait for its log.
@@ -37,12 +37,11 @@ class TrainingRecorder:
         pictures: Pictures,
         sample_dir: Path,
         log_dir: Path,
-        sample_interval: int,
         steps: int,
         seed: int,
     ):
         """`steps` is the number of the run's last step; the fixed z of the samples follows from `seed`."""
-        self.dcgan, self.sample_dir, self.sample_interval, self.steps = dcgan, sample_dir, sample_interval, steps
+        self.dcgan, self.sample_dir, self.steps = dcgan, sample_dir, steps
         rng = np.random.default_rng(seed)
         self.sample_z = rng.uniform(-1, 1, (64, dcgan.z_dim)).astype(np.float32)
         self.real_spread = spread(pictures[rng.integers(len(pictures), size=64)])
@@ -64,7 +63,7 @@ class TrainingRecorder:
                 tf.summary.graph(self._graph())
         # From here on the folder is this run's.
         write_atomic(self.csv_path, lambda partial: write_rows(partial, [COLUMNS, *rows]))
-        self.pending: list[tuple[TrainState, float]] = []
+        self.pending: list[tuple[TrainStep, float]] = []
         self.start = self.written = time.monotonic()
         self.first_step = step
 
@@ -92,10 +91,9 @@ class TrainingRecorder:
         networks = tf.function(lambda z: self.dcgan.discriminator(self.dcgan.generator(z)))
         return networks.get_concrete_function(tf.TensorSpec([None, self.dcgan.z_dim])).graph
 
-    def record(self, state: TrainState) -> None:
-        """Takes note of a step; writes and prints what is due."""
+    def record(self, state: TrainStep, sampling: bool) -> None:
+        """Takes note of a step; writes and prints what is due. `sampling`: the fixed z's samples are."""
         self.pending.append((state, time.monotonic()))
-        sampling = state.step % self.sample_interval == 0 or state.step == self.steps
         if sampling or time.monotonic() - self.written > PACE:
             self._write_losses()
         if sampling:
@@ -109,7 +107,7 @@ class TrainingRecorder:
         self._say()
 
     def _say(self) -> None:
-        """Prints what there is to say: last, for who reads it may be gone (BrokenPipeError)."""
+        """Prints what there is to say. Comes last: it raises BrokenPipeError when nobody reads the output any more."""
         messages, self.messages = self.messages, []
         for message in messages:
             say(message)
@@ -167,9 +165,8 @@ class TrainingRecorder:
             self.messages.append(f"warning: {text}")
         self.warned.add(what)
 
-    def _sample(self, state: TrainState) -> None:
+    def _sample(self, state: TrainStep) -> None:
         """Writes the fixed z's samples, and TensorBoard's histograms and images."""
-        self.dcgan.settle_statistics()
         samples = to_uint8(self.dcgan.generator(self.sample_z))
         sheet = grid(samples)
         save_picture(self.sample_dir / f"train_{state.epoch:02d}_{state.batch:04d}.png", sheet)
@@ -189,7 +186,7 @@ def spread(pictures: np.ndarray) -> float:
 def cut_events(log_dir: Path, step: int) -> None:
     """Cuts off from a training run's TensorBoard files what lies after `step`, which is to be trained again."""
     for path in log_dir.glob("events.out.tfevents.*"):
-        if OWN.fullmatch(f"logs/{path.name}"):
+        if FRAME_FILE.fullmatch(f"logs/{path.name}"):
             continue
         length = 0
         try:

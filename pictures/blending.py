@@ -17,24 +17,25 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from pictures.incomplete import Incomplete
 from pictures.masks import each_mask
 from pictures.options import BLENDS
 
 TENSION = 0.3
 
 
-def blend(generated: np.ndarray, pictures: np.ndarray, mask: np.ndarray, kind: str = BLENDS[0]) -> np.ndarray:
-    """Completed pictures uint8 [N, H, W, C]: those of `pictures` where known, the blended `generated` in the hole.
+def blend(generated: np.ndarray, incomplete: Incomplete, kind: str = BLENDS[0]) -> np.ndarray:
+    """Completed pictures uint8 [N, H, W, C]: the known pixels as they are, the blended `generated` in the hole.
 
-    generated, pictures: uint8 [N, H, W, C]. mask: [H, W] or [N, H, W], 1 where a pixel is known and 0 in the hole.
-    kind: one of BLENDS; `none` puts `generated` into the hole as it is. A mask without a known pixel does so too.
+    generated: uint8 [N, H, W, C]. kind: one of BLENDS; `none` puts `generated` into the hole as it is. A mask without
+    a known pixel does so too.
     """
-    masks = np.broadcast_to(np.asarray(mask, bool), pictures.shape[:3])
-    completed = np.where(masks[..., None], pictures, generated)
+    pictures = incomplete.pictures
+    completed = incomplete.filled(generated)
     if kind == "none":
         return completed
     energy = _energy(*pictures.shape[1:3], kind)
-    for shared, places in each_mask(masks):
+    for shared, which in each_mask(incomplete.masks):
         known = shared.ravel()
         hole = ~known
         if not hole.any() or not known.any():
@@ -42,7 +43,7 @@ def blend(generated: np.ndarray, pictures: np.ndarray, mask: np.ndarray, kind: s
         solve = splu(energy[hole][:, hole].tocsc()).solve
         from_known = energy[hole][:, known]
         # One picture at a time: the last bit of a product may depend on how many columns it has.
-        for i in places:
+        for i in which:
             x = generated[i].reshape(known.size, -1).astype(float)
             residual = pictures[i].reshape(x.shape)[known] - x[known]
             x[hole] -= solve(from_known @ residual)

@@ -1,11 +1,12 @@
 """The training pictures: decoded side by side when they are first asked for, and kept if they fit into memory."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -84,6 +85,18 @@ class Dataset:
                 size = self.shape[1]
                 say(f"{path} is not {size}x{size}: such pictures are cropped to their central square and resized")
             self.said_fitted = True
+
+
+def one_ahead(function: Callable[[int], Any], items: Iterable[int]) -> Iterator[Any]:
+    """function(item) for each item, computed in a thread while the one before is in use."""
+    with ThreadPoolExecutor(1) as thread:
+        following: Any = None
+        for item in items:
+            current, following = following, thread.submit(function, item)
+            if current:
+                yield current.result()
+        if following:
+            yield following.result()
 
 
 def free_memory() -> float:

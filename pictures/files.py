@@ -93,7 +93,7 @@ def central_square(pixels: np.ndarray) -> np.ndarray:
     return pixels[top : top + side, left : left + side]
 
 
-def resize(pixels: np.ndarray, size: int) -> np.ndarray:
+def resized(pixels: np.ndarray, size: int) -> np.ndarray:
     """uint8 [S, S] or [S, S, C] resized to [size, size].
 
     The last of two or four channels is the opacity: what it hides does not run into its neighbours.
@@ -109,7 +109,7 @@ def load_picture(path: str | Path, size: int, c_dim: int) -> tuple[np.ndarray, b
     One of another size is cropped to its central square and resized. PictureError if it cannot be read.
     """
     pixels = read_picture(path, "L" if c_dim == 1 else "RGB")
-    fitted = resize(central_square(pixels), size)
+    fitted = resized(central_square(pixels), size)
     return fitted.reshape(size, size, c_dim), pixels.shape[:2] != (size, size)
 
 

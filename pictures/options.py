@@ -1,20 +1,53 @@
 """The options of masks and blending."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from utils import Options, number, option
 
 MASK_TYPES = ("center", "random", "pattern", "left", "right", "top", "bottom", "full", "grid", "lowres")
 BLENDS = ("tension", "poisson", "none")  # the first is the default
 
 
 @dataclass(frozen=True)
-class MaskOptions:
-    """The parameters of `masks.make_mask`'s types."""
+class MaskOptions(Options):
+    """What is hidden. Types of masks have parameters; or masks are pictures, white where pixels are known."""
 
-    center_scale: float = 0.25
-    """center: the hole reaches from this share of the side to 1 minus it."""
-    random_share: float = 0.2
-    """random: the share of the pixels that is hidden."""
-    grid_step: int = 4
-    """grid: one pixel is kept in so many by so many."""
-    lowres_block: int = 8
-    """lowres: side of the blocks whose means are kept."""
+    kind: str | None = option(
+        None, "hide this; unless given, what is transparent, or else the center", "--maskType", choices=MASK_TYPES
+    )
+    file: Path | None = option(
+        None, "a picture, white where pixels are known", "--maskFile", check=Path, metavar="FILE"
+    )
+    folder: Path | None = option(None, "a mask a picture, with the same stem", "--maskDir", check=Path, metavar="DIR")
+    invert: bool = option(False, "white is the hole in --maskFile, --maskDir", "--invertMask")
+    center_scale: float = option(
+        0.25,
+        "center: the hole reaches from this share of the side to 1 minus it",
+        "--centerScale",
+        check=number(float, 0, 0.5),
+    )
+    random_share: float = option(
+        0.2, "random: the share of the pixels that is hidden", "--randomShare", check=number(float, above=0, below=1)
+    )
+    grid_step: int = option(4, "grid: one pixel in N by N is kept", "--gridStep", check=number(int, 2))
+    lowres_block: int = option(
+        8, "lowres: side of the blocks whose means are kept", "--lowresBlock", check=number(int, 2)
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if sum(bool(named) for named in (self.kind, self.file, self.folder)) > 1:
+            raise ValueError("--maskType, --maskFile and --maskDir exclude each other: name one")
+        if self.invert and not (self.file or self.folder):
+            raise ValueError("--invertMask needs --maskFile or --maskDir")
+        usual = not (self.kind or self.file or self.folder)
+        if self.center_scale != MaskOptions.center_scale and self.kind != "center" and not usual:
+            raise ValueError("--centerScale needs --maskType center")
+        if self.random_share != MaskOptions.random_share and self.kind != "random":
+            raise ValueError("--randomShare needs --maskType random")
+
+    @property
+    def lowres(self) -> int:
+        """Side of the blocks whose means are known; 0: none are."""
+        return self.lowres_block if self.kind == "lowres" else 0

@@ -5,11 +5,6 @@ import numpy as np
 BORDER = 4  # pixels between framed pictures
 
 
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Images in [-1, 1] to the nearest uint8."""
-    return np.clip((np.asarray(images) + 1) * 127.5, 0, 255).round().astype(np.uint8)
-
-
 def grid(pixels: np.ndarray, columns: int = 8) -> np.ndarray:
     """[N, H, W, C] uint8 pictures row by row in one, `columns` wide (fewer if N is smaller), black where none is."""
     n, height, width, channels = pixels.shape

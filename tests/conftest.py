@@ -1,22 +1,92 @@
 """Small data sets and models, and the scripts called as a user calls them."""
 
+import importlib
+import logging
+import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from jobs.command import run
+
+with warnings.catch_warnings():
+    warnings.resetwarnings()
+    for unheard in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+        warnings.simplefilter("ignore", unheard)
+    import pictures.files  # noqa: F401 - adds filters
+
+    FILTERS = warnings.filters[:]  # what a script hears of; pytest hears of more
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def run_script(script: str, *args, cwd: Path) -> subprocess.CompletedProcess:
-    """Calls a script as on a command line, in `cwd`."""
-    return subprocess.run(
-        [sys.executable, ROOT / script, *map(str, args)], cwd=cwd, capture_output=True, text=True, timeout=600
-    )
+    """Calls a script as on a command line, in `cwd`, but in this process, which has TensorFlow already."""
+    main = importlib.import_module(script.removesuffix(".py")).main
+    command = [str(ROOT / script), *map(str, args)]
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with as_a_process(command, cwd, out, err), pytest.raises(SystemExit) as ended:
+            run(main)
+        for file in (out, err):
+            file.seek(0)
+        code = ended.value.code
+        return subprocess.CompletedProcess(command, int(code or 0), out.read().decode(), err.read().decode())
+
+
+def run_process(script: str, *args, cwd: Path, **kwargs) -> subprocess.CompletedProcess:
+    """The same in a process of its own."""
+    return subprocess.run(process(script, *args), cwd=cwd, capture_output=True, text=True, timeout=600, **kwargs)
+
+
+def process(script: str, *args) -> list[str]:
+    """The command line of a script."""
+    return [sys.executable, str(ROOT / script), *map(str, args)]
+
+
+@contextmanager
+def as_a_process(command: Sequence[str], cwd: Path, out: IO[bytes], err: IO[bytes]) -> Iterator[None]:
+    """Arguments, folder, output, warnings, logs and signals as a process of its own would have them."""
+    handler = signal.getsignal(signal.SIGTERM)
+    with warnings.catch_warnings(), descriptors(out, err) as (stdout, stderr), pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        for name, value in (("argv", list(command)), ("stdout", stdout), ("stderr", stderr)):
+            patch.setattr(sys, name, value)
+        patch.setattr(logging.getLogger(), "handlers", [])
+        patch.setattr(warnings, "filters", FILTERS[:])
+        patch.setattr(warnings, "showwarning", lambda *args: stderr.write(warnings.formatwarning(*args[:4])))
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+
+
+@contextmanager
+def descriptors(out: IO[bytes], err: IO[bytes]) -> Iterator[tuple[IO[str], IO[str]]]:
+    """Text files for stdout and stderr, whose descriptors 1 and 2, for libraries and processes too, lead to the two."""
+    kept = [os.dup(number) for number in (1, 2)]
+    try:
+        for number, file in enumerate((out, err), 1):
+            os.dup2(file.fileno(), number)
+        with (
+            open(1, "w", closefd=False, encoding="utf-8") as stdout,
+            open(2, "w", 1, closefd=False, encoding="utf-8", errors="backslashreplace") as stderr,
+        ):
+            yield stdout, stderr
+    finally:
+        for number, descriptor in enumerate(kept, 1):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
 
 
 def errors(result: subprocess.CompletedProcess) -> list[str]:

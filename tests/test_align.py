@@ -1,4 +1,4 @@
-"""Alignment by hand-made cases, on the demonstration photo, and as a command."""
+"""align.py as a command: the demonstration photo under its transform, what is kept, killed processes, bad calls."""
 
 import csv
 import importlib
@@ -6,18 +6,21 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, assert_fails, assert_works, run_script
+from conftest import ROOT, assert_fails, assert_works, process, run_script
 from PIL import Image
 
-align = importlib.import_module("align")
+from jobs.aligning import predictor_path
+from jobs.options import AlignOptions
+from pictures.faces import TEMPLATES
+
 DEMO = ROOT / "data" / "demo" / "raw"
 INNER = "innerEyesAndBottomLip"
-FIVE_POINTS = align.predictor_path(None).with_name("shape_predictor_5_face_landmarks.dat")
+FIVE_POINTS = predictor_path(None).with_name("shape_predictor_5_face_landmarks.dat")
 
 
 def rows(out):
@@ -27,33 +30,6 @@ def rows(out):
 
 def matrix(row):
     return np.array([float(row[name]) for name in ("a", "b", "tx", "c", "d", "ty")]).reshape(2, 3)
-
-
-@pytest.mark.parametrize("kind", ["innerEyesAndBottomLip", "outerEyesAndNose"])
-def test_transform_of_a_shifted_and_scaled_mean_face(kind):
-    """Landmarks that are the template times 200, moved by (30, 50): the map back to 64 pixels is known."""
-    landmarks = np.zeros((68, 2))
-    for index, place in align.LANDMARKS[kind].items():
-        landmarks[index] = 200 * np.array(place) + (30, 50)
-    found = align.face_transform(landmarks, kind, 64)
-    scale = 64 / 200
-    np.testing.assert_allclose(found, [[scale, 0, -30 * scale], [0, scale, -50 * scale]], atol=1e-4)
-
-
-def test_template_is_openfaces():
-    """OpenFace's mean face (TEMPLATE) ranges over x 0.0792397..0.9711933 and y 0.182361..1.0608037."""
-    template = {
-        36: (0.252418718401, 0.331052263829),
-        39: (0.403718978315, 0.33867711083),
-        42: (0.631326076346, 0.334136672344),
-        45: (0.782865376271, 0.321305281656),
-        33: (0.520712933176, 0.634268222208),
-        57: (0.525398405766, 0.841706377792),
-    }
-    low, high = np.array([0.0792396913815, 0.182360984545]), np.array([0.971193274221, 1.06080371126])
-    for kind in align.LANDMARKS.values():
-        for index, place in kind.items():
-            np.testing.assert_allclose(place, (np.array(template[index]) - low) / (high - low), atol=1e-7)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +83,7 @@ def test_eyes_and_lip_stand_where_the_template_says(demo):
     transform = matrix(rows(demo / "out")[0])
     for index, (x, y) in {39: (211, 102), 42: (236, 104), 57: (222, 155)}.items():
         np.testing.assert_allclose(
-            transform @ [x, y, 1], 64 * np.array(align.LANDMARKS[INNER][index]), atol=2, err_msg=str(index)
+            transform @ [x, y, 1], 64 * np.array(TEMPLATES[INNER][index]), atol=2, err_msg=str(index)
         )
 
 
@@ -163,7 +139,7 @@ def test_workers_end_with_a_killed_run(tmp_path):
     (tmp_path / "raw").mkdir()
     for i in range(200):
         (tmp_path / "raw" / f"{i}.png").symlink_to(DEMO / "astronaut.png")
-    command = [sys.executable, ROOT / "align.py", "raw", "align", INNER, "out", "--jobs", "2"]
+    command = process("align.py", "raw", "align", INNER, "out", "--jobs", 2)
     with subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL) as run:
         while not list((tmp_path / "out").glob("*.png")):
             assert run.poll() is None
@@ -191,7 +167,7 @@ def test_a_killed_worker_ends_the_run(tmp_path):
     (tmp_path / "raw").mkdir()
     for i in range(40):
         shutil.copy(DEMO / "astronaut.png", tmp_path / "raw" / f"{i:02d}.png")
-    command = [sys.executable, ROOT / "align.py", "raw", "align", INNER, "out", "--jobs", "1"]
+    command = process("align.py", "raw", "align", INNER, "out", "--jobs", 1)
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         deadline = time.monotonic() + 300
         while not list((tmp_path / "out").glob("*.png")):
@@ -219,6 +195,14 @@ def test_photos_with_several_faces_can_be_left_out(tmp_path):
     (row,) = rows(tmp_path / "out")
     assert row["status"] == "aligned"
     assert matrix(row)[0, 0] < 0.75 * 64 / 70  # the larger face was taken: it shrinks more
+
+
+def test_every_option_reaches_the_alignment(monkeypatch):
+    monkeypatch.setattr("jobs.aligning.align", lambda *options: received.extend(options))
+    received: list = []
+    argv = f"r align {INNER} o --size 9 --dlibFacePredictor p --skipMulti --verbose --jobs 3"
+    importlib.import_module("align").main(argv.split())
+    assert received == [AlignOptions(Path("r"), "align", INNER, Path("o"), 9, Path("p"), True, True, 3)]
 
 
 @pytest.mark.parametrize(

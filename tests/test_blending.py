@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pictures.blending import TENSION, blend
+from pictures.incomplete import Incomplete
 
 RNG = np.random.default_rng(0)
 KINDS = ("poisson", "tension")
@@ -52,7 +53,7 @@ def test_the_residual_in_the_hole_has_the_least_energy(kind, name):
     """Against a dense solution of the normal equations, made from the energy's values alone."""
     mask = HOLES[name]
     generated, pictures = smooth(), smooth()
-    completed = blend(generated, pictures, mask, kind)
+    completed = blend(generated, Incomplete(pictures, mask), kind)
     places = np.argwhere(~mask)
     fixed = np.where(mask, pictures[1, ..., 2] - generated[1, ..., 2].astype(float), 0)
     basis = np.zeros((len(places), *mask.shape))
@@ -70,7 +71,7 @@ def test_the_residual_in_the_hole_has_the_least_energy(kind, name):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_constant_offset_is_taken_away(kind):
     pictures = smooth()
-    np.testing.assert_array_equal(blend(pictures - 30, pictures, HOLES["half"], kind), pictures)
+    np.testing.assert_array_equal(blend(pictures - 30, Incomplete(pictures, HOLES["half"]), kind), pictures)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -78,13 +79,14 @@ def test_one_pixel_gets_its_neighbours_mean_residual(kind):
     """By symmetry: all residuals are 0 but at the four neighbours, or at all pixels 8."""
     mask = HOLES["one pixel"]
     pictures = np.full((1, 12, 12, 1), 100, np.uint8)
+    incomplete = Incomplete(pictures, mask)
     generated = pictures.copy()
     generated[0, 6, 6] = 50
     if kind == "poisson":
         for y, x, value in ((5, 6, 92), (7, 6, 96), (6, 5, 104), (6, 7, 88)):  # residuals 8, 4, -4, 12
             generated[0, y, x] = value
-        assert blend(generated, pictures, mask, kind)[0, 6, 6] == 50 + 5
-    assert blend(np.where(mask[None, ..., None], 92, generated).astype(np.uint8), pictures, mask, kind)[0, 6, 6] == 58
+        assert blend(generated, incomplete, kind)[0, 6, 6] == 50 + 5
+    assert blend(np.where(mask[None, ..., None], 92, generated).astype(np.uint8), incomplete, kind)[0, 6, 6] == 58
 
 
 def test_poisson_keeps_between_the_residuals_and_does_not_wrap():
@@ -93,7 +95,7 @@ def test_poisson_keeps_between_the_residuals_and_does_not_wrap():
     generated = np.full((1, 16, 16, 1), 100, np.uint8)
     pictures = generated.copy()
     pictures[0, :, 12:] = 200
-    np.testing.assert_array_equal(blend(generated, pictures, mask, "poisson"), pictures)
+    np.testing.assert_array_equal(blend(generated, Incomplete(pictures, mask), "poisson"), pictures)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -101,16 +103,17 @@ def test_poisson_keeps_between_the_residuals_and_does_not_wrap():
 def test_no_hidden_pixel_is_read(kind, name):
     mask, generated, pictures = HOLES[name], smooth(), smooth()
     scrambled = np.where(mask[..., None], pictures, RNG.integers(0, 256, pictures.shape, np.uint8))
-    np.testing.assert_array_equal(blend(generated, pictures, mask, kind), blend(generated, scrambled, mask, kind))
+    whole, other = (blend(generated, Incomplete(seen, mask), kind) for seen in (pictures, scrambled))
+    np.testing.assert_array_equal(whole, other)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_mask_each_and_no_influence_of_the_others(kind):
     masks = np.stack([HOLES["inside"], HOLES["scattered"], HOLES["inside"]])
     generated, pictures = RNG.integers(0, 256, (2, 3, 12, 12, 3), np.uint8)
-    together = blend(generated, pictures, masks, kind)
+    together = blend(generated, Incomplete(pictures, masks), kind)
     for i in range(3):
-        alone = blend(generated[i : i + 1], pictures[i : i + 1], masks[i], kind)
+        alone = blend(generated[i : i + 1], Incomplete(pictures[i : i + 1], masks[i]), kind)
         np.testing.assert_array_equal(together[i : i + 1], alone)
 
 
@@ -119,17 +122,18 @@ def test_values_stay_in_range(kind):
     pictures = np.zeros((1, 12, 12, 3), np.uint8)
     generated = np.full_like(pictures, 255)
     generated[:, 5:7, 5:7] = 0  # darker than black once the residual of -255 is added
-    assert (blend(generated, pictures, HOLES["inside"], kind)[:, 5:7, 5:7] == 0).all()
-    assert (blend(255 - generated, 255 - pictures, HOLES["inside"], kind)[:, 5:7, 5:7] == 255).all()
+    dark, bright = (Incomplete(known, HOLES["inside"]) for known in (pictures, 255 - pictures))
+    assert (blend(generated, dark, kind)[:, 5:7, 5:7] == 0).all()
+    assert (blend(255 - generated, bright, kind)[:, 5:7, 5:7] == 255).all()
 
 
 def test_nothing_known_nothing_hidden_and_no_blending():
     generated, pictures = smooth(), smooth()
     everywhere, nowhere = np.ones((12, 12), bool), np.zeros((12, 12), bool)
     for kind in KINDS:
-        np.testing.assert_array_equal(blend(generated, pictures, everywhere, kind), pictures)
-        np.testing.assert_array_equal(blend(generated, pictures, nowhere, kind), generated)
+        np.testing.assert_array_equal(blend(generated, Incomplete(pictures, everywhere), kind), pictures)
+        np.testing.assert_array_equal(blend(generated, Incomplete(pictures, nowhere), kind), generated)
     mask = HOLES["inside"]
-    pasted = blend(generated, pictures, mask, "none")
+    pasted = blend(generated, Incomplete(pictures, mask), "none")
     np.testing.assert_array_equal(pasted[:, mask], pictures[:, mask])
     np.testing.assert_array_equal(pasted[:, ~mask], generated[:, ~mask])

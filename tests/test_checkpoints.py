@@ -15,6 +15,7 @@ from conftest import blobs
 from dcgan import checkpoints
 from dcgan.options import NetworkOptions, TrainOptions
 from model import DCGAN
+from ops import tf
 from utils import UserError
 
 
@@ -44,8 +45,6 @@ def test_the_newest_few_are_kept_and_nothing_else_is_left(tmp_path):
     assert checkpoints.checkpoints(tmp_path) == [20, 100]
     files = [f"dcgan-{step}.{part}" for step in (100, 20) for part in ("data-00000-of-00001", "index")]
     assert names(tmp_path) == sorted(["checkpoint", "config.json", "notes.txt", *files])
-    import tensorflow as tf
-
     assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "dcgan-100")
 
 
@@ -56,10 +55,10 @@ class Killed(BaseException):
 def test_a_save_that_is_killed_at_any_file_leaves_a_whole_checkpoint(saved, tmp_path, monkeypatch):
     """Before each file operation of a save in turn, the process ends."""
     completed = False
+    dcgan = DCGAN.load(saved, training=True)
     for moment in range(30):
         directory = tmp_path / str(moment)
         shutil.copytree(saved, directory)
-        dcgan = DCGAN.load(directory, training=True)
         dcgan.step.assign(3)
         left = moment
 
@@ -81,10 +80,10 @@ def test_a_save_that_is_killed_at_any_file_leaves_a_whole_checkpoint(saved, tmp_
                 completed = True
             except Killed:
                 pass
-        again = DCGAN.load(directory, training=True)
-        assert int(again.step) in ((3,) if completed else (2, 3))
-        again.save(directory, keep=1)
-        step = int(again.step)
+        step = checkpoints.read(directory, training=True).step
+        assert step in ((3,) if completed else (2, 3))
+        dcgan.step.assign(step)
+        dcgan.save(directory, keep=1)
         files = [f"dcgan-{step}.{part}" for part in ("data-00000-of-00001", "index")]
         assert names(directory) == sorted(["checkpoint", "config.json", *files])
         if completed:
@@ -111,11 +110,11 @@ def test_damage_of_any_kind_falls_back_or_is_named(saved, tmp_path, capsys):
             case 3:
                 content[place:place] = rng.randbytes(50)
         file.write_bytes(content)
-        assert int(DCGAN.load(directory, training=True).step) == 1
+        assert checkpoints.read(directory, training=True).step == 1
         assert capsys.readouterr().out == f"{directory}/dcgan-2 is damaged: the checkpoint before it is taken\n"
         file.with_name(file.name.replace("-2.", "-1.")).write_bytes(content[:10])
         with pytest.raises(UserError, match=r"no checkpoint in .* can be read"):
-            DCGAN.load(directory, training=True)
+            checkpoints.read(directory, training=True)
         capsys.readouterr()
 
 
@@ -133,12 +132,10 @@ def test_after_a_fallback_the_damaged_one_is_written_anew(saved, tmp_path):
 
 
 def test_what_is_no_damage_is_not_taken_for_it(saved, tmp_path, monkeypatch):
-    import tensorflow as tf
-
     def no_memory(*args):
         raise tf.errors.ResourceExhaustedError(None, None, "no memory")
 
-    monkeypatch.setattr(tf.train.Checkpoint, "read", no_memory)
+    monkeypatch.setattr(tf.train, "load_checkpoint", no_memory)
     with pytest.raises(UserError, match=r"cannot read .*dcgan-2 \(no memory\)"):
         DCGAN.load(saved)
 
@@ -197,7 +194,32 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk(saved, tmp_path):
 
 def test_weights_that_are_not_finite_are_not_saved(saved, tmp_path):
     dcgan = DCGAN.load(saved, training=True)
-    dcgan.live_generator.get_layer("g_h0_lin").bias.assign(np.full(64, np.nan))
+    dcgan.training.generator.get_layer("g_h0_lin").bias.assign(np.full(64, np.nan))
     with pytest.raises(UserError, match="not finite after step 2"):
         dcgan.save(tmp_path)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_what_is_stored_is_read(saved, training):
+    dcgan = DCGAN.load(saved, training=True)
+    stored = checkpoints.read(saved, training)
+    expected = {name: variable.numpy() for name, variable in dcgan._named_variables().items() if name != "step"}
+    if not training:
+        expected = {
+            name: value for name, value in expected.items() if name.startswith(("generator/", "discriminator/"))
+        }
+    assert (stored.path, stored.options, stored.step) == (saved / "dcgan-2", dcgan.options, 2)
+    assert stored.values.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(stored.values[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("missing", ["generator/g_h1/bias", "generator/g_bn0/gamma", "discriminator/d_h1_lin/kernel"])
+def test_a_checkpoint_that_lacks_a_variable(saved, tmp_path, missing):
+    dcgan = DCGAN.load(saved)
+    variables = dcgan._named_variables()
+    del variables[missing]
+    checkpoints.write(tmp_path, dcgan.options, variables, step=2, keep=1)
+    with pytest.raises(UserError, match=r"no whole DCGAN: its .* is missing|no checkpoint in .* can be read"):
+        DCGAN.load(tmp_path)

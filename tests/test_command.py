@@ -1,30 +1,202 @@
-"""Numbers and errors of the command line."""
+"""Options on the command line: read, refused in one line, and explained."""
+
+import re
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
 
 import pytest
 
-from jobs import command
+from dcgan.options import NetworkOptions, SearchOptions, TrainOptions
+from jobs.command import parse
+from jobs.options import AlignOptions, CompleteOptions, DistributionsOptions, EvaluateOptions, RunOptions
+from pictures.options import MaskOptions
+from utils import Options, number, option
 
 
-@pytest.mark.parametrize("bad", ["0", "-1", "x", "nan", "inf"])
-def test_number_refuses(bad):
-    parser = command.Parser("test")
-    parser.add_argument("--lr", type=command.number(float, above=0))
-    with pytest.raises(SystemExit) as exit_:
-        parser.parse_args([f"--lr={bad}"])
-    assert exit_.value.code == 2
+@dataclass(frozen=True)
+class Trip(Options):
+    """A trip. Not in the help."""
+
+    start: Path = option(MISSING, "where it begins", "start", check=Path, metavar="PLACE")
+    days: int = option(3, "how long", check=number(int, 1, 9))
+    speed: float | None = option(None, "km/h", "--kmh", check=number(float, above=0, below=200))
+    by: str = option("train", "what takes you there", choices=("train", "boat"))
+    to: tuple[Path, ...] | None = option(None, "what is seen", check=Path, nargs="+", metavar="PLACE")
+    back: bool = option(False, "there and back")
 
 
-def test_number_accepts_its_limits_and_says_them(capsys):
-    parser = command.Parser("test")
-    parser.add_argument("--n", type=command.number(int, 1, 9))
-    parser.add_argument("--beta", type=command.number(float, 0, below=1))
-    assert vars(parser.parse_args(["--n", "9", "--beta", "0"])) == {"n": 9, "beta": 0.0}
-    for bad, words in (
-        (["--n", "10"], "10 is not at least 1 and at most 9"),
-        (["--beta", "1"], "1 is not at least 0 and below 1"),
-        (["--n", "9" * 400], "at most 9"),
-    ):
-        with pytest.raises(SystemExit):
-            parser.parse_args(bad)
-        said = capsys.readouterr().err
-        assert words in said and said.count("\n") == 1
+@dataclass(frozen=True)
+class Bags(Options):
+    """Luggage."""
+
+    count: int = option(MISSING, "how many", check=number(int, 0))
+    heavy: bool = option(False, "over 20 kg", "--isHeavy")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.heavy and not self.count:
+            raise ValueError("--isHeavy needs a --count")
+
+
+def read(*argv):
+    return parse("Plans trips.\n\ntrip.py here", Trip, Bags, argv=argv)
+
+
+def said_of_failure(capsys, *argv, kinds=(Trip, Bags)) -> str:
+    """What a wrong call says: one line on stderr."""
+    with pytest.raises(SystemExit) as ended:
+        parse("doc", *kinds, argv=argv)
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == "" and re.fullmatch(r"error: .* \(see .* --help\)\n", err)
+    return err
+
+
+def test_an_instance_of_each_kind():
+    assert read("here", "--count", "0") == (Trip(Path("here")), Bags(0))
+    trip, bags = read(
+        *("there", "--days=9", "--kmh", "1e2", "--by", "boat", "--to", "a", "b", "--back", "--count", "2", "--isHeavy")
+    )
+    assert trip == Trip(Path("there"), 9, 100.0, "boat", (Path("a"), Path("b")), True)
+    assert bags == Bags(2, True)
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--count", "1"], "required: PLACE"),
+        (["here"], "required: --count"),
+        (["here", "--count", "1", "--days", "10"], "argument --days: 10 is not at least 1 and at most 9"),
+        (["here", "--count", "1", "--days", "9" * 400], "is not at least 1 and at most 9"),
+        (["here", "--count", "1", "--days", "1.5"], "argument --days: 1.5 is not a whole number"),
+        (["here", "--count", "1", "--kmh", "nan"], "argument --kmh: nan is not above 0 and below 200"),
+        (["here", "--count", "1", "--kmh", "0"], "argument --kmh: 0 is not above 0"),
+        (["here", "--count", "1", "--by", "car"], "argument --by: invalid choice: 'car'"),
+        (["here", "--count", "1", "--to"], "argument --to: expected at least one argument"),
+        (["here", "--count", "0", "--isHeavy"], "--isHeavy needs a --count"),
+        (["here", "--count", "1", "--height", "3"], "unrecognized arguments: --height 3"),
+    ],
+)
+def test_errors_are_one_line(capsys, argv, words):
+    assert words in said_of_failure(capsys, *argv)
+
+
+def help_of(capsys, *kinds, doc="doc") -> str:
+    """The help's text, in lines of any length."""
+    with pytest.raises(SystemExit) as ended:
+        parse(doc, *kinds, argv=["--help"])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_help_has_the_examples_the_groups_and_the_defaults(capsys):
+    text = help_of(capsys, Trip, Bags, doc="Plans trips.\n\n  trip.py here\n  trip.py there")
+    assert "Plans trips.\n\n  trip.py here\n  trip.py there\n" in text
+    assert "A trip:\n" in text and "Luggage:\n" in text and "Not in the help" not in text
+    shown = " ".join(text.split())
+    assert "--days N how long (default: 3)" in shown
+    assert "--by {train,boat} what takes you there (default: train)" in shown
+    assert "PLACE where it begins --" in shown
+    for without in ("--kmh N km/h --", "--back there and back L", "--count N how many --", "--isHeavy over 20 kg"):
+        assert without in shown
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        (RunOptions, NetworkOptions, TrainOptions),
+        (CompleteOptions, MaskOptions, SearchOptions),
+        (EvaluateOptions,),
+        (AlignOptions,),
+        (DistributionsOptions,),
+    ],
+)
+def test_every_option_of_a_script_is_explained(capsys, kinds):
+    shown = " ".join(help_of(capsys, *kinds).split())
+    for field in (field for kind in kinds for field in fields(kind)):
+        text = " ".join(field.metadata["text"].split())
+        # A word that is too long for its line is broken at its hyphens.
+        assert text.replace(" ", "").replace("-", "") in shown.replace(" ", "").replace("-", ""), field.name
+        if field.default not in (MISSING, None, False):
+            assert f"(default: {field.default})" in shown, field.name
+
+
+REQUIRED = {
+    RunOptions: ["--dataset", "faces"],
+    CompleteOptions: ["a.png"],
+    EvaluateOptions: ["faces"],
+    AlignOptions: ["raw", "align", "outerEyesAndNose", "out"],
+}
+
+
+@pytest.mark.parametrize("kind", [NetworkOptions, TrainOptions, SearchOptions, MaskOptions, *REQUIRED])
+def test_defaults_are_those_of_python(kind):
+    (options,) = parse("doc", kind, argv=REQUIRED.get(kind, []))
+    for field in fields(kind):
+        if field.default is not MISSING:
+            assert getattr(options, field.name) == field.default, field.name
+
+
+@pytest.mark.parametrize(
+    ("kind", "argv", "expected"),
+    [
+        (NetworkOptions, "--image_size 16 --c_dim 1 --gf_dim 6,5 --df_dim 2", NetworkOptions(16, 1, 100, (6, 5), 2)),
+        (TrainOptions, "--epoch 3 --flip --ema 0", TrainOptions(epochs=3, flip=True, ema=0.0)),
+        (
+            SearchOptions,
+            "--nIter 7 --contextWindow 0 --lr 2 --hmcL 3",
+            SearchOptions("lbfgs", "zero", 7, 2.0, hmc_l=3, context_window=0),
+        ),
+        (MaskOptions, "--maskFile m.png --invertMask", MaskOptions(file=Path("m.png"), invert=True)),
+        (MaskOptions, "--maskType random --randomShare .8", MaskOptions(kind="random", random_share=0.8)),
+        (CompleteOptions, "a.png b.png --outDir o", CompleteOptions((Path("a.png"), Path("b.png")), out_dir=Path("o"))),
+    ],
+)
+def test_options_of_the_scripts(kind, argv, expected):
+    assert parse("doc", kind, argv=argv.split()) == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "argv", "words"),
+    [
+        (NetworkOptions, "--image_size 63", "--image_size: 63 is not a power of two from 8 to 1024"),
+        (NetworkOptions, "--gf_dim 6,5", "gf_dim has 2 numbers, not 4 as image_size 64 asks"),
+        (NetworkOptions, "--gf_dim 6,x", "--gf_dim: x is not a whole number"),
+        (NetworkOptions, "--df_dim 0", "--df_dim: 0 is not at least 1"),
+        (NetworkOptions, "--c_dim 2", "--c_dim: invalid choice: 2"),
+        (TrainOptions, "--beta1 1", "--beta1: 1 is not at least 0 and below 1"),
+        (TrainOptions, "--seed -1", "--seed: -1 is not at least 0"),
+        (SearchOptions, "--contextWindow 4", "--contextWindow: 4 is neither 0 nor an odd number from 3 to 511"),
+        (SearchOptions, "--approach newton", "--approach: invalid choice: 'newton'"),
+        (MaskOptions, "--maskType left --maskDir m", "--maskType, --maskFile and --maskDir exclude each other"),
+        (MaskOptions, "--invertMask", "--invertMask needs --maskFile or --maskDir"),
+        (MaskOptions, "--maskType left --centerScale .3", "--centerScale needs --maskType center"),
+        (MaskOptions, "--randomShare .3", "--randomShare needs --maskType random"),
+        (EvaluateOptions, "faces --masks middle", "--masks: invalid choice: 'middle'"),
+    ],
+)
+def test_options_that_the_scripts_refuse(capsys, kind, argv, words):
+    assert words in said_of_failure(capsys, *argv.split(), kinds=(kind,))
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        (TrainOptions, {"learning_rate": 0}),
+        (TrainOptions, {"epochs": 0}),
+        (TrainOptions, {"batch_size": 2.5}),
+        (SearchOptions, {"approach": "newton"}),
+        (SearchOptions, {"context_window": 4}),
+        (SearchOptions, {"n_iter": 0}),
+        (SearchOptions, {"lam": float("nan")}),
+        (SearchOptions, {"seed": -1}),
+        (MaskOptions, {"kind": "middle"}),
+        (MaskOptions, {"center_scale": 0.6}),
+        (MaskOptions, {"kind": "left", "folder": Path("m")}),
+        (EvaluateOptions, {"dataset": Path("faces"), "masks": ("middle",)}),
+        (CompleteOptions, {"imgs": ("a.png",), "blend": "glue"}),
+    ],
+)
+def test_limits_hold_for_callers_in_python(kind, changes):
+    with pytest.raises(ValueError):
+        kind(**changes)

@@ -3,7 +3,7 @@
 import importlib
 import re
 import shutil
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_
 from PIL import Image
 
 from dcgan.options import POST, SearchOptions
-from jobs.command import options_of
+from jobs.options import CompleteOptions
 from pictures.options import MaskOptions
 
 UNBLENDED = ("--blend", "none", "--start", "random")
@@ -147,25 +147,41 @@ def test_the_seed_decides(folder):
     assert logs[0] == logs[1] != logs[2]
 
 
+def options_of(monkeypatch, argv):
+    """What complete.py makes of its arguments."""
+    monkeypatch.setattr("jobs.completing.complete", lambda *options: received.extend(options))
+    received: list = []
+    importlib.import_module("complete").main(argv.split())
+    return tuple(received)
+
+
 def test_every_option_reaches_the_search(monkeypatch):
-    command = (
-        "complete.py x.png --approach pgd --start fit --lr 2 --lrDecay none --beta1 .3 --beta2 .4 --eps 5 --momentum .6"
+    argv = (
+        "x.png y.png --checkpointDir c --imgSize 16 --outDir o --batchSize 2 --allFrames --blend none"
+        " --approach pgd --start fit --lr 2 --lrDecay none --beta1 .3 --beta2 .4 --eps 5 --momentum .6"
         " --nIter 7 --lam 8 --outInterval 9 --seed 10 --hmcBeta 11 --hmcEps 12 --hmcL 13 --hmcAnneal 14"
         " --contextWindow 15 --zPenalty 16 --maskType random --randomShare .18 --gridStep 19 --lowresBlock 20"
     )
-    monkeypatch.setattr(sys, "argv", command.split())
-    args = importlib.import_module("complete").parse_args()
-    expected = SearchOptions("pgd", "fit", 7, 2, "none", 0.3, 0.4, 5, 0.6, 11, 12, 13, 14, 15, 8, 16, 9, 10)
-    assert options_of(args, SearchOptions) == expected
-    assert options_of(args, MaskOptions) == MaskOptions(0.25, 0.18, 19, 20)
+    assert options_of(monkeypatch, argv) == (
+        CompleteOptions((Path("x.png"), Path("y.png")), Path("c"), 16, Path("o"), 2, True, "none"),
+        MaskOptions("random", None, None, False, 0.25, 0.18, 19, 20),
+        SearchOptions("pgd", "fit", 7, 2, "none", 0.3, 0.4, 5, 0.6, 11, 12, 13, 14, 15, 8, 16, 9, 10),
+    )
+    assert options_of(monkeypatch, "x.png --maskType center --centerScale .3")[1] == MaskOptions(
+        "center", None, None, False, 0.3
+    )
+    for flag, masks in (
+        ("--maskFile", MaskOptions(file=Path("m"), invert=True)),
+        ("--maskDir", MaskOptions(folder=Path("m"), invert=True)),
+    ):
+        assert options_of(monkeypatch, f"x.png {flag} m --invertMask")[1] == masks
 
 
 def test_the_posts_search_is_the_readmes_command(monkeypatch):
-    (command,) = re.findall(r"complete\.py .*--lrDecay none.*", (ROOT / "README.md").read_text())
-    monkeypatch.setattr(sys, "argv", command.split())
-    args = importlib.import_module("complete").parse_args()
-    assert options_of(args, SearchOptions) == POST
-    assert args.blend == "none"
+    (argv,) = re.findall(r"complete\.py (.*--lrDecay none.*)", (ROOT / "README.md").read_text())
+    files, _, search = options_of(monkeypatch, argv)
+    assert search == POST
+    assert files.blend == "none"
 
 
 def test_pgd_and_the_size_of_the_hole(folder):
@@ -343,7 +359,7 @@ def test_grey_pictures(folder, tmp_path):
         (["test/000.png", "--invertMask"], 2, ["--maskFile"]),
         (["test/000.png", "--contextWindow", 1], 2, ["--contextWindow", "odd"]),
         ([], 2, ["IMG"]),
-        (["test/000.png", "--maskFile", "a.png", "--maskType", "left"], 2, ["not allowed"]),
+        (["test/000.png", "--maskFile", "a.png", "--maskType", "left"], 2, ["--maskFile", "exclude each other"]),
         (["test/000.png", "--maskFile", "missing.png"], 1, ["missing.png"]),
         (["test/000.png", "--maskFile", "wide.png"], 1, ["wide.png is 9x4", "square"]),
         (["test/000.png", "--maskFile", "white.png"], 1, ["white.png hides nothing"]),
@@ -354,7 +370,7 @@ def test_grey_pictures(folder, tmp_path):
         (["test/000.png", "--randomShare", 1], 2, ["--randomShare"]),
         (["test/000.png", "--maskType", "middle"], 2, ["middle", "center"]),
         (["test/000.png", "--imgSize", 64], 1, ["--imgSize 16", "not 64"]),
-        (["test/000.png", "--imgSize", 20], 2, ["power of two"]),
+        (["test/000.png", "--imgSize", 20], 1, ["--imgSize 16", "not 20"]),
         (["test/000.png", "--nIter", 0], 2, ["--nIter"]),
         (["test/000.png", "--centerScale", 0.6], 2, ["--centerScale"]),
         (["test/000.png", "--beta1", 1], 2, ["--beta1", "below 1"]),

@@ -1,11 +1,13 @@
 """Training pictures: kept or decoded anew, those that cannot be read, and the memory they may take."""
 
+from threading import Semaphore
+
 import numpy as np
 import pytest
 from conftest import blobs, write_pictures
 
 from pictures import dataset
-from pictures.dataset import Dataset
+from pictures.dataset import Dataset, one_ahead
 from utils import UserError
 
 
@@ -68,3 +70,28 @@ def test_free_memory_knows_the_limit_of_a_container(tmp_path, monkeypatch):
     assert dataset.free_memory() > 1e8
     monkeypatch.setattr(dataset, "CGROUPS", [(tmp_path / "none", ""), (tmp_path / "limit", tmp_path / "used")])
     assert dataset.free_memory() == 40000000
+
+
+def test_one_ahead_computes_the_next_while_one_is_in_use():
+    events = []
+    computed = Semaphore(0)
+
+    def square(n):
+        events.append(f"computed {n}")
+        computed.release()
+        return n * n
+
+    for value in one_ahead(square, [1, 2, 3]):
+        if value < 9:
+            assert computed.acquire(timeout=10) and computed.acquire(timeout=10)  # this one and the next
+            computed.release()
+        events.append(f"used {value}")
+    assert events == ["computed 1", "computed 2", "used 1", "computed 3", "used 4", "used 9"]
+    assert list(one_ahead(square, [])) == []
+
+
+def test_one_ahead_raises_where_the_value_is_asked_for():
+    values = one_ahead(lambda n: 1 // n, [1, 0])
+    assert next(values) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(values)

@@ -2,14 +2,18 @@
 
 import csv
 import importlib
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import assert_fails, assert_works, blobs, run_script, write_pictures
 from PIL import Image
 
+from jobs.evaluating import closeness, inpaint, paper_mask
+from jobs.options import PAPERS_MASKS, EvaluateOptions
+
 METHODS = ["default", "poisson", "unblended", "spline", "telea", "navier-stokes"]
-evaluate = importlib.import_module("evaluate")
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +21,7 @@ def folder(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluate")
     write_pictures(folder / "faces", blobs(9, 16, seed=1))
     args = ["faces", "--faces", 6, "--checkpointDir", trained / "checkpoints", "--methods", *METHODS]
-    result = run_script("evaluate.py", *args, "--batchSize", 4, cwd=folder)
+    result = run_script("evaluate.py", *args, "--batchSize", 4, "--seed", 3, cwd=folder)
     assert_works(result)
     (folder / "stdout").write_text(result.stdout)
     return folder
@@ -26,7 +30,7 @@ def folder(trained, tmp_path_factory):
 def test_a_row_a_mask_and_method(folder):
     with open(folder / "evaluation" / "evaluation.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["mask"], row["method"]) for row in rows] == [(m, by) for m in evaluate.MASKS for by in METHODS]
+    assert [(row["mask"], row["method"]) for row in rows] == [(m, by) for m in PAPERS_MASKS for by in METHODS]
     assert {row["faces"] for row in rows} == {"6"}
     printed = (folder / "stdout").read_text()
     assert all(f"{float(row['psnr_hole']):.3f}"[:-1] in printed for row in rows)
@@ -50,13 +54,26 @@ def test_figures_are_those_of_the_pictures(folder):
     for row, pictures in zip(table, completed, strict=True):
         np.testing.assert_array_equal(pictures[:, ~hole], true[:, ~hole])
         error = ((pictures - true)[:, hole] ** 2).mean(axis=(1, 2))
-        assert float(row["psnr_hole"]) == pytest.approx((10 * np.log10(255**2 / error)).mean(), rel=1e-4)
+        in_hole = 10 * np.log10(255**2 / error)
+        assert float(row["psnr_hole"]) == pytest.approx(in_hole.mean(), rel=1e-4)
+        assert float(row["psnr_hole_error"]) == pytest.approx(in_hole.std(ddof=1) / 6**0.5, rel=1e-4)
         whole = 10 * np.log10(255**2 / (error / 4))  # a quarter of the pixels is in the hole
         assert float(row["psnr"]) == pytest.approx(whole.mean(), rel=1e-4)
 
 
+@pytest.mark.xfail(reason="closeness in jobs/evaluating.py takes the mean of nothing", strict=False)
+def test_a_hole_at_the_edge_has_no_ssim_of_its_own():
+    """SSIM has no value within 5 pixels of the edge; such a face is left out of the mean over holes."""
+    pictures = blobs(2, 16)
+    masks = np.ones((2, 16, 16), bool)
+    masks[0, :3, :3] = masks[1, 6:10, 6:10] = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isfinite(closeness(pictures // 2, pictures, masks)[:, 1]).all()
+
+
 def test_the_papers_masks():
-    masks = {kind: np.stack([evaluate.paper_mask(kind, 64, seed) for seed in range(40)]) for kind in evaluate.MASKS}
+    masks = {kind: np.stack([paper_mask(kind, 64, seed) for seed in range(40)]) for kind in PAPERS_MASKS}
     shares = {kind: 1 - mask.mean() for kind, mask in masks.items()}
     assert shares == pytest.approx({"center": 0.25, "pattern": 0.25, "random80": 0.8, "half": 0.5}, abs=0.01)
     corners = masks["half"][:, [0, 0, -1, -1], [0, -1, 0, -1]]
@@ -67,7 +84,7 @@ def test_the_spline_needs_no_model_and_continues_a_slope():
     slope = np.broadcast_to(np.arange(0, 160, 10, dtype=np.uint8)[:, None], (16, 16))[..., None]
     mask = np.ones((16, 16), bool)
     mask[5:11, 5:11] = False
-    assert abs(evaluate.inpaint("spline", slope, mask).astype(int) - slope).max() <= 1
+    assert abs(inpaint("spline", slope, mask).astype(int) - slope).max() <= 1
 
 
 @pytest.mark.parametrize("method", ["telea", "navier-stokes", "biharmonic", "spline"])
@@ -76,12 +93,18 @@ def test_inpainting_reads_no_hidden_pixel_and_keeps_the_known(method):
         pytest.importorskip("skimage")
     picture, mask = blobs(1, 16)[0], np.ones((16, 16), bool)
     mask[5:9, 6:11] = False
-    completed = [
-        evaluate.inpaint(method, np.where(mask[..., None], picture, v).astype(np.uint8), mask) for v in (0, 255)
-    ]
+    completed = [inpaint(method, np.where(mask[..., None], picture, v).astype(np.uint8), mask) for v in (0, 255)]
     np.testing.assert_array_equal(*completed)
     np.testing.assert_array_equal(completed[0][mask], picture[mask])
     assert abs(completed[0].astype(int) - picture).mean() < 5
+
+
+def test_every_option_reaches_the_evaluation(monkeypatch):
+    monkeypatch.setattr("jobs.evaluating.evaluate", lambda *options: received.extend(options))
+    received: list = []
+    argv = "x --checkpointDir c --outDir o --faces 3 --masks half center --methods telea --batchSize 4 --seed 5"
+    importlib.import_module("evaluate").main(argv.split())
+    assert received == [EvaluateOptions(Path("x"), Path("c"), Path("o"), 3, ("half", "center"), ("telea",), 4, 5)]
 
 
 def test_bad_calls(folder):

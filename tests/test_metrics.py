@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ops import tf
 from pictures.metrics import psnr, ssim
 
 
@@ -18,19 +19,36 @@ def test_psnr():
     np.testing.assert_allclose(psnr(b, a, where)[1], 10 * np.log10(255**2 / (100 / 3)))
 
 
-def test_ssim():
-    """Of one window, by its formula with Gaussian weights of deviation 1.5."""
-    rng = np.random.default_rng(0)
-    a, b = rng.integers(0, 256, (2, 1, 12, 11, 1), np.uint8)
+def window_ssim(x, y):
+    """Of one window of 11x11 pixels, by its formula with Gaussian weights of deviation 1.5."""
     distance = np.arange(-5, 6)
     weights = np.exp(-(distance[:, None] ** 2 + distance**2) / (2 * 1.5**2))
     weights /= weights.sum()
-    x, y = (p[0, 1:, :, 0].astype(float) for p in (a, b))
     mx, my = (weights * x).sum(), (weights * y).sum()
-    vx, vy = (weights * x**2).sum() - mx**2, (weights * y**2).sum() - my**2
-    covariance = (weights * x * y).sum() - mx * my
+    vx, vy = (weights * (x - mx) ** 2).sum(), (weights * (y - my) ** 2).sum()
+    covariance = (weights * (x - mx) * (y - my)).sum()
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    expected = (2 * mx * my + c1) * (2 * covariance + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
-    similar = ssim(a, b)
-    assert similar.shape == (1, 2, 1)
-    np.testing.assert_allclose(similar[0, 1, 0], expected, rtol=1e-3)
+    return (2 * mx * my + c1) * (2 * covariance + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
+
+
+def noisy(shape):
+    """Two pictures that are somewhat alike."""
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 256, shape)
+    return a.astype(np.uint8), np.clip(a + rng.normal(0, 40, shape), 0, 255).astype(np.uint8)
+
+
+def test_ssim_is_that_of_each_window():
+    a, b = noisy((2, 14, 12, 3))
+    expected = np.zeros((2, 4, 2, 3))
+    for n, i, j, c in np.ndindex(expected.shape):
+        window = (n, slice(i, i + 11), slice(j, j + 11), c)
+        expected[n, i, j, c] = window_ssim(a[window].astype(float), b[window].astype(float))
+    np.testing.assert_allclose(ssim(a, b), expected.mean(axis=3), rtol=1e-9)
+    np.testing.assert_allclose(ssim(a, a), 1)
+
+
+def test_ssim_is_that_of_tensorflow():
+    a, b = noisy((2, 40, 33, 3))
+    expected = tf.image.ssim(tf.constant(a), tf.constant(b), 255, return_index_map=True)
+    np.testing.assert_allclose(ssim(a, b), expected, atol=1e-4)

@@ -1,11 +1,11 @@
 """The building blocks against NumPy."""
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import ops
+from ops import keras, tf
+from utils import UserError
 
 RNG = np.random.default_rng(0)
 
@@ -58,6 +58,16 @@ def test_linear():
     np.testing.assert_allclose(y, x @ layer.kernel.numpy() + layer.bias.numpy(), atol=1e-6)
 
 
+def test_fill_rows_and_fill_batch():
+    x = np.ones((5, 3), np.float32)
+    np.testing.assert_array_equal(ops.fill_rows(x), np.concatenate([x, np.zeros((11, 3))]))
+    for n, filled in ((1, 1), (2, 2), (3, 4), (5, 8), (8, 8), (9, 16), (16, 16), (17, 32), (32, 32), (33, 48)):
+        pictures = np.full((n, 2, 2, 1), 7, np.uint8)
+        batch = ops.fill_batch(pictures)
+        assert batch.shape == (filled, 2, 2, 1) and batch.dtype == np.uint8
+        assert (batch[:n] == 7).all() and not batch[n:].any()
+
+
 @pytest.mark.parametrize("rows", [1, 2, 5, 16, 40])
 def test_a_row_of_linear_does_not_depend_on_the_others(rows):
     x = RNG.normal(size=(64, 100)).astype(np.float32)
@@ -101,3 +111,52 @@ def test_weights():
     np.testing.assert_array_equal(first, same)
     assert (first != other).any()
     assert (first != np.asarray(draws[0]((200, 200)))).any()  # the next layer's are others
+
+
+def test_scaling_there_and_back():
+    pixels = np.arange(256, dtype=np.uint8)
+    images = ops.to_float(pixels).numpy()
+    assert images.dtype == np.float32 and images[0] == -1 and images[-1] == 1
+    np.testing.assert_array_equal(ops.to_uint8(images), pixels)
+    np.testing.assert_array_equal(ops.to_uint8(np.array([-3, -1, 0.001, 1, 3])), [0, 0, 128, 255, 255])
+
+
+def test_cross_entropy():
+    logits = RNG.uniform(-4, 4, (5, 1)).astype(np.float32)
+    probability = 1 / (1 + np.exp(-logits))
+    assert ops.cross_entropy(logits, 1.0).numpy() == pytest.approx(-np.log(probability).mean(), rel=1e-5)
+    assert ops.cross_entropy(logits, 0.0).numpy() == pytest.approx(-np.log(1 - probability).mean(), rel=1e-5)
+
+
+def test_random_flip_mirrors_about_half_of_the_pictures():
+    images = RNG.uniform(-1, 1, (400, 2, 6, 3)).astype(np.float32)
+    flipped = ops.random_flip(images, [1, 2]).numpy()
+    mirrored = (flipped == images[:, :, ::-1]).all((1, 2, 3))
+    assert (mirrored | (flipped == images).all((1, 2, 3))).all()
+    assert 0.4 < mirrored.mean() < 0.6
+    np.testing.assert_array_equal(flipped, ops.random_flip(images, [1, 2]))
+    assert (flipped != ops.random_flip(images, [1, 3]).numpy()).any()
+
+
+def test_block_means():
+    images = RNG.uniform(-1, 1, (2, 16, 24, 3)).astype(np.float32)
+    means = ops.block_means(images, 8).numpy()
+    assert means.shape == (2, 2, 3, 3)
+    np.testing.assert_allclose(means[1, 0, 2], images[1, :8, 16:].mean((0, 1)), rtol=1e-5)
+
+
+def test_out_of_memory_is_for_the_user_to_mend():
+    message = "batches of 7 pictures of 64x64: name a smaller batch"
+    with pytest.raises(UserError, match=message), ops.enough_memory(7, 64):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+    with pytest.raises(ZeroDivisionError), ops.enough_memory(7, 64):
+        raise ZeroDivisionError
+
+
+def test_variables_have_names_of_their_own():
+    network = keras.Sequential([keras.Input((4, 4, 2)), ops.conv2d(3, ops.Weights(0), "c"), ops.batch_norm("b")])
+    variables = ops.named_variables("net", network)
+    statistics = ["net/b/beta", "net/b/gamma", "net/b/moving_mean", "net/b/moving_variance"]
+    assert sorted(variables) == [*statistics, "net/c/bias", "net/c/kernel"]
+    variables["net/c/bias"].assign([1, 2, 3])
+    np.testing.assert_array_equal(network.get_layer("c").bias, [1, 2, 3])

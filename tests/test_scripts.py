@@ -1,11 +1,11 @@
-"""What all scripts have in common."""
+"""What all scripts have in common, each in a process of its own."""
 
 import os
+import shlex
 import subprocess
-import sys
 
 import pytest
-from conftest import ROOT, assert_fails, run_script
+from conftest import ROOT, assert_fails, assert_works, blobs, process, run_process, run_script, write_pictures
 
 SCRIPTS = {
     "align.py": ["(default: 64)", "innerEyesAndBottomLip"],
@@ -22,16 +22,17 @@ SCRIPTS = {
 }
 
 
+def broken(folder, *packages):
+    """The environment of a process that cannot import the packages."""
+    for package in packages:
+        (folder / f"{package}.py").write_text("raise ImportError('too heavy')")
+    return {**os.environ, "PYTHONPATH": str(folder)}
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_shows_examples_and_defaults_and_imports_nothing_heavy(script, tmp_path):
-    for package in ("tensorflow", "keras", "cv2", "dlib", "scipy", "matplotlib"):
-        (tmp_path / f"{package}.py").write_text("raise ImportError('too heavy for --help')")
-    result = subprocess.run(
-        [sys.executable, ROOT / script, "--help"],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
+    env = broken(tmp_path, "tensorflow", "keras", "cv2", "dlib", "scipy", "matplotlib")
+    result = run_process(script, "--help", cwd=tmp_path, env=env)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.count(f"python {script}") == 2
     text = " ".join(result.stdout.split())
@@ -44,8 +45,26 @@ def test_an_unknown_option(script, tmp_path):
     assert_fails(run_script(script, "--unknown", cwd=tmp_path), 2, "--help")
 
 
+@pytest.mark.parametrize(
+    ("script", "args", "leaves"),
+    [
+        ("align.py", "photos align innerEyesAndBottomLip faces/x --size 16", "faces/x/astronaut.png"),
+        ("complete.py", "faces/000.png --nIter 1 --checkpointDir model", "completions/final/000.png"),
+        ("evaluate.py", "faces --faces 1 --masks half --methods telea --checkpointDir model", "evaluation/half.png"),
+        ("simple-distributions.py", "", "normal-pdf.png"),
+    ],
+)
+def test_a_process_is_quiet_and_works_in_any_folder(trained, tmp_path, script, args, leaves):
+    """train-dcgan.py as a process is in its own tests."""
+    write_pictures(tmp_path / "faces", blobs(2, 16))
+    (tmp_path / "photos").symlink_to(ROOT / "data" / "demo" / "raw")
+    (tmp_path / "model").symlink_to(trained / "checkpoints")
+    assert_works(run_process(script, *args.split(), cwd=tmp_path))
+    assert (tmp_path / leaves).exists()
+
+
 def test_a_closed_pipe_ends_quietly(tmp_path):
-    command = f'"{sys.executable}" "{ROOT}/simple-distributions.py" 2>stderr | true; exit ${{PIPESTATUS[0]}}'
+    command = f"{shlex.join(process('simple-distributions.py'))} 2>stderr | true; exit ${{PIPESTATUS[0]}}"
     result = subprocess.run(["bash", "-c", command], cwd=tmp_path)
     assert result.returncode in (0, 141)
     assert (tmp_path / "stderr").read_text() == ""

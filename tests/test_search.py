@@ -5,22 +5,35 @@ import pytest
 from scipy.optimize import minimize
 
 from dcgan.options import SearchOptions
-from dcgan.search import SEARCHES, Point, random_z, step_size
+from dcgan.search import SEARCHES, Objective, step_size
+from dcgan.spaces import Cube
+from dcgan.starts import random_z
 
 RNG = np.random.default_rng(0)
 TARGET = RNG.uniform(-0.8, 0.8, (3, 6))
 SCALE = np.array([1, 3, 10, 30, 100, 300.0])
 
 
-def bowl(z):
+def thrice(loss):
+    """As the three losses, of which the last counts."""
+    return np.stack([loss] * 3, axis=1)
+
+
+def bowl(space, z):
     """Half of the scaled squared distance to TARGET; its condition number is 300."""
-    loss = (SCALE * (z - TARGET) ** 2).sum(axis=1) / 2
-    return Point(z, np.stack([loss, loss, loss], axis=1), SCALE * (z - TARGET), np.zeros(len(z), bool))
+    return thrice((SCALE * (z - TARGET) ** 2).sum(axis=1) / 2), SCALE * (z - TARGET)
 
 
-def points(approach, evaluate=bowl, z=None, places=range(3), **options):
+def second_of_bowl(space, z):
+    """The bowl of the second picture alone."""
+    return tuple(values[1:2] for values in bowl(space, z.repeat(3, 0)))
+
+
+def points(approach, measure=bowl, z=None, numbers=range(3), **options):
     z = np.zeros((3, 6)) if z is None else z
-    return list(SEARCHES[approach](evaluate, z, SearchOptions(**options), places))
+    search = SearchOptions(approach, **options)
+    objective = Objective(measure, Cube(None), search.seed, numbers)
+    return list(SEARCHES[approach](objective, z, search))
 
 
 @pytest.mark.parametrize("approach", SEARCHES)
@@ -29,7 +42,8 @@ def test_a_point_at_the_start_and_after_each_iteration(approach):
     assert len(found) == 5
     np.testing.assert_array_equal(found[0].z, 0)
     for point in found:
-        np.testing.assert_allclose(point.losses, bowl(point.z).losses)
+        np.testing.assert_allclose(point.losses, bowl(None, point.z)[0])
+        assert (point.restarts == 0).all()
 
 
 @pytest.mark.parametrize(("approach", "options"), [("lbfgs", {}), ("adam", {"lr": 0.1}), ("pgd", {"lr": 1e-3})])
@@ -46,9 +60,8 @@ def test_lbfgs_never_rises_and_needs_a_fraction_of_adams_iterations():
 
 @pytest.mark.parametrize("approach", ["lbfgs", "adam", "pgd"])
 def test_a_minimum_beyond_the_cube_is_sought_at_its_side(approach):
-    def beyond(z):
-        loss = ((z - 3) ** 2).sum(axis=1)
-        return Point(z, np.stack([loss] * 3, axis=1), 2 * (z - 3), np.zeros(len(z), bool))
+    def beyond(space, z):
+        return thrice(((z - 3) ** 2).sum(axis=1)), 2 * (z - 3)
 
     found = points(approach, beyond, n_iter=60, lr=0.1)
     assert all(abs(point.z).max() <= 1 for point in found)
@@ -62,12 +75,11 @@ def test_lbfgs_finds_the_bounded_minimum():
     hessian = factors @ factors.swapaxes(1, 2) + 0.1 * np.eye(d)
     centre = RNG.standard_normal((n, d)) * 2
 
-    def evaluate(z):
+    def measure(space, z):
         gradient = np.einsum("nij,nj->ni", hessian, z - centre)
-        loss = ((z - centre) * gradient).sum(axis=1) / 2
-        return Point(z, np.stack([loss] * 3, axis=1), gradient, np.zeros(n, bool))
+        return thrice(((z - centre) * gradient).sum(axis=1) / 2), gradient
 
-    found = points("lbfgs", evaluate, np.zeros((n, d)), range(n), n_iter=150)[-1]
+    found = points("lbfgs", measure, np.zeros((n, d)), range(n), n_iter=150)[-1]
     for i in range(n):
         best = minimize(
             lambda z, i=i: ((z - centre[i]) @ hessian[i] @ (z - centre[i]) / 2, hessian[i] @ (z - centre[i])),
@@ -92,7 +104,8 @@ def test_lbfgs_first_steps_by_hand():
         inverse = left @ (np.eye(6) * (s[i] @ y[i]) / (y[i] @ y[i])) @ left.T + rho * np.outer(s[i], s[i])
         step = -inverse @ g[i]
         expected = z1[i] + step * min(1, 0.5 / abs(step).max())
-        better = bowl(np.where(np.arange(3)[:, None] == i, expected, z1)).loss[i] < bowl(z1).loss[i]
+        there, here = (bowl(None, z)[0][i, 2] for z in (np.where(np.arange(3)[:, None] == i, expected, z1), z1))
+        better = there < here
         np.testing.assert_allclose(z2[i], expected if better else z1[i], atol=1e-9)
 
 
@@ -107,12 +120,11 @@ def test_hmc_samples_the_distribution_of_its_potential():
     """exp(-beta loss) of a bowl is normal: mean and variance of many samples."""
     n, beta, stiff = 64, 2.0, 50.0
 
-    def evaluate(z):
-        loss = stiff * ((z - 0.2) ** 2).sum(axis=1) / 2
-        return Point(z, np.stack([loss] * 3, axis=1), stiff * (z - 0.2), np.zeros(len(z), bool))
+    def measure(space, z):
+        return thrice(stiff * ((z - 0.2) ** 2).sum(axis=1) / 2), stiff * (z - 0.2)
 
     options = {"n_iter": 150, "hmc_beta": beta, "hmc_eps": 0.05, "hmc_l": 8}
-    samples = np.stack([p.z for p in points("hmc", evaluate, np.zeros((n, 2)), range(n), **options)])[30:]
+    samples = np.stack([p.z for p in points("hmc", measure, np.zeros((n, 2)), range(n), **options)])[30:]
     assert samples.mean() == pytest.approx(0.2, abs=0.01)
     assert samples.var() == pytest.approx(1 / (beta * stiff), rel=0.1)
 
@@ -120,13 +132,13 @@ def test_hmc_samples_the_distribution_of_its_potential():
 def test_hmc_by_hand():
     options = {"n_iter": 1, "hmc_beta": 0.2, "hmc_eps": 0.001, "hmc_l": 3, "seed": 4}
     z = np.full((1, 6), 0.1)
-    _, end = points("hmc", lambda z: Point(*(v[:1] for v in vars(bowl(z.repeat(3, 0))).values())), z, [7], **options)
+    _, end = points("hmc", second_of_bowl, z, [7], **options)
     momentum = np.random.default_rng([4, 7, 0, 1]).standard_normal(6)
     x = z[0]
     for _ in range(3):
-        momentum = momentum - 0.0005 * 0.2 * SCALE * (x - TARGET[0])
+        momentum = momentum - 0.0005 * 0.2 * SCALE * (x - TARGET[1])
         x = x + 0.001 * momentum
-        momentum = momentum - 0.0005 * 0.2 * SCALE * (x - TARGET[0])
+        momentum = momentum - 0.0005 * 0.2 * SCALE * (x - TARGET[1])
     np.testing.assert_allclose(end.z[0], x)
 
 
@@ -134,7 +146,7 @@ def test_hmc_anneals():
     """With a beta that vanishes nothing pulls any more: the momenta alone move z, however steep the loss."""
     steep = {"n_iter": 2, "hmc_beta": 1.0, "hmc_anneal": 1e-9, "hmc_l": 1, "hmc_eps": 0.01}
     z1, z2 = (point.z for point in points("hmc", **steep)[1:])
-    momenta = np.stack([np.random.default_rng([0, place, 0, 2]).standard_normal(6) for place in range(3)])
+    momenta = np.stack([np.random.default_rng([0, number, 0, 2]).standard_normal(6) for number in range(3)])
     np.testing.assert_allclose(z2, np.clip(z1 + 0.01 * momenta, -1, 1), atol=1e-6)
 
 
@@ -142,23 +154,63 @@ def test_hmc_anneals():
 def test_pictures_do_not_influence_each_other(approach):
     options = {"n_iter": 6, "lr": 1e-3, "hmc_l": 4}
     together = points(approach, **options)[-1].z
-
-    def second(z):
-        return Point(*(values[1:2] for values in vars(bowl(z.repeat(3, 0))).values()))
-
-    np.testing.assert_array_equal(points(approach, second, np.zeros((1, 6)), [1], **options)[-1].z[0], together[1])
+    alone = points(approach, second_of_bowl, np.zeros((1, 6)), [1], **options)[-1].z
+    np.testing.assert_array_equal(alone[0], together[1])
 
 
 @pytest.mark.parametrize("approach", ["lbfgs", "hmc"])
 def test_a_step_to_a_loss_that_is_no_number_is_not_taken(approach):
-    def cliff(z):
-        point = bowl(z)
-        return Point(z, np.where(z[:, :1] != 0, np.nan, point.losses), point.gradient, point.anew)
+    def cliff(space, z):
+        losses, gradient = bowl(space, z)
+        return np.where(z[:, :1] != 0, np.nan, losses), gradient
 
-    np.testing.assert_array_equal(points(approach, cliff, n_iter=3, hmc_l=2)[-1].z, 0)
+    end = points(approach, cliff, n_iter=3, hmc_l=2)[-1]
+    np.testing.assert_array_equal(end.z, 0)
+    assert (end.restarts == 0).all()
 
 
-def test_random_z():
-    z = np.stack([random_z(seed, place, 50, restart) for seed in (0, 1) for place in (0, 1) for restart in (0, 1)])
-    assert abs(z).max() <= 1 and z.std() == pytest.approx(1 / np.sqrt(3), abs=0.05)
-    assert len(np.unique(z, axis=0)) == 8
+def spoilt_start(space, z):
+    """The bowl, but for the first picture, whose loss is no number at its first z, and the third, where it never is."""
+    losses, gradient = bowl(space, z)
+    spoilt = np.array([[(z[0] == 0).all()], [False], [True]])
+    return np.where(spoilt, [np.nan, np.inf, np.nan], losses), gradient
+
+
+@pytest.mark.parametrize("approach", SEARCHES)
+def test_a_search_without_a_finite_loss_begins_anew(approach):
+    options = {"n_iter": 3, "lr": 1e-3, "hmc_l": 2}
+    found = points(approach, spoilt_start, numbers=[5, 6, 7], seed=2, **options)
+    np.testing.assert_array_equal(found[0].z, [random_z(2, 5, 6, 1), np.zeros(6), random_z(2, 7, 6, 1)])
+    for point, restarts in zip(found[:3], (1, 2, 3), strict=True):  # the third search in vain, each time
+        expected = restarts if approach in ("adam", "pgd") else max(1, restarts)
+        assert point.restarts[:2].tolist() == [1, 0] and point.restarts[2] == expected
+    assert np.isfinite(found[-1].losses[:2]).all() and not np.isfinite(found[-1].loss[2])
+    undisturbed = points(approach, numbers=[5, 6, 7], seed=2, **options)
+    np.testing.assert_array_equal(found[-1].z[1], undisturbed[-1].z[1])
+
+
+@pytest.mark.parametrize("approach", ["adam", "pgd"])
+def test_what_begins_anew_has_no_momentum(approach):
+    """From its second point, where the loss is no number, the first search moves as one that starts there."""
+    calls = 0
+
+    def spoilt_once(space, z):
+        nonlocal calls
+        calls += 1
+        losses, gradient = bowl(space, z)
+        return np.where(calls == 2, np.array([[np.nan], [1], [1]]), 1) * losses, gradient
+
+    options = {"lr": 1e-3, "lr_decay": "none", "beta1": 0.0, "beta2": 0.0}
+    _, second, third = points(approach, spoilt_once, n_iter=2, **options)
+    assert second.restarts.tolist() == [1, 0, 0]
+    np.testing.assert_array_equal(second.z[0], random_z(0, 0, 6, 1))
+    fresh = points(approach, z=second.z, n_iter=1, **options)[-1]
+    np.testing.assert_allclose(third.z[0], fresh.z[0], rtol=1e-12)
+
+
+def test_what_is_finite_is_not_renewed():
+    objective = Objective(bowl, Cube(None), 0, range(3))
+    point = objective.at(np.full((3, 6), 7.0))
+    np.testing.assert_array_equal(point.z, 1)  # moved into the cube
+    same, anew = objective.renewed(point)
+    assert same is point and not anew.any()

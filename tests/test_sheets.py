@@ -5,10 +5,6 @@ import numpy as np
 from pictures import sheets
 
 
-def test_to_uint8():
-    np.testing.assert_array_equal(sheets.to_uint8(np.array([-3, -1, 0.001, 1, 3])), [0, 0, 128, 255, 255])
-
-
 def test_grid():
     pictures = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 3, 1), np.uint8)
     sheet = sheets.grid(pictures)

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from conftest import assert_fails, assert_works, blobs, run_script, write_pictures
 
-from model import DCGAN, model_directory
+from dcgan.checkpoints import model_directory
+from model import DCGAN
+from ops import tf
 from utils import UserError
 
 v1 = tf.compat.v1
@@ -17,6 +18,8 @@ rng = np.random.default_rng(5)
 SMALL = {"g": [16, 8, 4], "d": [2, 4, 8], "lin": "d_h3_lin", "bn": 1, "slots": True}
 PUBLISHED = {"g": [512, 256, 128, 64], "d": [64, 128, 256, 512], "lin": "d_h3_lin", "bn": 1, "slots": False}
 LATER = {"g": [48, 48, 24, 12], "d": [6, 12, 24, 48], "lin": "d_h4_lin", "bn": 0, "slots": True}
+TINY = {"g": [8, 8, 4], "d": [2, 4, 8], "lin": "d_h3_lin", "bn": 0, "slots": False}
+Z, X = np.zeros((1, 100), np.float32), np.zeros((1, 32, 32, 3), np.float32)  # where what is computed is not looked at
 
 
 def variable(name, shape, around=0.0):
@@ -90,16 +93,15 @@ def test_networks_equal_those_of_the_original_graph(tmp_path, layout, version):
 
 
 def test_complete_and_train_from_one(tmp_path):
-    z, x = np.zeros((1, 100), np.float32), np.zeros((1, 64, 64, 3), np.float32)
-    write_checkpoint(tmp_path / "checkpoints", LATER, z, x)
-    faces = write_pictures(tmp_path / "faces", blobs(2, 64))
+    write_checkpoint(tmp_path / "checkpoints", TINY, Z, X)
+    faces = write_pictures(tmp_path / "faces", blobs(2, 32))
     assert_works(run_script("complete.py", faces[0], "--nIter", 1, "--start", "random", cwd=tmp_path))
     into_it = run_script("train-dcgan.py", "--dataset", "faces", "--epoch", 1, cwd=tmp_path)
     assert_fails(into_it, 1, "checkpoints holds a TensorFlow 1 model", "--init")
     (tmp_path / "checkpoints").rename(tmp_path / "theirs")
-    command = ["train-dcgan.py", "--dataset", "faces", "--epoch", 1, "--init", "theirs"]
-    assert_fails(run_script(*command, cwd=tmp_path), 1, "--gf_dim 48,48,24,12, not 64")
-    command += ["--gf_dim", "48,48,24,12", "--df_dim", 6]
+    command = ["train-dcgan.py", "--dataset", "faces", "--epoch", 1, "--image_size", 32, "--init", "theirs"]
+    assert_fails(run_script(*command, cwd=tmp_path), 1, "--gf_dim 8,8,4, not 64")
+    command += ["--gf_dim", "8,8,4", "--df_dim", 2]
     assert_works(run_script(*command, cwd=tmp_path))
     again = run_script(*command, cwd=tmp_path)
     assert_works(again)
@@ -107,8 +109,7 @@ def test_complete_and_train_from_one(tmp_path):
 
 
 def test_the_newest_is_taken_and_the_default_directory_may_hold_one(tmp_path, monkeypatch):
-    z, x = np.zeros((1, 100), np.float32), np.zeros((1, 64, 64, 3), np.float32)
-    write_checkpoint(tmp_path / "checkpoints", LATER, z, x)
+    write_checkpoint(tmp_path / "checkpoints", TINY, Z, X)
     for file in list((tmp_path / "checkpoints").glob("DCGAN.model-7.*")):
         file.with_name(file.name.replace("-7.", "-13.")).write_bytes(file.read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -119,8 +120,7 @@ def test_the_newest_is_taken_and_the_default_directory_may_hold_one(tmp_path, mo
 
 @pytest.mark.parametrize(("step", "version"), [(None, 2), (1, 2), (1, 1)])
 def test_a_checkpoint_of_the_first_step_or_of_none(tmp_path, step, version):
-    z, x = np.zeros((1, 100), np.float32), np.zeros((1, 32, 32, 1), np.float32)
-    write_checkpoint(tmp_path / "model", SMALL, z, x, version, step=step)
+    write_checkpoint(tmp_path / "model", TINY, Z, X, version, step=step)
     assert int(DCGAN.load(tmp_path / "model").step) == (step or 0)
 
 
@@ -130,19 +130,17 @@ def test_a_checkpoint_of_the_first_step_or_of_none(tmp_path, step, version):
         ({}, "generator/g_bn9/gamma", "g_bn9/gamma"),
         ({}, "generator/encoder/w", "generator/encoder/w"),
         ({"lin": "d_lin"}, None, "d_lin"),
-        ({"g": [48, 24, 12]}, None, "gf_dim|df_dim"),
+        ({"g": [8, 4]}, None, "gf_dim|df_dim"),
     ],
 )
 def test_every_variable_is_accounted_for(tmp_path, change, extra, words):
-    z, x = np.zeros((1, 100), np.float32), np.zeros((1, 64, 64, 3), np.float32)
-    write_checkpoint(tmp_path / "model", {**LATER, **change}, z, x, extra=extra)
+    write_checkpoint(tmp_path / "model", {**TINY, **change}, Z, X, extra=extra)
     with pytest.raises(UserError, match=words):
         DCGAN.load(tmp_path / "model")
 
 
 def test_a_damaged_one(tmp_path):
-    z, x = np.zeros((1, 100), np.float32), np.zeros((1, 64, 64, 3), np.float32)
-    write_checkpoint(tmp_path / "model", LATER, z, x)
+    write_checkpoint(tmp_path / "model", TINY, Z, X)
     data = next((tmp_path / "model").glob("*.data-*"))
     data.write_bytes(data.read_bytes()[:1000])
     with pytest.raises(UserError, match="damaged"):

@@ -2,25 +2,29 @@
 
 import csv
 import importlib
+import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
-import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_pictures
+from conftest import assert_fails, assert_works, blobs, process, run_script, write_pictures
 from PIL import Image
 
-from dcgan.options import TrainOptions
-from jobs.command import options_of
+from dcgan.options import NetworkOptions, TrainOptions
+from jobs.options import RunOptions
 
 COMMON = ["--dataset", "faces", "--batch_size", 4, "--image_size", 16]
+SMALL = ["--gf_dim", 4, "--df_dim", 4]
+ENDLESS = [*SMALL, "--epoch", 100000, "--checkpoint_interval", 20]
 CURVES = ["d_loss", "d_loss_fake", "d_loss_real", "g_loss"]
 
 
@@ -91,13 +95,16 @@ def test_tensorboard_events(trained):
 
 
 def test_every_option_reaches_the_training(monkeypatch):
-    command = (
-        "train-dcgan.py --dataset x --epoch 2 --batch_size 3 --learning_rate 4 --beta1 .5 --flip --ema .6 --seed 7"
+    argv = (
+        "--dataset x --train_size 1 --init y --checkpoint_dir c --sample_dir s --log_dir l --sample_interval 2"
+        " --checkpoint_interval 3 --keep 4 --memory 5 --image_size 16 --c_dim 1 --z_dim 6 --gf_dim 7 --df_dim 8,9"
+        " --epoch 10 --batch_size 11 --learning_rate 12 --beta1 .13 --flip --ema .14 --seed 15"
     )
-    monkeypatch.setattr(sys, "argv", [*command.split(), "--ema", ".6", "--seed", "7"])
-    args = importlib.import_module("train-dcgan").parse_args()
-    assert options_of(args, TrainOptions) == TrainOptions(
-        epochs=2, batch_size=3, learning_rate=4, beta1=0.5, flip=True, ema=0.6, seed=7
+    monkeypatch.setattr("jobs.training.train", lambda *options: options)
+    assert importlib.import_module("train-dcgan").main(argv.split()) == (
+        RunOptions(Path("x"), 1, Path("y"), Path("c"), Path("s"), Path("l"), 2, 3, 4, 5),
+        NetworkOptions(16, 1, 6, 7, (8, 9)),
+        TrainOptions(10, 11, 12, 0.13, True, 0.14, 15),
     )
 
 
@@ -126,25 +133,52 @@ def test_another_seed_gives_another_run(trained, tmp_path):
     assert losses(tmp_path)[0]["g_loss"] != losses(trained)[0]["g_loss"]
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ctrl_c_saves_and_stops(tmp_path, signum, code):
-    write_pictures(tmp_path / "faces", blobs(40, 16))
-    command = [sys.executable, ROOT / "train-dcgan.py", *map(str, COMMON), "--epoch", "100000"]
-    with killed_at_last(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        wait_for(lambda: (tmp_path / "logs" / "losses.csv").exists() and losses(tmp_path), run)
-        run.send_signal(signum)
-        out, err = run.communicate(timeout=60)
-    assert (run.returncode, err) == (code, "")
-    stopped = int(re.search(r"stopped at step (\d+)", out)[1])
-    assert (tmp_path / "checkpoints" / f"dcgan-{stopped}.index").exists()
-    assert [int(row["step"]) for row in losses(tmp_path)] == list(range(1, stopped + 1))
-
+def assert_stopped_well(folder, out):
+    """All is there up to the step at which a run says that it stopped."""
     from model import DCGAN
 
-    saved = DCGAN.load(tmp_path / "checkpoints")
+    stopped = int(re.search(r"stopped at step (\d+)", out)[1])
+    assert (folder / "checkpoints" / f"dcgan-{stopped}.index").exists()
+    assert [int(row["step"]) for row in losses(folder)] == list(range(1, stopped + 1))
+    saved = DCGAN.load(folder / "checkpoints")
     moving = saved.generator.get_layer("g_bn1").moving_mean.numpy()
     saved.settle_statistics()
     np.testing.assert_allclose(moving, saved.generator.get_layer("g_bn1").moving_mean, atol=1e-6)
+
+
+def test_a_running_process_keeps_others_out_and_saves_at_ctrl_c(tmp_path):
+    write_pictures(tmp_path / "faces", blobs(40, 16))
+    args = ["train-dcgan.py", *COMMON, *ENDLESS]
+    with killed_at_last(process(*args), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        wait_for(lambda: len(checkpoints(tmp_path)) > 1, run)
+        assert_fails(run_script(*args, cwd=tmp_path), 1, "another process writes into checkpoints")
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+    assert (run.returncode, err) == (130, "")
+    assert_stopped_well(tmp_path, out)
+    assert_works(run_script("train-dcgan.py", *COMMON, *SMALL, "--epoch", 1, cwd=tmp_path))
+
+
+def test_sigterm_saves_and_stops(tmp_path):
+    write_pictures(tmp_path / "faces", blobs(40, 16))
+    ended = threading.Event()
+
+    def stop():
+        while not ended.wait(0.01):
+            if len(checkpoints(tmp_path)) > 1:
+                return os.kill(os.getpid(), signal.SIGTERM)
+
+    earlier = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=stop)
+    thread.start()
+    try:
+        result = run_script("train-dcgan.py", *COMMON, *ENDLESS, cwd=tmp_path)
+    finally:
+        ended.set()
+        thread.join()
+    assert (result.returncode, result.stderr) == (143, "")
+    assert signal.getsignal(signal.SIGTERM) == earlier
+    assert_stopped_well(tmp_path, result.stdout)
 
 
 @contextmanager
@@ -188,24 +222,25 @@ def test_a_run_killed_at_any_moment_ends_as_one_that_was_not(tmp_path):
     """SIGKILL while it makes its directories, starts its logs, trains, and between its many checkpoints."""
     paths = write_pictures(tmp_path / "faces", blobs(20, 16))
     paths[3].write_text("no picture")
-    command = [sys.executable, ROOT / "train-dcgan.py", "--dataset", tmp_path / "faces", "--batch_size", 4, "--flip"]
-    command += ["--image_size", 16, "--gf_dim", 16, "--df_dim", 16, "--epoch", 12]
-    command = [*map(str, command), "--sample_interval", "7", "--checkpoint_interval", "2", "--keep", "2"]
+    args = ["train-dcgan.py", "--dataset", tmp_path / "faces", "--batch_size", 4, "--image_size", 16, "--flip", *SMALL]
+    args += ["--epoch", 12, "--sample_interval", 7, "--checkpoint_interval", 2, "--keep", 2]
     for folder in (whole := tmp_path / "whole", killed := tmp_path / "killed"):
         folder.mkdir()
-    assert_works(subprocess.run(command, cwd=whole, capture_output=True, text=True))
+    assert_works(run_script(*args, cwd=whole))
     rng = random.Random(0)
     moments = [lambda: (killed / "checkpoints").exists(), lambda: (killed / "logs").exists()]
-    moments += [lambda: max(checkpoints(killed), default=0) > reached] * 4
+    moments += [lambda: max(checkpoints(killed), default=0) > reached] * 2
     for moment in moments:
         reached = max(checkpoints(killed), default=0)
-        with killed_at_last(command, cwd=killed, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+        with killed_at_last(
+            process(*args), cwd=killed, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as run:
             wait_for(moment, run)
-            time.sleep(rng.random() * 0.3)
+            time.sleep(rng.random() * 0.2)
             run.kill()
             assert run.communicate()[1] == ""
     assert 0 < reached < 60
-    assert_works(subprocess.run(command, cwd=killed, capture_output=True, text=True))
+    assert_works(run_script(*args, cwd=killed))
     for ours, theirs in zip(everything(killed), everything(whole), strict=True):
         assert ours == theirs
     assert sorted(checkpoints(killed)) == [58, 60]
@@ -287,21 +322,10 @@ def test_bad_calls(tmp_path, args, code, words):
     assert not any((tmp_path / name).exists() for name in ("checkpoints", "samples", "logs", "digits"))
 
 
-def test_two_processes_do_not_train_in_one_directory(trained, tmp_path):
-    write_pictures(tmp_path / "faces", blobs(20, 16))
-    command = ["train-dcgan.py", *COMMON, "--epoch", 100000]
-    as_process = [sys.executable, ROOT / command[0], *map(str, command[1:])]
-    with killed_at_last(as_process, cwd=tmp_path, stdout=subprocess.DEVNULL) as run:
-        wait_for(lambda: checkpoints(tmp_path), run)
-        assert_fails(run_script(*command, cwd=tmp_path), 1, "another process writes into checkpoints")
-    result = run_script("train-dcgan.py", *COMMON, "--epoch", 1, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-
-
 def test_a_closed_pipe_ends_training_quietly_and_saves(tmp_path):
     write_pictures(tmp_path / "faces", blobs(20, 16))
-    command = " ".join([f'"{sys.executable}" "{ROOT}/train-dcgan.py"', *map(str, COMMON), "--epoch 100000"])
-    command += " --sample_interval 5 2>stderr | head -2 >head; exit ${PIPESTATUS[0]}"
+    command = shlex.join(process("train-dcgan.py", *COMMON, *SMALL, "--epoch", 100000, "--sample_interval", 5))
+    command += " 2>stderr | head -2 >head; exit ${PIPESTATUS[0]}"
     assert subprocess.run(["bash", "-c", command], cwd=tmp_path, timeout=300).returncode == 141
     assert (tmp_path / "stderr").read_text() == ""
     assert len((tmp_path / "head").read_text().splitlines()) == 2
@@ -324,7 +348,7 @@ def test_training_where_nothing_can_be_written_but_in_the_named_directories(tmp_
 def test_a_loss_that_is_not_finite_stops_the_run(trained, tmp_path):
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()}
-    command = ["train-dcgan.py", *COMMON, "--epoch", 50, "--learning_rate", 1e30]
+    command = ["train-dcgan.py", *COMMON, "--epoch", 50, "--sample_interval", 2, "--learning_rate", 1e30]
     assert_fails(run_script(*command, cwd=tmp_path), 1, "not finite at step 1", "--learning_rate")
     assert {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()} == before
     assert_works(run_script("train-dcgan.py", *COMMON, "--epoch", 3, cwd=tmp_path))

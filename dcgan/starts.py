@@ -1,0 +1,49 @@
+"""Where a search starts: z [batch, z_dim] for the pictures of an Incomplete."""
+
+from typing import Any
+
+import numpy as np
+
+from pictures.incomplete import Incomplete
+from pictures.masks import each_mask
+
+FIT_SAMPLES = 1024  # of G, for the regression
+FIT_RIDGE = 0.1  # its penalty, a share of the mean eigenvalue
+
+
+def random_z(seed: int, number: int, z_dim: int, restart: int = 0) -> np.ndarray:
+    """[z_dim], uniform in [-1, 1]: where the search for picture `number` starts, or starts anew."""
+    return np.random.default_rng([seed, number, restart]).uniform(-1, 1, z_dim)
+
+
+def zero(space: Any, incomplete: Incomplete, seed: int) -> np.ndarray:
+    """The middle of the space."""
+    return np.zeros((len(incomplete), space.z_dim))
+
+
+def random(space: Any, incomplete: Incomplete, seed: int) -> np.ndarray:
+    """Uniform in the space, as the post starts."""
+    return np.stack([random_z(seed, number, space.z_dim) for number in incomplete.numbers])
+
+
+def fit(space: Any, incomplete: Incomplete, seed: int) -> np.ndarray:
+    """Ridge regression of z on the known pixels of G(z), learned from samples: kernel form, one for each mask."""
+    z = np.random.default_rng(seed).uniform(-1, 1, (FIT_SAMPLES, space.z_dim)).astype(np.float32)
+    samples = np.concatenate([np.asarray(space.images(part)) for part in np.split(z, FIT_SAMPLES // 64)])
+    y = incomplete.pictures.astype(np.float32) / np.float32(127.5) - 1
+    first = np.zeros((len(incomplete), space.z_dim))
+    for known, which in each_mask(incomplete.masks):
+        if not known.any():
+            continue
+        x = samples[:, known].reshape(FIT_SAMPLES, -1)
+        mean = x.mean(axis=0)
+        x -= mean
+        kernel = x @ x.T
+        kernel[np.diag_indices(FIT_SAMPLES)] += FIT_RIDGE * kernel.trace() / FIT_SAMPLES
+        weights = np.linalg.solve(kernel, z)
+        for i in which:
+            first[i] = (y[i][known].ravel() - mean) @ x.T @ weights
+    return space.project(first)
+
+
+STARTS = {"zero": zero, "random": random, "fit": fit}

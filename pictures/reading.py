@@ -1,0 +1,106 @@
+"""Pictures and their masks as files: what of a picture is known, brought to the size that a model takes."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from pictures.files import SUFFIXES, PictureError, central_square, load_picture, read_picture, resized
+from pictures.masks import WITHOUT_HOLE, checked, make_mask
+from pictures.options import MaskOptions
+from utils import UserError
+
+
+class Loaded(NamedTuple):
+    """A picture to complete, as the model takes it."""
+
+    path: Path
+    mask: np.ndarray
+    """bool [size, size], True where a pixel is known."""
+    picture: np.ndarray
+    """uint8 [size, size, c_dim]."""
+    fitted: bool
+    """Whether it was cropped or resized."""
+
+
+class MaskedReader:
+    """Reads pictures [size, size, c_dim] and the masks that the options give them."""
+
+    def __init__(self, options: MaskOptions, size: int, c_dim: int, seed: int):
+        """Random masks follow from `seed`. UserError if the options name no mask that can be used."""
+        self.options, self.size, self.c_dim, self.lowres = options, size, c_dim, options.lowres
+        if options.folder and not options.folder.is_dir():
+            raise UserError(f"no folder {options.folder}: name a folder of masks")
+        if options.file:
+            self.mask = read_mask(options.file, options.invert)
+            fit_mask(self.mask, size, f"the mask {options.file}")
+        elif not options.folder:
+            self.mask = make_mask(options.kind or "center", size, options, seed)
+
+    def read(self, path: Path) -> Loaded:
+        """A picture and its mask; UserError if one of them cannot be read, or if the mask fits none."""
+        if self.options.kind in WITHOUT_HOLE:
+            return Loaded(path, self.mask, *load_picture(path, self.size, self.c_dim))
+        folder, invert = self.options.folder, self.options.invert
+        mask = read_mask(find_mask(folder, path), invert) if folder else self.mask
+        usual = not (self.options.kind or self.options.file or self.options.folder)
+        return load_masked(path, self.size, self.c_dim, mask, by_transparency=usual)
+
+
+def load_masked(path: Path, size: int, c_dim: int, mask: np.ndarray, by_transparency: bool = False) -> Loaded:
+    """A picture and its mask. Known pixels do not depend on hidden ones, not even when resized.
+
+    mask: bool [S, S], 1 where a pixel is known and 0 in the hole, resized to the central square of the picture. What
+        is transparent in the picture is a hole, too.
+    by_transparency: a picture that is transparent anywhere has no other hole than that.
+    PictureError if the picture cannot be read, UserError if its mask hides nothing or everything.
+    """
+    pixels = read_picture(path, "LA" if c_dim == 1 else "RGBA")
+    square = central_square(pixels)
+    opaque = square[..., -1] >= 128
+    if not opaque.all():
+        mask = opaque if by_transparency else opaque & (_covered(mask, len(square)) >= 128)
+    square[..., -1] = _covered(mask, len(square))
+    known = fit_mask(mask, size, f"the mask of {path}")
+    # What is hidden may be shown beside the result; resized apart, it does not run into what is known.
+    alone = resized(square[..., 0] if c_dim == 1 else square[..., :3], size).reshape(size, size, c_dim)
+    picture = np.where(known[..., None], resized(square, size)[..., :-1], alone)
+    return Loaded(path, known, picture, pixels.shape[:2] != (size, size))
+
+
+def read_mask(path: Path, invert: bool = False) -> np.ndarray:
+    """A mask picture, white where pixels are known and black in the hole, as bool [S, S].
+
+    `invert`: white is the hole. UserError if it is not square, PictureError if it cannot be read.
+    """
+    picture = read_picture(path, "L")
+    height, width = picture.shape
+    if height != width:
+        raise UserError(f"the mask {path} is {width}x{height}: crop it to a square, as pictures are")
+    return (picture >= 128) ^ invert
+
+
+def find_mask(folder: Path, picture: Path) -> Path:
+    """The mask of a picture, the other file in `folder` that has its stem; PictureError if it is not just one."""
+    suffixes = sorted(SUFFIXES | {suffix.upper() for suffix in SUFFIXES})
+    paths = [folder / (picture.stem + suffix) for suffix in suffixes]
+    paths = [path for path in paths if path.exists() and os.path.realpath(path) != os.path.realpath(picture)]
+    if len(paths) != 1:
+        what = f"several masks, {', '.join(path.name for path in paths)}," if paths else f"no mask {picture.stem}.png"
+        raise PictureError(f"{picture} has {what} in {folder}")
+    return paths[0]
+
+
+def fit_mask(mask: np.ndarray, size: int, name: str) -> np.ndarray:
+    """bool [S, S] resized to [size, size]; a pixel is known if half of what it covers is, or more.
+
+    UserError, with the mask's `name`, if it then hides nothing or everything.
+    """
+    return checked(_covered(mask, size) >= 128, name)
+
+
+def _covered(mask: np.ndarray, size: int) -> np.ndarray:
+    """bool [S, S] resized to uint8 [size, size]: how much of what a pixel covers is known, 0 to 255."""
+    return np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize((size, size), Image.Resampling.BOX))

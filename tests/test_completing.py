@@ -1,0 +1,271 @@
+"""Which batches are missing, complete one, write it: by hand-made cases, with a model that is none."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import ROOT, blobs, write_pictures
+
+from dcgan.options import SearchOptions
+from jobs.completing import Completion
+from jobs.results import Batch, Outcome, Results
+from pictures.files import read_note, read_picture, save_picture
+from pictures.incomplete import Incomplete
+from pictures.options import MaskOptions
+from pictures.reading import MaskedReader
+from utils import UserError
+
+SEARCH = SearchOptions(n_iter=3, out_interval=0)
+HOLE = np.zeros((8, 8), bool)
+HOLE[2:6, 2:6] = True
+
+
+class Model:
+    """Searches by counting: G(z) after iteration i is i all over, of which picture number 13 is never any."""
+
+    def __init__(self, weight=1.0):
+        network = SimpleNamespace(get_weights=lambda: [np.array([weight])])
+        self.generator = self.discriminator = network
+        self.asked: list = []
+
+    def complete(self, incomplete, search):
+        self.asked.append((incomplete, search))
+        for i in range(search.n_iter + 1):
+            lost = np.array([number == 13 for number in incomplete.numbers])
+            losses = np.where(lost[:, None], np.inf, np.full((len(incomplete), 3), 10.0 - i))
+            generated = np.full_like(incomplete.pictures, i)
+            yield SimpleNamespace(
+                iteration=i,
+                losses=losses,
+                restarts=7 * lost,
+                generated=generated,
+                completed=incomplete.filled(generated),
+            )
+
+
+class Frames:
+    """Remembers what it is told."""
+
+    def __init__(self):
+        self.recorded: list = []
+        self.finished: tuple = ()
+
+    def record(self, state):
+        self.recorded.append(state.iteration)
+
+    def finish(self, *pictures):
+        self.finished = pictures
+
+
+@pytest.fixture
+def imgs(tmp_path):
+    return write_pictures(tmp_path / "in", blobs(5, 8))
+
+
+def job_of(tmp_path, imgs, search=SEARCH, blending="none", masks=None, model=None, every_batch=False):
+    reader = MaskedReader(masks or MaskOptions(), 8, 3, search.seed)
+    results = Results(tmp_path / "out", imgs, search.out_interval, every_batch)
+    return Completion(model or Model(), search, blending, reader, results)
+
+
+def numbers(batches):
+    return [tuple(batch.incomplete.numbers) for batch in batches]
+
+
+def finish(job, batches):
+    for batch in batches:
+        job.write(batch, job.complete(batch))
+
+
+def batch_of(imgs, numbers):
+    pictures = np.stack([read_picture(path) for path in imgs])
+    return Batch(1, imgs, Incomplete(pictures, ~HOLE, numbers=numbers), [f"note {number}" for number in numbers])
+
+
+# ---------------------------------------------------------------------------------------- missing
+
+
+def test_at_first_every_batch_is_missing(tmp_path, imgs):
+    job = job_of(tmp_path, imgs)
+    batches = list(job.missing(imgs, 2))
+    assert numbers(batches) == [(0, 1), (2, 3), (4,)]
+    assert [batch.nth for batch in batches] == [1, 2, 3]
+    assert [list(batch.paths) for batch in batches] == [imgs[:2], imgs[2:4], imgs[4:]]
+    assert [batch.suffix for batch in batches] == ["", "_2", "_3"]
+    for i, path in enumerate(imgs):
+        incomplete = batches[i // 2].incomplete
+        np.testing.assert_array_equal(incomplete.pictures[i % 2], read_picture(path))
+        np.testing.assert_array_equal(incomplete.masks[i % 2], ~HOLE)
+    assert (job.progress.total, job.tally) == (9, {"fitted": 0})
+
+
+def test_pictures_that_cannot_be_read_are_named_and_keep_their_numbers(tmp_path, imgs, capsys):
+    for i in (0, 2, 3):
+        imgs[i].write_text("no picture")
+    job = job_of(tmp_path, imgs)
+    batches = list(job.missing(imgs, 2))
+    assert numbers(batches) == [(1,), (4,)]
+    assert [batch.nth for batch in batches] == [1, 2]  # a batch without a picture does not count
+    assert capsys.readouterr().out.count("left out: cannot read the picture") == 3
+    assert job.progress.total == 6
+
+
+def test_pictures_of_another_size_are_fitted_and_counted(tmp_path):
+    imgs = write_pictures(tmp_path / "in", blobs(2, 16)) + write_pictures(tmp_path / "more", blobs(1, 8))
+    job = job_of(tmp_path, imgs)
+    assert [batch.incomplete.pictures.shape for batch in job.missing(imgs, 3)] == [(3, 8, 8, 3)]
+    assert job.tally["fitted"] == 2
+
+
+def test_what_an_earlier_call_has_written_is_missing_no_more(tmp_path, imgs):
+    first = job_of(tmp_path, imgs)
+    finish(first, first.missing(imgs, 2))
+    assert (first.tally["completed"], first.progress.done) == (5, 9)
+    assert numbers(job_of(tmp_path, imgs).missing(imgs, 2)) == []
+    (tmp_path / "out" / "final" / "002.png").unlink()
+    again = job_of(tmp_path, imgs)
+    assert numbers(again.missing(imgs, 2)) == [(2, 3)]
+    assert (again.tally["kept"], again.progress.total) == (3, 3)
+
+
+def test_what_is_missing_does_not_depend_on_how_it_was_batched(tmp_path, imgs):
+    first = job_of(tmp_path, imgs)
+    finish(first, first.missing(imgs, 2))
+    assert numbers(job_of(tmp_path, imgs).missing(imgs, 4)) == []
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        {"blending": "tension"},
+        {"model": Model(weight=2.0)},
+        {"search": replace(SEARCH, lam=0.2)},
+        {"search": replace(SEARCH, seed=1)},
+        {"masks": MaskOptions(kind="center", center_scale=0.3)},
+        {"masks": MaskOptions(kind="lowres", lowres_block=4)},
+    ],
+)
+def test_what_was_made_otherwise_is_missing(tmp_path, imgs, otherwise):
+    first = job_of(tmp_path, imgs)
+    finish(first, first.missing(imgs, 5))
+    assert numbers(job_of(tmp_path, imgs, **otherwise).missing(imgs, 5)) == [tuple(range(5))]
+
+
+def test_a_picture_that_has_changed_or_moved_is_missing(tmp_path, imgs):
+    first = job_of(tmp_path, imgs)
+    finish(first, first.missing(imgs, 1))
+    save_picture(imgs[3], read_picture(imgs[0]))
+    assert numbers(job_of(tmp_path, imgs).missing(imgs, 1)) == [(3,)]
+    moved = [imgs[1], imgs[0], *imgs[2:]]
+    assert numbers(job_of(tmp_path, moved).missing(moved, 1)) == [(0,), (1,), (3,)]
+
+
+def test_a_batch_whose_sheet_is_missing_or_another_calls_is_missing(tmp_path, imgs):
+    first = job_of(tmp_path, imgs)
+    finish(first, first.missing(imgs, 2))
+    framed = replace(SEARCH, out_interval=2)
+    assert numbers(job_of(tmp_path, imgs, framed).missing(imgs, 2)) == [(0, 1)]
+    every = job_of(tmp_path, imgs, framed, every_batch=True)
+    batches = list(every.missing(imgs, 2))
+    assert numbers(batches) == [(0, 1), (2, 3), (4,)]
+    assert not any(every.results.has(batch) for batch in batches)
+
+
+# --------------------------------------------------------------------------------------- complete
+
+
+def test_the_last_state_of_the_search_is_blended(tmp_path, imgs):
+    job = job_of(tmp_path, imgs, blending="none")
+    outcome = job.complete(batch := batch_of(imgs, range(5)))
+    assert (outcome.completed[:, HOLE] == 3).all()
+    np.testing.assert_array_equal(outcome.completed[:, ~HOLE], batch.incomplete.pictures[:, ~HOLE])
+    np.testing.assert_array_equal(outcome.blended, outcome.completed)
+    assert outcome.found.all() and not outcome.restarts.any()
+    assert job.progress.done == 3
+    job.complete(batch)
+    assert job.progress.done == 6
+
+
+def test_blending_is_as_named(tmp_path, imgs):
+    batch = batch_of(imgs, range(5))
+    outcome = job_of(tmp_path, imgs, blending="tension").complete(batch)
+    assert (outcome.completed[:, HOLE] == 3).all()
+    assert (outcome.blended[:, HOLE] > 3).mean() > 0.9  # as bright as what is around
+    np.testing.assert_array_equal(outcome.blended[:, ~HOLE], batch.incomplete.pictures[:, ~HOLE])
+
+
+def test_a_loss_that_is_not_finite_is_no_find(tmp_path, imgs):
+    outcome = job_of(tmp_path, imgs).complete(batch_of(imgs[:3], (12, 13, 14)))
+    assert outcome.found.tolist() == [True, False, True]
+    assert outcome.restarts.tolist() == [0, 7, 0]
+
+
+@pytest.mark.parametrize("framed", [True, False])
+def test_frames_are_recorded_if_there_are_to_be_some(tmp_path, imgs, framed):
+    frames = Frames()
+    search = replace(SEARCH, out_interval=2)
+    job = job_of(tmp_path, imgs, search)
+    job.results = SimpleNamespace(frames=lambda batch: frames if framed else None)  # type: ignore[assignment]
+    outcome = job.complete(batch_of(imgs, range(5)))
+    assert job.dcgan.asked[0][1] == (search if framed else replace(search, out_interval=0))
+    assert frames.recorded == (list(range(4)) if framed else [])
+    assert frames.finished == ((outcome.completed, outcome.blended) if framed else ())
+
+
+# ------------------------------------------------------------------------------------------ write
+
+
+def test_results_carry_their_notes_and_what_was_not_found_is_left_out(tmp_path, imgs, capsys):
+    blended = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
+    outcome = Outcome(0 * blended, blended, np.array([0, 2, 9]), np.array([True, True, False]))
+    job = job_of(tmp_path, imgs)
+    job.write(batch_of(imgs[:3], (1, 3, 4)), outcome)
+    final = tmp_path / "out" / "final"
+    assert sorted(path.name for path in final.iterdir()) == ["001.png", "003.png"]
+    for i, number in enumerate((1, 3)):
+        np.testing.assert_array_equal(read_picture(final / f"00{number}.png"), blended[i])
+        assert read_note(final / f"00{number}.png") == f"note {number}"
+    assert job.tally["completed"] == 2
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        f"{imgs[1]}: the loss was not finite, its search began anew 2 times",
+        f"{imgs[2]}: the loss was not finite, its search began anew 9 times, in vain: it is left out",
+    ]
+
+
+def test_results_are_not_taken_for_pictures(tmp_path, imgs):
+    job = job_of(tmp_path, imgs)
+    finish(job, job.missing(imgs, 5))
+    with pytest.raises(UserError, match=r"000.png lies where the results are written"):
+        job_of(tmp_path, [tmp_path / "out" / "final" / "000.png"])
+
+
+@pytest.mark.parametrize(
+    ("tally", "error"),
+    [({"completed": 3, "kept": 2}, ""), ({"completed": 3}, "2 of 5 pictures are left out"), ({}, "none of the")],
+)
+def test_the_report_adds_up(tmp_path, imgs, capsys, tally, error):
+    job = job_of(tmp_path, imgs)
+    job.tally.update(tally)
+    if error:
+        with pytest.raises(UserError, match=error):
+            job.report(5)
+    else:
+        job.report(5)
+    said = capsys.readouterr().out
+    assert ("2 of 5 pictures were completed by an earlier call" in said) == ("kept" in tally)
+    assert (f"completed pictures: {tmp_path}/out/final" in said) == bool(tally)
+
+
+def test_none_of_this_needs_tensorflow(tmp_path):
+    """The other tests of this file, where TensorFlow and Keras cannot be imported."""
+    for package in ("tensorflow", "keras"):
+        (tmp_path / f"{package}.py").write_text("raise ImportError('not needed')")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "not tensorflow"]
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
