@@ -5,6 +5,7 @@ python align.py data/your-dataset/raw align innerEyesAndBottomLip data/your-data
 python align.py photos align outerEyesAndNose faces --size 128 --skipMulti
 """
 
+import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
 from jobs.command import parse, run
 from jobs.options import AlignOptions
 

@@ -5,6 +5,7 @@ python complete.py data/your-test-data/aligned/*.png --outDir completions
 python complete.py face.png --maskFile hole.png --outInterval 2 --checkpointDir checkpoints/pretrained
 """
 
+import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
 from dcgan.options import SearchOptions
 from jobs.command import parse, run
 from jobs.options import CompleteOptions

@@ -5,6 +5,7 @@ python evaluate.py data/your-test-data/aligned
 python evaluate.py data/your-test-data/aligned --faces 8 --masks center half --methods default telea
 """
 
+import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
 from jobs.command import parse, run
 from jobs.options import METHODS, EvaluateOptions
 

@@ -5,6 +5,7 @@ python simple-distributions.py
 python simple-distributions.py --outDir plots
 """
 
+import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
 from jobs.command import parse, run
 from jobs.options import DistributionsOptions
 

@@ -7,6 +7,7 @@
 The same command again goes on where the run stopped. Watch it: tensorboard --logdir logs
 """
 
+import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
 from dcgan.options import NetworkOptions, TrainOptions
 from jobs.command import parse, run
 from jobs.options import RunOptions

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import fcntl
 import math
 import os
 import sys
@@ -12,6 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+try:
+    import msvcrt
+except ImportError:  # any other
+    msvcrt = None  # type: ignore[assignment]
 
 
 def one_line(text: object) -> str:
@@ -178,23 +186,39 @@ def read_rows(path: Path, columns: int) -> list[list[str]]:
 
 @contextmanager
 def only_writer(directory: Path) -> Iterator[None]:
-    """Makes the directory and keeps other processes that ask for the same out; UserError if one is there first.
+    """Makes the directory and keeps others that ask for the same out; UserError if one is there first.
 
     The lock ends with the process, however that ends. The directory goes again if nothing was written there.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"another process writes into {directory}: wait for it, or name another directory"
-            ) from None
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                directory.rmdir()
-    finally:
+    if fcntl:
+        descriptor = os.open(directory, os.O_RDONLY)
+    else:  # Windows opens no directory; it does not remove a file that is open, so that this one stays the same
+        descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT)
+    if not _locked(descriptor):
         os.close(descriptor)
+        raise UserError(f"another process writes into {directory}: wait for it, or name another directory")
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            directory.rmdir()
+        os.close(descriptor)
+        if not fcntl:
+            with suppress(OSError):
+                os.unlink(directory / ".lock")
+                directory.rmdir()
+
+
+def _locked(descriptor: int) -> bool:
+    """Whether the lock on an open file, or directory, is now its own. A disk without locks gives it to everyone."""
+    try:
+        if fcntl:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        elif msvcrt:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        pass
+    return True

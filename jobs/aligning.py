@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -141,6 +142,17 @@ def check_alike(aligner: Aligner, out: Path, photos: dict[str, Path], kept: dict
             return
 
 
+def _started(pool: ProcessPoolExecutor, jobs: Sequence[tuple[str, Path, Path]], chunk: int) -> Iterator[list[str]]:
+    """The rows of the jobs. The workers begin deaf to Ctrl-C, which a terminal sends to them too."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        return pool.map(_align, jobs, chunksize=chunk)
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.map(_align, jobs, chunksize=chunk)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+
+
 def align(options: AlignOptions) -> None:
     """Aligns the photos that are not done yet, and says what became of all.
 
@@ -175,7 +187,7 @@ def _align_all(options: AlignOptions) -> None:
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_worker, (predictor, options))
     progress = Progress(len(jobs), "photos")
     try:
-        for done, row in enumerate(pool.map(_align, jobs, chunksize=min(16, 1 + len(jobs) // (8 * processes))), 1):
+        for done, row in enumerate(_started(pool, jobs, min(16, 1 + len(jobs) // (8 * processes))), 1):
             write_rows(log, [row])
             statuses[row[2]] += 1
             if options.verbose or row[2] == "unreadable":

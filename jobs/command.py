@@ -3,11 +3,12 @@
 import argparse
 import dataclasses
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
+from jobs import interrupts
 from utils import UserError, one_line
 
 
@@ -18,7 +19,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(description=doc, formatter_class=_HelpFormatter)
 
     def error(self, message: str) -> NoReturn:
-        print(f"error: {message} (see {self.prog} --help)", file=sys.stderr)
+        print(f"error: {one_line(message)} (see {self.prog} --help)", file=sys.stderr)
         sys.exit(2)
 
 
@@ -73,38 +74,55 @@ def _type(check: Callable[[Any], Any]) -> Callable[[str], Any]:
     return parse_text
 
 
-def run(main: Callable[[], int | None]) -> None:
+def run(main: Callable[[], int | None]) -> NoReturn:
     """Runs a script's `main` and exits with what it returns, or 0; what a user can cause ends in one line."""
-    for name, descriptor in (("stdout", 1), ("stderr", 2)):
-        if getattr(sys, name) is None:  # closed by the caller, as `>&-` does
-            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-            setattr(sys, name, open(descriptor, "w"))  # noqa: SIM115 - until the end
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # any file's name can be printed
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # with the same tidying up as after Ctrl-C
-
-    def fail(message: object, code: int = 1) -> None:
-        over_progress = "\r\033[K" if sys.stderr.isatty() else ""
-        print(f"{over_progress}error: {one_line(message)}", file=sys.stderr)
-        sys.exit(code)
-
+    code: Any = 1
     try:
-        code = main()
+        interrupts.raise_them()
+        _open_outputs()
+        try:
+            code = main()
+        except SystemExit as end:
+            code = end.code
         sys.stdout.flush()
-        sys.exit(code)
     except KeyboardInterrupt:
-        fail("interrupted", 130)
+        code = _fail("interrupted", 130)
     except BrokenPipeError:
         drop_output()
-        sys.exit(141)
+        code = 141
     except MemoryError:
-        fail("out of memory: name a smaller batch or smaller pictures")
+        code = _fail("out of memory: name a smaller batch or smaller pictures")
     except UserError as error:
-        fail(error)
+        code = _fail(error)
     except OSError as error:
         named = f"{error.strerror}: {error.filename}" if error.filename else error.strerror or error
-        fail(f"{named}; name a path that can be read and written, on a disk with room")
+        code = _fail(f"{named}; name a path that can be read and written, on a disk with room")
+    finally:
+        interrupts.ignore()
+    sys.exit(code)
+
+
+def _open_outputs() -> None:
+    """Opens what the caller has closed, as `>&-` does, and makes any file's name printable."""
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+            setattr(sys, name, open(descriptor, "w"))  # noqa: SIM115 - until the end
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _fail(message: object, code: int = 1) -> int:
+    interrupts.ignore()
+    over_progress = "\r\033[K" if sys.stderr.isatty() else ""
+    with suppress(OSError):
+        print(f"{over_progress}error: {one_line(message)}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:  # on a full disk, or nobody reads it
+        drop_output()
+    return code
 
 
 def drop_output() -> None:
-    """After a BrokenPipeError, when who read the output (`| head`) has gone: no more of it, not at exit either."""
+    """When who read the output (`| head`) has gone, or its disk is full: no more of it, not at exit either."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import multivariate_normal, norm
 
-from utils import write_atomic
+from utils import say, write_atomic
 
 
 def draw(out: Path) -> None:
@@ -16,7 +16,7 @@ def draw(out: Path) -> None:
 
     def save(figure: Figure, name: str) -> None:
         write_atomic(out / name, lambda partial: figure.savefig(partial, bbox_inches="tight"))
-        print(out / name)
+        say(out / name)
 
     figure = Figure()
     x = np.linspace(-3, 3, 601)
