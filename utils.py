@@ -191,10 +191,9 @@ def only_writer(directory: Path) -> Iterator[None]:
     The lock ends with the process, however that ends. The directory goes again if nothing was written there.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    if fcntl:
-        descriptor = os.open(directory, os.O_RDONLY)
-    else:  # Windows opens no directory; it does not remove a file that is open, so that this one stays the same
-        descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT)
+    # Windows opens no directory; it does not remove a file that is open, so that this one stays the same.
+    named = (directory, os.O_RDONLY) if fcntl else (directory / ".lock", os.O_RDWR | os.O_CREAT)
+    descriptor = os.open(*named)
     if not _locked(descriptor):
         os.close(descriptor)
         raise UserError(f"another process writes into {directory}: wait for it, or name another directory")

@@ -2,11 +2,13 @@
 
 import logging
 import os
+import struct
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import Condition, Lock
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,12 @@ from utils import UserError, quiet_stderr, say, write_atomic
 SUFFIXES = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 # Only these decoders may see a file, whatever its name says: EPS, for one, would start an interpreter.
 FORMATS = ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]
+LARGEST_FILE = 600_000_000  # bytes; the largest picture that Pillow opens has as many when it is not compressed
+MOST_NUMBERS = 1_000_000  # in the tags of a TIFF, most of which may be where its strips begin
+TIFF_BYTES = (1, 2, 7)  # types of tags that Pillow keeps as bytes
+PIXELS_AT_ONCE = 200_000_000  # decoded side by side, 4 to 8 bytes each
+OPAQUE = 128  # and above: a pixel that is known
+STRIP = 4_000_000  # pixels converted at a time
 LONGEST_NAME = 240  # bytes; file systems take 255, and a number and a suffix may follow
 Image.init()  # loads the decoders that Pillow does not know of at first, TIFF's and WebP's
 
@@ -59,38 +67,145 @@ def find_pictures(folder: str | Path) -> list[Path]:
 
 def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
     """A picture file upright as uint8, [H, W, 3], or [H, W] for mode "L"; PictureError if it cannot be read."""
+    with _decoded(path) as picture:
+        return _pixels(picture, mode)
+
+
+def read_photo(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """A picture file upright as uint8 [H, W, 3], and which pixels are not transparent, bool [H, W]; None if all are.
+
+    PictureError if it cannot be read.
+    """
+    with _decoded(path) as picture:
+        pixels = _pixels(picture, "RGB")
+        if not picture.has_transparency_data:
+            return pixels, None
+        strips = _strips(picture, "RGBA", (0, 0, *picture.size))
+        opaque = np.concatenate([np.asarray(strip)[..., 3] >= OPAQUE for strip in strips])
+        return pixels, None if opaque.all() else opaque
+
+
+@contextmanager
+def _decoded(path: str | Path) -> Iterator[Image.Image]:
+    """The picture in a file, decoded and upright. What goes wrong with it in here becomes a PictureError."""
     if not os.path.isfile(path):  # to open a pipe would wait for its writer
         what = "a folder" if os.path.isdir(path) else "no file"
         raise PictureError(f"cannot read the picture {path}: it is {what}")
     try:
-        with Image.open(path, formats=FORMATS) as file:
+        _check_bytes(path)
+        with Image.open(path, formats=FORMATS) as file, _decoding.of(file.width * file.height):
             if file.format == "TIFF":
                 with _libtiff, quiet_stderr():
                     file.load()
-            picture = ImageOps.exif_transpose(file)
-            if picture.mode == "F" or picture.mode.startswith("I"):
-                picture = Image.fromarray(_to_8_bits(np.asarray(picture)))
-            return np.array(picture.convert(mode))
+            if len(file.info.get("exif") or b"") > MOST_NUMBERS:
+                raise ValueError("its EXIF data are too large")
+            ImageOps.exif_transpose(file, in_place=True)
+            yield file
     except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file
         raise PictureError(f"cannot read the picture {path}: {error or type(error).__name__}") from error
 
 
-def _to_8_bits(values: np.ndarray) -> np.ndarray:
-    """16-bit integers, or floats of which 1 is white if none is above, as uint8; Pillow would clip them."""
-    if values.dtype.kind == "f":
-        values = np.clip(np.nan_to_num(values, posinf=0, neginf=0), 0, 255)
-        values = values * 255 if values.max() <= 1 else values
-    else:
-        values = values / 257
+def _check_bytes(path: str | Path) -> None:
+    """ValueError for a file of which Pillow would read more into memory than a picture can be worth.
+
+    That is one of too many bytes, or a TIFF with tags of too many numbers, as Python's numbers take much more room.
+    """
+    size = os.path.getsize(path)
+    if size > LARGEST_FILE:
+        raise ValueError(f"it is {size / 1e9:.1f} GB, and more than {LARGEST_FILE / 1e9:g} GB are not read")
+    with open(path, "rb") as file:
+        head = file.read(16)
+        if head[:2] not in (b"II", b"MM") or not {42, 43} & set(head[2:4]):
+            return
+        order, is_big = "<" if head[:2] == b"II" else ">", head[2] == 43
+        offset, count, entry = ("8xQ", "Q", "HHQ8x") if is_big else ("4xI", "H", "HHI4x")
+        file.seek(*struct.unpack_from(order + offset, head))
+        (tags,) = struct.unpack(order + count, file.read(struct.calcsize(order + count)))
+        table = file.read(struct.calcsize(order + entry) * min(tags, MOST_NUMBERS))
+    whole = len(table) // struct.calcsize(order + entry) * struct.calcsize(order + entry)
+    entries = struct.iter_unpack(order + entry, table[:whole])
+    numbers = sum(number for _, kind, number in entries if kind not in TIFF_BYTES)
+    if max(tags, numbers) > MOST_NUMBERS:
+        raise ValueError("it has tags that no picture needs")
+
+
+class _Decoding:
+    """Lets threads decode side by side, as long as it is not too much that they hold together."""
+
+    def __init__(self, pixels: int):
+        self.limit, self.pixels, self.changed = pixels, 0, Condition()
+
+    @contextmanager
+    def of(self, pixels: int) -> Iterator[None]:
+        """Waits until there is room for a picture of so many pixels, or no other."""
+        with self.changed:
+            self.changed.wait_for(lambda: not self.pixels or self.pixels + pixels <= self.limit)
+            self.pixels += pixels
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.pixels -= pixels
+                self.changed.notify_all()
+
+
+_decoding = _Decoding(PIXELS_AT_ONCE)
+
+
+def _pixels(picture: Image.Image, mode: str) -> np.ndarray:
+    """uint8 [H, W], or [H, W, C] if the mode has several channels."""
+    pixels = np.empty((picture.height, picture.width, len(mode)), np.uint8)
+    top = 0
+    for strip in _strips(picture, mode, (0, 0, *picture.size)):
+        pixels[top : top + strip.height] = np.asarray(strip).reshape(strip.height, strip.width, -1)
+        top += strip.height
+    return pixels if len(mode) > 1 else pixels[..., 0]
+
+
+def _strips(picture: Image.Image, mode: str, box: tuple[int, int, int, int]) -> Iterator[Image.Image]:
+    """What is in the box (left, top, right, bottom), in "L", "LA", "RGB" or "RGBA", cut into strips of the same width.
+
+    So that what is made of a large picture on the way takes little memory.
+    """
+    deep = picture.mode == "F" or picture.mode.startswith("I")
+    white = _white(picture) if picture.mode == "F" else 65535
+    for strip in _cut(picture, box):
+        yield (Image.fromarray(_to_8_bits(np.asarray(strip), white)) if deep else strip).convert(mode)
+
+
+def _cut(picture: Image.Image, box: tuple[int, int, int, int]) -> Iterator[Image.Image]:
+    left, top, right, bottom = box
+    rows = max(1, STRIP // (right - left))
+    return (picture.crop((left, row, right, min(row + rows, bottom))) for row in range(top, bottom, rows))
+
+
+def _white(picture: Image.Image) -> int:
+    """The value of white in a picture of floats: 1 if nothing is above, otherwise 255."""
+    strips = _cut(picture, (0, 0, *picture.size))
+    return 1 if all(_finite(np.asarray(strip)).max() <= 1 for strip in strips) else 255
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.nan_to_num(values, posinf=0, neginf=0), 0, 255)
+
+
+def _to_8_bits(values: np.ndarray, white: int) -> np.ndarray:
+    """Integers or floats as uint8, which Pillow would clip."""
+    values = _finite(values) * (255 / white) if values.dtype.kind == "f" else values / (white / 255)
     return np.clip(values, 0, 255).round().astype(np.uint8)
 
 
 def central_square(pixels: np.ndarray) -> np.ndarray:
     """The largest square in the middle of [H, W] or [H, W, C]."""
     height, width = pixels.shape[:2]
+    left, top, right, bottom = _central_box(width, height)
+    return pixels[top:bottom, left:right]
+
+
+def _central_box(width: int, height: int) -> tuple[int, int, int, int]:
     side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return pixels[top : top + side, left : left + side]
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side, top + side
 
 
 def resized(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -98,9 +213,11 @@ def resized(pixels: np.ndarray, size: int) -> np.ndarray:
 
     The last of two or four channels is the opacity: what it hides does not run into its neighbours.
     """
-    if len(pixels) == size:
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))
+    return np.asarray(_resized(Image.fromarray(pixels), size, size))
+
+
+def _resized(picture: Image.Image, width: int, height: int) -> Image.Image:
+    return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def load_picture(path: str | Path, size: int, c_dim: int) -> tuple[np.ndarray, bool]:
@@ -108,9 +225,12 @@ def load_picture(path: str | Path, size: int, c_dim: int) -> tuple[np.ndarray, b
 
     One of another size is cropped to its central square and resized. PictureError if it cannot be read.
     """
-    pixels = read_picture(path, "L" if c_dim == 1 else "RGB")
-    fitted = resized(central_square(pixels), size)
-    return fitted.reshape(size, size, c_dim), pixels.shape[:2] != (size, size)
+    with _decoded(path) as picture:
+        strips = _strips(picture, "L" if c_dim == 1 else "RGB", _central_box(*picture.size))
+        # Pillow, too, makes a picture narrower before it makes it lower.
+        narrow = [np.asarray(_resized(strip, size, strip.height)) for strip in strips]
+        fitted = np.asarray(_resized(Image.fromarray(np.concatenate(narrow)), size, size))
+        return fitted.reshape(size, size, c_dim), picture.size != (size, size)
 
 
 def load_each(paths: Sequence[Path], load: Callable[[Path], Any], first: int = 0) -> dict[int, Any]:
