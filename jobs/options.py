@@ -16,7 +16,7 @@ LANDMARKS = ("innerEyesAndBottomLip", "outerEyesAndNose")
 class AlignOptions(Options):
     """Alignment."""
 
-    raw: Path = option(MISSING, "folder of photos, with its subfolders", "raw", check=Path, metavar="RAW")
+    raw: Path = option(MISSING, "folder of photos, with its subfolders, or a photo", "raw", check=Path, metavar="RAW")
     command: str = option(MISSING, "what to do: align", "command", choices=("align",))
     landmarks: str = option(MISSING, "the three landmarks that are moved into place", "landmarks", choices=LANDMARKS)
     out: Path = option(MISSING, "folder for the aligned faces and alignment.csv", "out", check=Path, metavar="OUT")

@@ -106,7 +106,10 @@ def free_memory() -> float:
             fields = dict(line.split(":") for line in file)
         free = 1024.0 * int(fields["MemAvailable"].split()[0])
     except (OSError, KeyError):
-        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
+        try:
+            free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
+        except (AttributeError, OSError, ValueError):  # Windows
+            free = 4e9
     for limit, used in CGROUPS:
         with suppress(OSError, ValueError):  # no such group, or its limit is "max"
             free = min(free, float(Path(limit).read_text()) - float(Path(used).read_text()))

@@ -58,3 +58,25 @@ def inverse(transform: np.ndarray) -> np.ndarray:
 def warp(photo: np.ndarray, transform: np.ndarray, width: int, height: int) -> np.ndarray:
     """uint8 [H, W, C] under an affine map, [height, width, C]; black where nothing comes from the photo."""
     return cv2.warpAffine(photo, transform, (width, height))
+
+
+def warp_known(known: np.ndarray, transform: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Which pixels of a warped photo come from nothing but its `known` pixels, bool [H, W]: bool [height, width]."""
+    hidden = (~known).astype(np.float32)  # in 8 bits a little of it would be rounded away
+    return cv2.warpAffine(hidden, transform, (width, height), borderValue=1) == 0
+
+
+def filled(photo: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """uint8 [H, W, 3] with smooth colours, of what is around, in place of the pixels not `known`, bool [H, W].
+
+    dlib finds erased faces in it as often as after OpenCV's inpainting, which takes long for a large hole.
+    """
+    if known.all() or known.size == 1:
+        return photo * known[..., None]
+    height, width = known.shape
+    half = (width + 1) // 2, (height + 1) // 2
+    share = cv2.resize(known.astype(np.float32), half, interpolation=cv2.INTER_AREA)
+    means = cv2.resize(photo * known[..., None], half, interpolation=cv2.INTER_AREA)
+    means = (means / np.maximum(share, 1e-6)[..., None]).clip(0, 255).astype(np.uint8)
+    around = cv2.resize(filled(means, share > 0), (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.where(known[..., None], photo, around)

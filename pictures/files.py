@@ -3,6 +3,7 @@
 import logging
 import os
 import struct
+import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,12 +50,12 @@ def find_pictures(folder: str | Path) -> list[Path]:
     paths = []
     seen = set()
     for parent, folders, names in os.walk(folder, onerror=lambda error: say(f"left out: {error}"), followlinks=True):
-        status = os.stat(parent)
-        if (status.st_dev, status.st_ino) in seen:  # a link leads back to it
+        real = os.path.realpath(parent)  # not every disk numbers its folders
+        if real in seen:  # a link leads back to it
             folders.clear()
             continue
         folders.sort()  # what is linked twice is always found at the same place
-        seen.add((status.st_dev, status.st_ino))
+        seen.add(real)
         paths += [
             Path(parent, name)
             for name in names
@@ -85,21 +86,33 @@ def read_photo(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
         return pixels, None if opaque.all() else opaque
 
 
+def pixel_count(path: str | Path) -> int:
+    """Of a picture file, whose pixels need not be readable; PictureError if that cannot be told."""
+    with _opened(path) as picture:
+        return picture.width * picture.height
+
+
 @contextmanager
 def _decoded(path: str | Path) -> Iterator[Image.Image]:
     """The picture in a file, decoded and upright. What goes wrong with it in here becomes a PictureError."""
+    with _opened(path) as file, _decoding.of(file.width * file.height):
+        if file.format == "TIFF":
+            with _libtiff, quiet_stderr():
+                file.load()
+        if len(file.info.get("exif") or b"") > MOST_NUMBERS:
+            raise ValueError("its EXIF data are too large")
+        ImageOps.exif_transpose(file, in_place=True)
+        yield file
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
     if not os.path.isfile(path):  # to open a pipe would wait for its writer
         what = "a folder" if os.path.isdir(path) else "no file"
         raise PictureError(f"cannot read the picture {path}: it is {what}")
     try:
         _check_bytes(path)
-        with Image.open(path, formats=FORMATS) as file, _decoding.of(file.width * file.height):
-            if file.format == "TIFF":
-                with _libtiff, quiet_stderr():
-                    file.load()
-            if len(file.info.get("exif") or b"") > MOST_NUMBERS:
-                raise ValueError("its EXIF data are too large")
-            ImageOps.exif_transpose(file, in_place=True)
+        with Image.open(path, formats=FORMATS) as file:
             yield file
     except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file
         raise PictureError(f"cannot read the picture {path}: {error or type(error).__name__}") from error
@@ -247,22 +260,28 @@ def load_each(paths: Sequence[Path], load: Callable[[Path], Any], first: int = 0
 def unique_names(paths: Sequence[Path], known: Mapping[Path, str] | None = None) -> list[str]:
     """A name for each path's output: its stem, or <folder>__<stem> where two paths share a stem.
 
-    Paths in `known` keep the name they have there. Where a name is taken all the same, a number is added.
+    Paths in `known` keep the name they have there. Where a name is taken all the same, a number is added: in other
+    capitals it is the same file on some disks.
     """
     known = known or {}
-    taken = set(known.values())
+    taken = set(map(_on_disk, known.values()))
     stems = Counter(path.stem for path in paths)
     names = []
     for path in paths:
         base = path.stem if stems[path.stem] == 1 else f"{path.absolute().parent.name}__{path.stem}"
         name = base = os.fsdecode(os.fsencode(base)[-LONGEST_NAME:])
         number = 1
-        while path not in known and name in taken:
+        while path not in known and _on_disk(name) in taken:
             number += 1
             name = f"{base}__{number}"
         names.append(known.get(path, name))
-        taken.add(names[-1])
+        taken.add(_on_disk(names[-1]))
     return names
+
+
+def _on_disk(name: str) -> str:
+    """What two names have in common that are one file for Windows or macOS."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def save_picture(path: Path, pixels: np.ndarray, note: str = "") -> None:
