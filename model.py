@@ -164,11 +164,12 @@ class DCGAN:
 
     # ------------------------------------------------------------------------------------ training
 
-    def train(self, pictures: Pictures, options: TrainOptions) -> Iterator[TrainStep]:
+    def train(self, pictures: Pictures, options: TrainOptions, origin: int = 0) -> Iterator[TrainStep]:
         """Trains on `pictures`, uint8 [N, H, W, c_dim], from the step reached; yields after each step.
 
         A step is one D update and two G updates on the same z. What it does follows from the pictures, the options
-        and the step's number alone. Stop by leaving the loop. To use `generator` before the loop has ended by itself,
+        and the step's number alone. Epochs are counted from step `origin`; another than 0 if earlier ones had another
+        number of steps. Stop by leaving the loop. To use `generator` before the loop has ended by itself,
         `settle_statistics` first. ValueError if `pictures` are of another kind than the model's, UserError if the
         device has no memory for a step.
         """
@@ -176,22 +177,22 @@ class DCGAN:
         training = self.start_training()
         for optimizer in (training.g_optimizer, training.d_optimizer):
             optimizer.learning_rate, optimizer.beta_1 = options.learning_rate, options.beta1
-        batch_size = min(options.batch_size, len(pictures))
-        batches = len(pictures) // batch_size
-        steps = range(int(self.step), options.epochs * batches)
+        batch_size, batches = min(options.batch_size, len(pictures)), options.batches(len(pictures))
+        steps = range(int(self.step), origin + options.epochs * batches)
 
         @lru_cache(maxsize=1)
         def order(epoch: int) -> np.ndarray:
             return np.random.default_rng([options.seed, epoch]).permutation(len(pictures))
 
         def load(step: int) -> np.ndarray:
-            epoch, batch = divmod(step, batches)
+            epoch, batch = divmod(step - origin, batches)
             return pictures[order(epoch)[batch * batch_size : (batch + 1) * batch_size]]
 
         for step, x_real in zip(steps, one_ahead(load, steps), strict=True):
             with enough_memory(batch_size, self.image_size):
                 outcome = self._train_step(training, tf.constant(x_real), tf.constant(step), options)
-            yield TrainStep(step + 1, step // batches, step % batches + 1, batches, *outcome)
+            epoch, batch = divmod(step - origin, batches)
+            yield TrainStep(step + 1, epoch, batch + 1, batches, *outcome)
         self.settle_statistics()
 
     def _check(self, pictures: Pictures) -> None:

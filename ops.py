@@ -5,8 +5,11 @@ quietly, once.
 """
 
 import os
+import tempfile
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +25,7 @@ with quiet_stderr():
 tf.get_logger().setLevel("ERROR")
 
 DAMAGE = (tf.errors.OpError, ValueError, IndexError)  # what TensorFlow raises on files that are damaged
+PATTERN = frozenset("*?[]\\") - {os.sep}  # what TensorFlow does not take for itself in a name
 
 
 class Weights(keras.initializers.RandomNormal):
@@ -116,8 +120,8 @@ def to_float(pixels):
 
 
 def to_uint8(images) -> np.ndarray:
-    """Images in [-1, 1] to the nearest uint8."""
-    return np.clip((np.asarray(images) + 1) * 127.5, 0, 255).round().astype(np.uint8)
+    """Images in [-1, 1] to the nearest uint8; what is not a number is black."""
+    return np.clip((np.nan_to_num(images, nan=-1) + 1) * 127.5, 0, 255).round().astype(np.uint8)
 
 
 def cross_entropy(logits, label: float):
@@ -145,3 +149,28 @@ def enough_memory(batch_size: int, image_size: int) -> Iterator[None]:
         raise UserError(
             f"out of memory with batches of {batch_size} pictures of {image_size}x{image_size}: name a smaller batch"
         ) from error
+
+
+@contextmanager
+def plain_path(path: Path) -> Iterator[str]:
+    """A folder, or what the names of files begin with, under a name that TensorFlow takes as it is, while in here.
+
+    It would read `ck[1]` as a pattern, and knows no names that are not UTF-8.
+    """
+    whole = os.path.abspath(path)
+    if not PATTERN & set(whole) and whole.isprintable():
+        yield whole
+        return
+    files = [path] if path.is_dir() else [file for file in path.parent.iterdir() if file.name.startswith(path.name)]
+    with tempfile.TemporaryDirectory() as folder:
+        for file in files:
+            Path(folder, "plain" + file.name[len(path.name) :]).symlink_to(file.absolute())
+        yield os.path.join(folder, "plain")
+
+
+def event_writer(directory: Path, suffix: str | None = None) -> tf.summary.SummaryWriter:
+    """A writer of TensorBoard's files in a directory of any name; the files' names end in `suffix` if it is given."""
+    while_in_use = ExitStack()
+    writer = tf.summary.create_file_writer(while_in_use.enter_context(plain_path(directory)), filename_suffix=suffix)
+    weakref.finalize(writer, while_in_use.close)
+    return writer

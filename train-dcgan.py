@@ -14,7 +14,9 @@ from jobs.options import RunOptions
 
 
 def main(argv=None) -> int | None:
-    files, networks, options = parse(__doc__, RunOptions, NetworkOptions, TrainOptions, argv=argv)
+    files, networks, options = parse(
+        __doc__, RunOptions, NetworkOptions, TrainOptions, argv=argv, models=NetworkOptions
+    )
     from jobs.training import train
 
     return train(files, networks, options)

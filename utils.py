@@ -27,14 +27,24 @@ def one_line(text: object) -> str:
     return "".join(c if c.isprintable() or c >= "\ud800" else ascii(c)[1:-1] for c in " ".join(str(text).splitlines()))
 
 
-def say(text: object) -> None:
-    """Prints one line at once, whole also beside other threads' lines."""
-    sys.stdout.write(one_line(text) + "\n")
-    sys.stdout.flush()
-
-
 class UserError(Exception):
     """A fault that the user can mend; its text says what is wrong and what to do."""
+
+
+class OutputError(UserError):
+    """What is printed cannot be written. If it is because who read it has gone, BrokenPipeError is raised instead."""
+
+
+def say(text: object = None) -> None:
+    """Prints one line at once, whole also beside other threads' lines; or nothing but what was printed before."""
+    try:
+        if text is not None:
+            sys.stdout.write(one_line(text) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot print ({error.strerror}): make room where the output goes") from error
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ import numpy as np
 
 from dcgan import tensorflow1
 from dcgan.options import NetworkOptions
-from ops import DAMAGE, tf
+from ops import DAMAGE, plain_path, tf
 from utils import UserError, say, write_atomic
 
 NO_DAMAGE = (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError)
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # that TensorFlow adds to a variable's name
 FILE = re.compile(r"dcgan-(\d+)\.(index|data-\d+-of-\d+)")
+LOOKS = 10  # at a directory that a training changes meanwhile
 
 
 def checkpoints(directory: Path) -> list[int]:
@@ -53,8 +54,10 @@ def write(directory: Path, options: NetworkOptions, variables: Mapping[str, tf.V
     partial = directory / ".saving"
     try:
         with writable(directory):
-            shutil.rmtree(partial, ignore_errors=True)
-            tf.train.Checkpoint(**_nested(variables)).write(str(partial / f"dcgan-{step}"))
+            _remove(partial)
+            partial.mkdir(parents=True)
+            with plain_path(partial) as plain:
+                tf.train.Checkpoint(**_nested(variables)).write(os.path.join(plain, f"dcgan-{step}"))
             write_atomic(
                 directory / "config.json", lambda p: p.write_text(json.dumps(asdict(options), indent=2) + "\n")
             )
@@ -70,11 +73,19 @@ def write(directory: Path, options: NetworkOptions, variables: Mapping[str, tf.V
             state += "".join(f'all_model_checkpoint_paths: "dcgan-{number}"\n' for number in kept)
             write_atomic(directory / "checkpoint", lambda p: p.write_text(state))
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    for path in directory.iterdir():
+        _remove(partial)
+    for path in sorted(directory.iterdir(), reverse=True):  # index before data
         match = FILE.fullmatch(path.name)
         if match and int(match[1]) not in kept + later:
             path.unlink()
+
+
+def _remove(path: Path) -> None:
+    """Removes a folder, or what stands in its place; where a link leads to is left alone."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -92,30 +103,54 @@ class Stored:
 def read(directory: Path, training: bool) -> Stored:
     """The newest model in `directory` that is whole, of TensorFlow 1 too, but not to go on with its `training`.
 
-    Names what is damaged. UserError if there is no model, none that is whole, or no state of a training.
+    Names what is damaged, which what a training has replaced meanwhile is not. UserError if there is no model, none
+    that is whole, or no state of a training.
     """
     of_tensorflow1 = tensorflow1.newest(directory)
     if of_tensorflow1 and not training:
         step, path = of_tensorflow1
         return Stored(path, *tensorflow1.read(path), step)
     options = read_config(directory)
-    steps = checkpoints(directory)
-    if not steps:
+    if not checkpoints(directory):
         raise UserError(f"no checkpoint in {directory}: name a directory that train-dcgan.py wrote")
-    for step in reversed(steps):
+    for _ in range(LOOKS):
+        files = _stamps(directory)
+        stored, damaged = _newest_whole(directory, options, training)
+        if not damaged or _stamps(directory) == files:
+            break
+    if not stored:
+        raise UserError(
+            f"no checkpoint in {directory} can be read, all are damaged or of other networks than config.json says: "
+            "restore one from a copy, or name another directory"
+        )
+    for path in damaged:
+        say(f"{path} is damaged: the checkpoint before it is taken")
+    return stored
+
+
+def _newest_whole(directory: Path, options: NetworkOptions, training: bool) -> tuple[Stored | None, list[Path]]:
+    """The newest checkpoint that can be read, and those after it, which cannot."""
+    damaged: list[Path] = []
+    for step in reversed(checkpoints(directory)):
         path = directory / f"dcgan-{step}"
         try:
             open(f"{path}.index", "rb").close()  # what the system refuses is no damage
-            return _read_checkpoint(path, options, training)
+            return _read_checkpoint(path, options, training), damaged
         except NO_DAMAGE as error:
             raise UserError(f"cannot read {path} ({error.message}): see to its permissions and to memory") from error
-        except DAMAGE:
-            if step > steps[0]:
-                say(f"{path} is damaged: the checkpoint before it is taken")
-    raise UserError(
-        f"no checkpoint in {directory} can be read, all are damaged or of other networks than config.json says: "
-        "restore one from a copy, or name another directory"
-    )
+        except (FileNotFoundError, *DAMAGE):
+            damaged.append(path)
+    return None, damaged
+
+
+def _stamps(directory: Path) -> dict[str, tuple[int, int]]:
+    """What tells a checkpoint's file from another that has taken its place, by its name."""
+    stamps = {}
+    for path in directory.iterdir():
+        with suppress(FileNotFoundError):
+            if FILE.fullmatch(path.name):
+                stamps[path.name] = path.stat().st_ino, path.stat().st_mtime_ns
+    return stamps
 
 
 def _nested(variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,25 +182,26 @@ def read_config(directory: Path) -> NetworkOptions:
 
 def _read_checkpoint(path: Path, options: NetworkOptions, training: bool) -> Stored:
     """Raises what of DAMAGE it meets; ValueError if the networks are not those of the options."""
-    reader = tf.train.load_checkpoint(str(path))
-    shapes = {
-        name.removesuffix(SUFFIX): shape
-        for name, shape in reader.get_variable_to_shape_map().items()
-        if name.endswith(SUFFIX) and name != f"save_counter{SUFFIX}"
-    }
-    # Before anything as large as the options say is read or made.
-    try:
-        found = NetworkOptions.of_shapes(shapes)
-    except LookupError as error:
-        raise ValueError(f"no networks: {error} is missing") from error
-    if found != options:
-        raise ValueError("other networks")
-    if training and not any(name.startswith("live_generator/") for name in shapes):
-        raise UserError(f"{path} holds no training state: start from it by --init")
-    networks = ("generator/", "discriminator/")
-    names = [name for name in shapes if name != "step" and (training or name.startswith(networks))]
-    values = {name: reader.get_tensor(name + SUFFIX) for name in names}
-    return Stored(path, options, values, int(reader.get_tensor(f"step{SUFFIX}")))
+    with plain_path(path) as plain:
+        reader = tf.train.load_checkpoint(plain)
+        shapes = {
+            name.removesuffix(SUFFIX): shape
+            for name, shape in reader.get_variable_to_shape_map().items()
+            if name.endswith(SUFFIX) and name != f"save_counter{SUFFIX}"
+        }
+        # Before anything as large as the options say is read or made.
+        try:
+            found = NetworkOptions.of_shapes(shapes)
+        except LookupError as error:
+            raise ValueError(f"no networks: {error} is missing") from error
+        if found != options:
+            raise ValueError("other networks")
+        if training and not any(name.startswith("live_generator/") for name in shapes):
+            raise UserError(f"{path} holds no training state: start from it by --init")
+        networks = ("generator/", "discriminator/")
+        names = [name for name in shapes if name != "step" and (training or name.startswith(networks))]
+        values = {name: reader.get_tensor(name + SUFFIX) for name in names}
+        return Stored(path, options, values, int(reader.get_tensor(f"step{SUFFIX}")))
 
 
 def model_directory(named: Path) -> Path:

@@ -131,6 +131,10 @@ class TrainOptions(Options):
         0, "the same seed gives the same run: the order of the pictures, z and flips follow from it", check=_seed
     )
 
+    def batches(self, pictures: int) -> int:
+        """Steps an epoch of so many pictures."""
+        return pictures // min(self.batch_size, pictures)
+
 
 APPROACHES = ("lbfgs", "adam", "pgd", "hmc")
 STARTS = ("zero", "random", "fit")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dcgan.options import NetworkOptions, layers
-from ops import DAMAGE, tf
+from ops import DAMAGE, plain_path, tf
 from utils import UserError
 
 # In the new format, or the old one of a single file; but not a checkpoint of ours.
@@ -40,14 +40,15 @@ def read(path: Path) -> tuple[NetworkOptions, dict[str, np.ndarray]]:
     """
     values = {}
     try:
-        reader = tf.train.load_checkpoint(str(path))
-        for name, dtype in reader.get_variable_to_dtype_map().items():
-            match = VARIABLE.fullmatch(name)
-            if match and dtype == tf.float32:
-                network, layer, variable = match.groups()
-                values[f"{network}/{layer}/{KERAS_NAMES.get(variable, variable)}"] = reader.get_tensor(name)
-            elif not OPTIMIZER.fullmatch(name):
-                raise UserError(f"{path} holds the variable {name}: it is no DCGAN of the post's repository")
+        with plain_path(path) as plain:
+            reader = tf.train.load_checkpoint(plain)
+            for name, dtype in reader.get_variable_to_dtype_map().items():
+                match = VARIABLE.fullmatch(name)
+                if match and dtype == tf.float32:
+                    network, layer, variable = match.groups()
+                    values[f"{network}/{layer}/{KERAS_NAMES.get(variable, variable)}"] = reader.get_tensor(name)
+                elif not OPTIMIZER.fullmatch(name):
+                    raise UserError(f"{path} holds the variable {name}: it is no DCGAN of the post's repository")
     except DAMAGE as error:
         raise UserError(f"the TensorFlow 1 checkpoint {path} is damaged: take a whole copy of it") from error
     try:

@@ -9,7 +9,11 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from jobs import interrupts
-from utils import UserError, one_line
+from utils import OutputError, UserError, one_line, say
+
+
+class WrongCommand(UserError):
+    """A command line that is wrong beside what it names."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,30 +33,35 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefa
         return action.help if action.default is None or action.default is False else super()._get_help_string(action)
 
 
-def parse(doc: str, *kinds: type, argv: Sequence[str] | None = None) -> tuple[Any, ...]:
+def parse(doc: str, *kinds: type, argv: Sequence[str] | None = None, models: type | None = None) -> tuple[Any, ...]:
     """An instance of each of the `kinds` of Options, from the command line or `argv`; SystemExit if that is wrong.
 
-    The first sentence of a kind's docstring heads its options in --help.
+    The first sentence of a kind's docstring heads its options in --help. models: the kind whose defaults are for a new
+    model only; of it, a dict with what was named.
     """
     parser = Parser(doc)
     for kind in kinds:
         group = parser.add_argument_group((kind.__doc__ or "").partition(".")[0])
         for field in dataclasses.fields(kind):
-            _add(group, field)
+            _add(group, field, kind is models)
     args = vars(parser.parse_args(argv))
+    values = {kind: {f.name: args[f.name] for f in dataclasses.fields(kind) if f.name in args} for kind in kinds}
     try:
-        return tuple(kind(**{field.name: args[field.name] for field in dataclasses.fields(kind)}) for kind in kinds)
+        return tuple(values[kind] if kind is models else kind(**values[kind]) for kind in kinds)
     except ValueError as error:
         return parser.error(str(error))
 
 
-def _add(group, field: dataclasses.Field) -> None:
-    """Adds the argument that fills an `option`'s field."""
+def _add(group, field: dataclasses.Field, of_model: bool) -> None:
+    """Adds the argument that fills an `option`'s field, or that is absent unless named if a model may have it."""
     flag, argument = field.metadata["flag"] or f"--{field.name}", {"help": field.metadata["text"]}
     if flag.startswith("-"):
         argument["dest"] = field.name
         if field.default is dataclasses.MISSING:
             argument["required"] = True
+        elif of_model:
+            argument["default"] = argparse.SUPPRESS
+            argument["help"] += f" (default: that of the model, or {field.default})"
         else:
             argument["default"] = field.default
     if field.default is False:
@@ -84,7 +93,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
             code = main()
         except SystemExit as end:
             code = end.code
-        sys.stdout.flush()
+        say()
     except KeyboardInterrupt:
         code = _fail("interrupted", 130)
     except BrokenPipeError:
@@ -92,6 +101,8 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         code = 141
     except MemoryError:
         code = _fail("out of memory: name a smaller batch or smaller pictures")
+    except WrongCommand as error:
+        code = _fail(error, 2)
     except UserError as error:
         code = _fail(error)
     except OSError as error:

@@ -21,7 +21,7 @@ from pictures.masks import HALVES, make_mask
 from pictures.metrics import psnr, ssim
 from pictures.options import MaskOptions
 from pictures.sheets import framed
-from utils import Progress, UserError, write_atomic, write_rows
+from utils import Progress, UserError, only_writer, write_atomic, write_rows
 
 RADIUS = 3  # pixels that OpenCV's methods look at around each, as in its examples
 SHOWN = 8  # faces in the pictures
@@ -42,29 +42,29 @@ BY_MODEL = {
 
 def evaluate(options: EvaluateOptions) -> None:
     """Prints the table, and writes it and a picture a mask into `out_dir`; UserError if there is nothing to measure."""
-    paths = find_pictures(options.dataset)
-    if options.faces < len(paths):
-        paths = [paths[i * len(paths) // options.faces] for i in range(options.faces)]
-    methods = usable(options.methods)
-    directory = model_directory(options.checkpoint_dir)
-    dcgan = DCGAN.load(directory)
-    if dcgan.image_size < 16:
-        raise UserError(f"the model in {directory} is for {dcgan.image_size} pixels: SSIM needs 16 or more")
-    options.out_dir.mkdir(parents=True, exist_ok=True)
-    loaded = load_each(paths, lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim)[0])
-    if not loaded:
-        raise UserError(f"none of the {len(paths)} pictures can be read")
-    pictures = np.stack(list(loaded.values()))
-    print(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(pictures)} faces")
-    compile_search(dcgan, pictures[: options.batch_size])
-    errors = (f"{name}_error" for name in MEASURES)  # standard errors of the means
-    table: list[list] = [["mask", "method", "faces", *COLUMNS, *errors]]
-    kinds = options.masks or PAPERS_MASKS
-    for kind in kinds:
-        table += measure_mask(kind, methods, dcgan, pictures, options)
-        write_atomic(options.out_dir / "evaluation.csv", functools.partial(write_rows, rows=table))
-    named = ", ".join(f"{options.out_dir}/{kind}.png" for kind in kinds)
-    print(f"look at {options.out_dir}/evaluation.csv and {named}")
+    with only_writer(options.out_dir):
+        paths = find_pictures(options.dataset)
+        if options.faces < len(paths):
+            paths = [paths[i * len(paths) // options.faces] for i in range(options.faces)]
+        methods = usable(options.methods)
+        directory = model_directory(options.checkpoint_dir)
+        dcgan = DCGAN.load(directory)
+        if dcgan.image_size < 16:
+            raise UserError(f"the model in {directory} is for {dcgan.image_size} pixels: SSIM needs 16 or more")
+        loaded = load_each(paths, lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim)[0])
+        if not loaded:
+            raise UserError(f"none of the {len(paths)} pictures can be read")
+        pictures = np.stack(list(loaded.values()))
+        print(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(pictures)} faces")
+        compile_search(dcgan, pictures[: options.batch_size])
+        errors = (f"{name}_error" for name in MEASURES)  # standard errors of the means
+        table: list[list] = [["mask", "method", "faces", *COLUMNS, *errors]]
+        kinds = options.masks or PAPERS_MASKS
+        for kind in kinds:
+            table += measure_mask(kind, methods, dcgan, pictures, options)
+            write_atomic(options.out_dir / "evaluation.csv", functools.partial(write_rows, rows=table))
+        named = ", ".join(f"{options.out_dir}/{kind}.png" for kind in kinds)
+        print(f"look at {options.out_dir}/evaluation.csv and {named}")
 
 
 def usable(named: Sequence[str] | None) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from dcgan.checkpoints import writable
 from model import SearchStep
-from ops import tf
+from ops import event_writer, tf
 from pictures.files import save_gif, save_picture
 from pictures.incomplete import Incomplete
 from pictures.sheets import framed, grid
@@ -31,7 +31,7 @@ class Frames:
         (out / "logs").mkdir(parents=True, exist_ok=True)
         # The suffix tells these curves from train-dcgan.py's, should the two share a folder.
         with writable(out / "logs"):
-            self.writer = tf.summary.create_file_writer(str(out / "logs"), filename_suffix=f".completion{suffix}")
+            self.writer = event_writer(out / "logs", f".completion{suffix}")
         self._save_grid("before", incomplete.pictures)
         self._save_grid("masked", self.masked)
 

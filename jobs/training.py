@@ -1,110 +1,210 @@
 """Trains a DCGAN on a folder of pictures: opens or begins the run, logs it, saves it, and stops when asked to."""
 
+import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
 
 from dcgan import checkpoints, tensorflow1
 from dcgan.options import NetworkOptions, TrainOptions
-from jobs.command import drop_output
+from jobs.command import WrongCommand, drop_output
 from jobs.options import RunOptions
-from jobs.training_log import TrainingLog
+from jobs.record import Record
+from jobs.training_log import TrainingLog, check_owner, note_owner
 from model import DCGAN
 from pictures.dataset import Dataset, free_memory
 from pictures.files import find_pictures
-from utils import UserError, only_writer
+from utils import OutputError, UserError, only_writer, say
+
+FEW = 1000  # pictures: so few D tells apart by heart, and G learns no more (Karras et al., arXiv:2006.06676, figure 1)
 
 
-def train(run: RunOptions, networks: NetworkOptions, options: TrainOptions) -> int | None:
+def train(run: RunOptions, named: Mapping[str, Any], options: TrainOptions) -> int | None:
     """Trains the model in `checkpoint_dir`, or begins one there; 128 and the signal's number if one stopped it.
 
-    UserError if the pictures, the model or the folders are not as the options ask, or if training goes wrong.
+    named: what of NetworkOptions was asked for; the rest is the model's. UserError if the pictures, the model or the
+    folders are not as the options ask, or if training goes wrong.
     """
-    paths = find_pictures(run.dataset)[: run.train_size]
-    with only_writer(run.checkpoint_dir):
-        dcgan, resumed = open_model(run, networks, options.seed)
-        memory = free_memory() / 2 if run.memory is None else run.memory * 1e9
-        pictures = Dataset(paths, networks.image_size, networks.c_dim, memory)
-        steps = options.epochs * (len(pictures) // min(options.batch_size, len(pictures)))
-        if int(dcgan.step) >= steps:
-            done = f"{options.epochs} epochs of {steps // options.epochs} steps are done already"
-            print(f"{done}; a larger --epoch goes on")
+    folders = (run.checkpoint_dir, run.sample_dir, run.log_dir)
+    with only_writers(folders):
+        resumed = bool(checkpoints.checkpoints(run.checkpoint_dir))
+        found = Record.load(run.checkpoint_dir) if resumed else None
+        record = found or Record.new()
+        paths = training_pictures(run, record)
+        check_folders(run, record)
+        dcgan = open_model(run, named, options.seed, resumed)
+        record = go_on(record, run, options, int(dcgan.step), paths).writing(folders, run.checkpoint_dir)
+        stretch = record.stretches[-1]
+        last_step = stretch.origin + options.epochs * stretch.batches
+        if int(dcgan.step) >= last_step:
+            say(f"{options.epochs} epochs of {stretch.batches} steps are done already; a larger --epoch goes on")
             return None
+        memory = free_memory() / 2 if run.memory is None else run.memory * 1e9
+        pictures = Dataset(paths, dcgan.image_size, dcgan.c_dim, memory)
         pictures[[0]]  # if none can be read, nothing is begun
-        for folder in (run.sample_dir, run.log_dir):
-            folder.mkdir(parents=True, exist_ok=True)
         if not resumed:
             dcgan.start_training()
             dcgan.settle_statistics()
             dcgan.save(run.checkpoint_dir, run.keep)  # what cannot be written is better found now than in an hour
+        if record != found:
+            record.save(run.checkpoint_dir)  # before the other folders hold what only it can tell from another run's
+        introduce(dcgan, pictures, options)
         with stop_signals() as received:
-            train_to(dcgan, pictures, run, options, steps, received)
+            train_to(last_step, dcgan, pictures, run, options, record, received)
     if received:
-        print(f"stopped at step {int(dcgan.step)}; the same command goes on from there")
+        say(f"stopped at step {int(dcgan.step)}; the same command goes on from there")
         return 128 + received[0]
     if pictures.left_out:
-        print(f"{pictures.left_out} of {len(pictures)} pictures could not be read and were left out")
-    print(f"model: {run.checkpoint_dir}, samples: {run.sample_dir}, losses: {run.log_dir}")
+        say(f"{pictures.left_out} of {len(pictures)} pictures could not be read and were left out")
+    say(f"model: {run.checkpoint_dir}, samples: {run.sample_dir}, losses: {run.log_dir}")
     return None
 
 
 def train_to(
-    dcgan: DCGAN, pictures: Dataset, run: RunOptions, options: TrainOptions, steps: int, received: list[int]
+    last_step: int,
+    dcgan: DCGAN,
+    pictures: Dataset,
+    run: RunOptions,
+    options: TrainOptions,
+    record: Record,
+    received: list[int],
 ) -> None:
-    """Trains to step number `steps`, or until a signal is received; logs and saves what is due."""
-    log = TrainingLog(dcgan, pictures, run.sample_dir, run.log_dir, steps, options.seed)
+    """Trains to a step's number, or until a signal is received; logs and saves what is due."""
+    note_owner(run.log_dir, record.run, int(dcgan.step))
+    log = TrainingLog(dcgan, pictures, run.sample_dir, run.log_dir, last_step, options.seed)
 
     def save() -> None:
         log.flush()
         dcgan.save(run.checkpoint_dir, run.keep)
+        note_owner(run.log_dir, record.run, int(dcgan.step))
 
     try:
-        for state in dcgan.train(pictures, options):
-            sampling = state.step == steps or state.step % run.sample_interval == 0
-            saving = state.step == steps or state.step % run.checkpoint_interval == 0
-            if sampling:
+        for state in dcgan.train(pictures, options, record.stretches[-1].origin):
+            ending = state.step == last_step or bool(received)
+            sampling = ending or state.step % run.sample_interval == 0
+            saving = ending or state.step % run.checkpoint_interval == 0
+            if sampling or saving:
                 dcgan.settle_statistics()
             log.record(state, sampling)
-            stopping = bool(received)
-            if saving or stopping:
-                dcgan.settle_statistics()
+            if saving:
                 save()
-            if stopping:
+            if ending:
                 return
-    except BrokenPipeError:
+    except (BrokenPipeError, OutputError):
         drop_output()
         dcgan.settle_statistics()
         save()
         raise
 
 
-def open_model(run: RunOptions, networks: NetworkOptions, seed: int) -> tuple[DCGAN, bool]:
-    """The DCGAN to train, and whether it goes on from a run in `checkpoint_dir`.
+@contextmanager
+def only_writers(folders: Iterable[Path]) -> Iterator[None]:
+    """`only_writer` of each of the folders, some of which may be the same."""
+    with ExitStack() as stack:
+        for folder in sorted({os.path.realpath(folder): folder for folder in folders}.items()):
+            stack.enter_context(only_writer(folder[1]))
+        yield
 
-    UserError if the model is of other networks, or if a new run would write over what another wrote.
+
+def training_pictures(run: RunOptions, record: Record) -> list[Path]:
+    """The pictures below the dataset, but for those that runs have left there.
+
+    UserError if there are none, or none of those that the run was trained with.
     """
-    wanted = asdict(networks)
+    if os.path.realpath(run.sample_dir) == os.path.realpath(run.dataset):
+        raise UserError(f"{run.dataset} holds the pictures, samples must not lie among them: name another --sample_dir")
+    written = [run.checkpoint_dir, run.sample_dir, run.log_dir, *record.places(run.checkpoint_dir)]
+    return find_pictures(run.dataset, written)[: run.train_size]
+
+
+def check_folders(run: RunOptions, record: Record) -> None:
+    """UserError if losses and samples of this run would take the place of another's."""
+    check_owner(run.log_dir, record.run, max(checkpoints.checkpoints(run.checkpoint_dir), default=0))
+    samples = next(run.sample_dir.glob("train_*_*.png"), None)
+    if samples and run.sample_dir.resolve() not in record.places(run.checkpoint_dir):
+        raise UserError(f"{samples} is a sample of another run: name another --sample_dir")
+
+
+def go_on(record: Record, run: RunOptions, options: TrainOptions, step: int, paths: Sequence[Path]) -> Record:
+    """The record of the run that goes on with these pictures after `step`; says what has changed.
+
+    UserError if the pictures are altogether others than before.
+    """
+    names = [path.relative_to(run.dataset).as_posix() for path in paths]
+    if record.knows_none(names):
+        raise UserError(
+            f"{run.dataset} has none of the pictures that the model in {run.checkpoint_dir} is trained with: name "
+            f"their folder; or start from the model by --init {run.checkpoint_dir}, into another --checkpoint_dir"
+        )
+    if step and not record.stretches:
+        say("what the run was trained with so far is not recorded: nobody can say whether it is the same now")
+    settings = asdict(options) | {"train_size": run.train_size}
+    del settings["epochs"]
+    record, changes = record.going_on(step, settings, names, options.batches(len(names)))
+    if changes:
+        say(f"changed at step {step}: {', '.join(changes)}; no single command repeats this run")
+    return record
+
+
+def open_model(run: RunOptions, named: Mapping[str, Any], seed: int, resumed: bool) -> DCGAN:
+    """The DCGAN to train: that in `checkpoint_dir` if it is `resumed`, that of --init, or a new one.
+
+    UserError if the model is of other networks than `named`.
+    """
     if tensorflow1.newest(run.checkpoint_dir):
         raise UserError(f"{run.checkpoint_dir} holds a TensorFlow 1 model: start from it by --init, into another")
-    resumed = bool(checkpoints.checkpoints(run.checkpoint_dir))
     source = run.checkpoint_dir if resumed else run.init
-    dcgan = DCGAN.load(source, training=resumed) if source else DCGAN(**wanted, seed=seed)
-    for name, value in asdict(dcgan.options).items():
-        if value != wanted[name]:
-            has, asked = (",".join(map(str, v)) if isinstance(v, tuple) else v for v in (value, wanted[name]))
+    if source is None:
+        try:
+            return DCGAN(**asdict(NetworkOptions(**named)), seed=seed)
+        except ValueError as error:
+            raise WrongCommand(error) from error
+    dcgan = DCGAN.load(source, training=resumed)
+    for name, value in named.items():
+        if not has(dcgan.options, name, value):
+            theirs, asked = (
+                ",".join(map(str, v)) if isinstance(v, tuple) else v for v in (getattr(dcgan.options, name), value)
+            )
             raise UserError(
-                f"the model in {source} has --{name} {has}, not {asked}: name that, or another "
+                f"the model in {source} has --{name} {theirs}, not {asked}: name that, or another "
                 f"--{'checkpoint_dir' if resumed else 'init'}"
             )
     if resumed:
-        print(f"resumed from {source} at step {int(dcgan.step)}" + (", so --init is left aside" if run.init else ""))
+        say(f"resumed from {source} at step {int(dcgan.step)}" + (", so --init is left aside" if run.init else ""))
     else:
-        losses = run.log_dir / "losses.csv"
-        if losses.exists():
-            raise UserError(f"{losses} is another run's, and {run.checkpoint_dir} is not: name another --log_dir")
         dcgan.step.assign(0)
-    return dcgan, resumed
+    return dcgan
+
+
+def has(options: NetworkOptions, name: str, value: Any) -> bool:
+    """Whether the networks stay the same with this value of the option."""
+    try:
+        return replace(options, **{name: value}) == options
+    except ValueError:
+        return False
+
+
+def introduce(dcgan: DCGAN, pictures: Dataset, options: TrainOptions) -> None:
+    """Says what is about to be trained."""
+    batches = options.batches(len(pictures))
+    left_over = len(pictures) - batches * min(options.batch_size, len(pictures))
+    weights = (
+        f"{sum(variable.shape.num_elements() for variable in network.trainable_variables):,} in {name}"
+        for name, network in (("G", dcgan.generator), ("D", dcgan.discriminator))
+    )
+    kind = f"{dcgan.image_size}x{dcgan.image_size} in {'grey' if dcgan.c_dim == 1 else 'colour'}"
+    say(
+        f"{len(pictures):,} pictures of {kind}, {batches:,} steps an epoch, {left_over} pictures left over each time; "
+        f"{' and '.join(weights)} to learn"
+    )
+    if len(pictures) < FEW:
+        say(
+            f"warning: {len(pictures)} pictures are few: with less than about {FEW}, G learns to repeat them, and "
+            "fills holes in others with noise"
+        )
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What training leaves on disk, besides its checkpoints: samples, losses, TensorBoard's events."""
 
 import csv
+import json
 import os
 import time
 from collections import deque
@@ -13,11 +14,12 @@ import numpy as np
 from dcgan.checkpoints import writable
 from jobs.results import FRAME_FILE
 from model import DCGAN, LOSSES, Pictures, TrainStep
-from ops import tf, to_uint8
+from ops import event_writer, plain_path, tf, to_uint8
 from pictures.files import save_picture
 from pictures.sheets import grid
 from utils import UserError, clock, read_rows, say, write_atomic, write_rows
 
+OWNER = "log.json"
 COLUMNS = ["step", "epoch", "seconds", *LOSSES, "images_per_second"]
 PACE = 5.0  # seconds between two lines of the log
 RECORD_FRAME = 16  # bytes that the TFRecord format puts around a record: its length, and two checksums
@@ -57,7 +59,7 @@ class TrainingLog:
         if continued:
             cut_events(log_dir, step)
         with writable(log_dir):
-            self.writer = tf.summary.create_file_writer(str(log_dir))
+            self.writer = event_writer(log_dir)
         if not continued:
             with self._events():
                 tf.summary.graph(self._graph())
@@ -65,7 +67,7 @@ class TrainingLog:
         write_atomic(self.csv_path, lambda partial: write_rows(partial, [COLUMNS, *rows]))
         self.pending: list[tuple[TrainStep, float]] = []
         self.start = self.written = time.monotonic()
-        self.first_step = step
+        self.first: tuple[int, float] | None = None  # step and moment of the first, which takes long to compile
 
     def _earlier_rows(self, step: int) -> list[list[str]]:
         """The rows of losses.csv up to the `step` that the run is resumed at; UserError if they are not this run's."""
@@ -94,6 +96,7 @@ class TrainingLog:
     def record(self, state: TrainStep, sampling: bool) -> None:
         """Takes note of a step; writes and prints what is due. `sampling`: the fixed z's samples are."""
         self.pending.append((state, time.monotonic()))
+        self.first = self.first or (state.step, time.monotonic())
         if sampling or time.monotonic() - self.written > PACE:
             self._write_losses()
         if sampling:
@@ -127,13 +130,16 @@ class TrainingLog:
                 for name, value in zip(LOSSES, values, strict=True):
                     tf.summary.scalar(name, value, step=state.step)
         write_rows(self.csv_path, rows)
-        left = (self.steps - state.step) * (now - self.start) / (state.step - self.first_step)
         self.messages.append(
             f"Epoch: [{state.epoch:2d}] [{state.batch:4d}/{state.batches:4d}] "
             f"time: {self.earlier + now - self.start:.4f}, d_loss: {values[0]:.8f}, g_loss: {values[3]:.8f}, "
-            f"{rate:.1f} images/s, {clock(left)} left"
+            f"{rate:.1f} images/s, {self._left(state.step, now)} left"
         )
         self._watch_losses(pending[0][0].step, losses)
+
+    def _left(self, step: int, now: float) -> str:
+        first_step, begun = self.first or (step, now)
+        return clock((self.steps - step) * (now - begun) / (step - first_step)) if step > first_step else "?"
 
     def _watch_losses(self, first_step: int, losses: np.ndarray) -> None:
         finite = np.isfinite(losses).all(axis=1)
@@ -183,19 +189,67 @@ def spread(pictures: np.ndarray) -> float:
     return float(pictures.std(axis=0).mean())
 
 
+def check_owner(log_dir: Path, run: str, newest: int) -> None:
+    """UserError unless the logs in there, if any, are those of the run. newest: the step of its newest checkpoint."""
+    path = log_dir / OWNER
+    try:
+        owner = json.loads(path.read_text())
+        known, step = owner["run"], int(owner["step"])
+    except FileNotFoundError:
+        known, step = "", 0
+        if not (log_dir / "losses.csv").exists() and not events_files(log_dir):
+            return
+    except (ValueError, TypeError, LookupError, RecursionError):
+        known, step = "", 0
+    if known != run:
+        raise UserError(f"{log_dir} holds the losses of another run: name another --log_dir")
+    if step > newest:
+        raise UserError(
+            f"{log_dir} goes on to a checkpoint of step {step}, which this run has not: it is a copy, or has lost it; "
+            "name another --log_dir"
+        )
+
+
+def note_owner(log_dir: Path, run: str, step: int) -> None:
+    """Notes whose logs these are, and the step of its newest checkpoint."""
+    text = json.dumps({"run": run, "step": step}) + "\n"
+    write_atomic(log_dir / OWNER, lambda partial: partial.write_text(text))
+
+
+def events_files(log_dir: Path) -> list[Path]:
+    """A training's TensorBoard files, but for links, and not those of a completion that shares the folder."""
+    return [
+        path
+        for path in log_dir.glob("events.out.tfevents.*")
+        if path.is_file() and not path.is_symlink() and not FRAME_FILE.fullmatch(f"logs/{path.name}")
+    ]
+
+
 def cut_events(log_dir: Path, step: int) -> None:
-    """Cuts off from a training run's TensorBoard files what lies after `step`, which is to be trained again."""
-    for path in log_dir.glob("events.out.tfevents.*"):
-        if FRAME_FILE.fullmatch(f"logs/{path.name}"):
-            continue
-        length = 0
+    """Cuts off from a training run's TensorBoard files what lies after `step`, which is to be trained again.
+
+    UserError if one may not be read or written.
+    """
+    for path in events_files(log_dir):
         try:
-            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            length = _length_up_to(path, step)
+            if length is not None and length < path.stat().st_size:
+                os.truncate(path, length)
+        except (tf.errors.OpError, OSError) as error:
+            reason = error.message if isinstance(error, tf.errors.OpError) else error.strerror
+            raise UserError(f"cannot cut {path} after step {step} ({reason}): see to its permissions") from error
+
+
+def _length_up_to(path: Path, step: int) -> int | None:
+    """Bytes of an events file up to a step; None if it is damaged."""
+    length = 0
+    try:
+        with plain_path(path) as plain:
+            for record in tf.data.TFRecordDataset(plain).as_numpy_iterator():
                 if tf.compat.v1.Event.FromString(record).step > step:
                     break
                 length += RECORD_FRAME + len(record)
-        except tf.errors.DataLossError as error:
-            if "truncated" not in error.message:  # the last record, when a run was killed; other damage is not ours
-                continue
-        if length < path.stat().st_size:
-            os.truncate(path, length)
+    except tf.errors.DataLossError as error:
+        if "truncated" not in error.message:  # the last record, when a run was killed; other damage is not ours
+            return None
+    return length

@@ -40,14 +40,17 @@ class PictureError(UserError):
     """A picture that cannot be read."""
 
 
-def find_pictures(folder: str | Path) -> list[Path]:
+def find_pictures(folder: str | Path, without: Iterable[Path] = ()) -> list[Path]:
     """All picture files below `folder` and the folders linked there, sorted; says which folders cannot be read.
 
-    UserError if there is no such folder or no picture in it.
+    Those below a folder in `without` are left out, which is said, unless `folder` itself lies there. UserError if there
+    is no such folder or no picture in it.
     """
     if not os.path.isdir(folder):
         raise UserError(f"no folder {folder}: name a folder of pictures")
+    excluded = [place for place in map(Path.resolve, without) if not Path(folder).resolve().is_relative_to(place)]
     paths = []
+    left_out: Counter[Path] = Counter()
     seen = set()
     for parent, folders, names in os.walk(folder, onerror=lambda error: say(f"left out: {error}"), followlinks=True):
         real = os.path.realpath(parent)  # not every disk numbers its folders
@@ -56,11 +59,19 @@ def find_pictures(folder: str | Path) -> list[Path]:
             continue
         folders.sort()  # what is linked twice is always found at the same place
         seen.add(real)
-        paths += [
+        found = [
             Path(parent, name)
             for name in names
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
         ]
+        around = [place for place in excluded if Path(os.path.realpath(parent)).is_relative_to(place)]
+        if around:
+            left_out[around[0]] += len(found)
+        else:
+            paths += found
+    for place, count in left_out.items():
+        if count:
+            say(f"left out: {count} pictures in {place}, where a training run writes")
     if not paths:
         raise UserError(f"no pictures in {folder}: put {', '.join(s[1:] for s in sorted(SUFFIXES))} files there")
     return sorted(paths)
