@@ -121,7 +121,8 @@ def to_float(pixels):
 
 def to_uint8(images) -> np.ndarray:
     """Images in [-1, 1] to the nearest uint8; what is not a number is black."""
-    return np.clip((np.nan_to_num(images, nan=-1) + 1) * 127.5, 0, 255).round().astype(np.uint8)
+    pixels = (np.clip(images, -1, 1) + 1) * 127.5
+    return np.nan_to_num(pixels).round().astype(np.uint8)
 
 
 def cross_entropy(logits, label: float):

@@ -96,7 +96,7 @@ class Record:
 
     def _changes(self, before: Stretch, now: Stretch, names: Sequence[str]) -> list[str]:
         changes = [
-            f"--{name} was {before.settings[name]}, is {value}"
+            f"--{name} was {_shown(before.settings[name])}, is {_shown(value)}"
             for name, value in now.settings.items()
             if before.settings.get(name, value) != value
         ]
@@ -127,6 +127,10 @@ def _seen_from(directory: Path, folder: Path) -> str:
     with suppress(ValueError):  # on two drives
         return Path(os.path.relpath(folder, directory)).as_posix()
     return folder.as_posix()
+
+
+def _shown(value: Any) -> str:
+    return "not named" if value is None else str(value)
 
 
 def _digest(names: Sequence[str]) -> str:

@@ -197,7 +197,7 @@ def introduce(dcgan: DCGAN, pictures: Dataset, options: TrainOptions) -> None:
     )
     kind = f"{dcgan.image_size}x{dcgan.image_size} in {'grey' if dcgan.c_dim == 1 else 'colour'}"
     say(
-        f"{len(pictures):,} pictures of {kind}, {batches:,} steps an epoch, {left_over} pictures left over each time; "
+        f"{len(pictures):,} pictures of {kind}, {batches:,} steps an epoch, {left_over} left over each time; "
         f"{' and '.join(weights)} to learn"
     )
     if len(pictures) < FEW:

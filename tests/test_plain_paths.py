@@ -1,0 +1,146 @@
+"""Models and events in directories of any name, behind links, and while another process replaces them."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dcgan import checkpoints
+from dcgan.options import NetworkOptions
+from jobs.training_log import cut_events
+from model import DCGAN
+from ops import event_writer, plain_path, to_uint8
+from utils import UserError
+
+ODD = ["ck[1]/ck", "b\\s", "a*?", "line\nbreak", os.fsdecode(b"x\xff")]
+
+
+@pytest.fixture(scope="module")
+def dcgan():
+    return DCGAN(8, gf_dim=4, df_dim=4)
+
+
+def steps(path):
+    with plain_path(path) as plain:
+        events = map(tf.compat.v1.Event.FromString, tf.data.TFRecordDataset(plain).as_numpy_iterator())
+        return [event.step for event in events if event.summary.value]
+
+
+def write_events(directory, *numbers, suffix=None):
+    with event_writer(directory, suffix).as_default():
+        for number in numbers:
+            tf.summary.scalar("x", 0.5, step=number)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_model_in_a_directory_of_any_name(dcgan, tmp_path, name):
+    dcgan.save(tmp_path / name)
+    assert sorted(os.listdir(tmp_path / name)) == [
+        "checkpoint",
+        "config.json",
+        "dcgan-0.data-00000-of-00001",
+        "dcgan-0.index",
+    ]
+    loaded = DCGAN.load(tmp_path / name)
+    for ours, theirs in zip(loaded.generator.get_weights(), dcgan.generator.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_tensorflow_1_model_of_any_name(tmp_path, name):
+    """It is found, and read under its own name: what it holds is no DCGAN."""
+    directory = tmp_path / name
+    directory.mkdir(parents=True)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        tf.compat.v1.get_variable("other", [1])
+        session.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.train.Saver().save(session, str(tmp_path / "model"), write_meta_graph=False)
+    for file in tmp_path.glob("model.*"):
+        file.rename(directory / file.name.replace("model", "m[o]del"))
+    with pytest.raises(UserError, match="holds the variable other"):
+        DCGAN.load(directory)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_events_in_a_directory_of_any_name(tmp_path, name):
+    (tmp_path / name).mkdir(parents=True)
+    write_events(tmp_path / name, 1, 2, 3)
+    (events,) = (tmp_path / name).iterdir()
+    cut_events(tmp_path / name, 2)
+    assert steps(events) == [1, 2]
+
+
+def test_what_is_no_file_of_the_run_is_not_cut(tmp_path):
+    logs, outside = tmp_path / "logs", tmp_path / "outside"
+    for folder in (logs, outside):
+        folder.mkdir()
+    write_events(outside, 1, 2, 3)
+    (events,) = outside.iterdir()
+    before = events.read_bytes()
+    (logs / events.name).symlink_to(events)
+    (logs / "events.out.tfevents.0.gone").symlink_to("nowhere")
+    (logs / "events.out.tfevents.1.folder").mkdir()
+    cut_events(logs, 2)
+    assert events.read_bytes() == before
+
+
+def test_events_that_may_not_be_read(tmp_path, monkeypatch):
+    write_events(tmp_path, 1, 2, 3)
+
+    def refused(path):
+        raise tf.errors.PermissionDeniedError(None, None, "Permission denied")
+
+    monkeypatch.setattr(tf.data, "TFRecordDataset", refused)
+    with pytest.raises(UserError, match=r"cannot cut .*events.* after step 2 \(Permission denied\)"):
+        cut_events(tmp_path, 2)
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "file"])
+def test_where_a_save_begins_is_not_followed(dcgan, tmp_path, kind):
+    outside, directory = tmp_path / "outside", tmp_path / "ck"
+    outside.mkdir()
+    directory.mkdir()
+    (outside / "mine.txt").touch()
+    partial = directory / ".saving"
+    if kind == "file":
+        partial.touch()
+    else:
+        partial.symlink_to(outside if kind == "link" else tmp_path / "nowhere")
+    dcgan.save(directory)
+    assert os.listdir(outside) == ["mine.txt"]
+    assert "mine.txt" not in os.listdir(directory) and not partial.is_symlink()
+    assert checkpoints.checkpoints(directory) == [0]
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_read(dcgan, tmp_path, monkeypatch, capsys):
+    """As by a training with --keep 1: the first three that are found go before they are opened."""
+    load, replaced = tf.train.load_checkpoint, []
+    dcgan.save(tmp_path)
+
+    def late(path):
+        if len(replaced) < 3:
+            replaced.append(path)
+            dcgan.step.assign_add(1)
+            dcgan.save(tmp_path, keep=1)
+        return load(path)
+
+    monkeypatch.setattr(tf.train, "load_checkpoint", late)
+    assert int(DCGAN.load(tmp_path).step) == int(dcgan.step) == 3
+    assert capsys.readouterr().out == ""
+
+
+def test_a_config_of_huge_networks_is_not_built(dcgan, tmp_path, monkeypatch):
+    dcgan.save(tmp_path)
+    huge = NetworkOptions(8, z_dim=65536, gf_dim=2048)
+    monkeypatch.setattr(checkpoints, "read_config", lambda directory: huge)
+    monkeypatch.setattr(DCGAN, "__init__", lambda *args, **kwargs: pytest.fail("networks were built"))
+    with pytest.raises(UserError, match=r"of other networks than config\.json says"):
+        DCGAN.load(tmp_path)
+
+
+def test_pixels_that_are_no_numbers(recwarn):
+    np.testing.assert_array_equal(
+        to_uint8(np.float32([np.nan, -np.inf, np.inf, -1, 1, 3e38])), [0, 0, 255, 0, 255, 255]
+    )
+    assert not recwarn.list

@@ -1,0 +1,263 @@
+"""Training that goes on: what is its own, what has changed since, where it stops, and what it says."""
+
+import csv
+import errno
+import importlib
+import os
+import shutil
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import blobs, write_pictures
+
+from dcgan import checkpoints
+from dcgan.options import TrainOptions
+from jobs.command import WrongCommand
+from jobs.options import RunOptions
+from jobs.training import train
+from jobs.training_log import TrainingLog
+from model import DCGAN, TrainStep
+from utils import OutputError, UserError, only_writer
+
+SMALL = {"image_size": 8, "gf_dim": 4, "df_dim": 4}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def uncompiled():
+    """For a few steps of a tiny model, compiling takes longer than it saves."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A folder with 21 pictures in `faces`, and what an epoch of training has left beside it."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_pictures(folder / "faces", blobs(21, 8))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        go(1, SMALL)
+    return folder
+
+
+@pytest.fixture
+def here(trained, tmp_path, monkeypatch) -> Path:
+    """A copy of `trained`, in which the test works."""
+    shutil.copytree(trained, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+def go(epochs, named=None, batch_size=4, seed=0, **run):
+    options = TrainOptions(epochs=epochs, batch_size=batch_size, seed=seed)
+    return train(RunOptions(**{"dataset": Path("faces"), **run}), named or {}, options)
+
+
+@contextmanager
+def stopped(after: int):
+    """Trainings in here are stopped by SIGTERM when they have done so many steps, and at most one more."""
+    train_all = DCGAN.train
+
+    def stopping(self, *args):
+        if after == int(self.step):
+            os.kill(os.getpid(), signal.SIGTERM)
+        for state in train_all(self, *args):
+            yield state
+            if state.step == after:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DCGAN, "train", stopping)
+        yield
+
+
+def column(name, path="logs/losses.csv"):
+    with open(path, newline="") as file:
+        return [row[name] for row in csv.DictReader(file)]
+
+
+def contents(*folders):
+    files = [path for folder in folders for path in Path(folder).rglob("*") if path.is_file()]
+    return {path: path.read_bytes() for path in files}
+
+
+def test_training_begins_with_what_it_is(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    go(1, SMALL, checkpoint_dir=Path("a"), sample_dir=Path("b"), log_dir=Path("c"))
+    dcgan = DCGAN.load("a")
+    g, d = (sum(weights.size for weights in net.get_weights()) for net in (dcgan.generator, dcgan.discriminator))
+    statistics = 2 * 4  # a mean and a variance for each channel of G's one batch normalisation, which are not learned
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == (
+        "21 pictures of 8x8 in colour, 5 steps an epoch, 1 left over each time; "
+        f"{g - statistics:,} in G and {d:,} in D to learn"
+    )
+    assert lines[1].startswith("warning: 21 pictures are few")
+
+
+def test_sizes_need_not_be_named_again(here, capsys):
+    go(2)
+    assert column("epoch") == ["0"] * 5 + ["1"] * 5
+    out = capsys.readouterr().out
+    assert "resumed from checkpoints at step 5" in out and "changed" not in out
+    with pytest.raises(UserError, match="has --gf_dim 4, not 8"):
+        go(3, {"gf_dim": 8})
+    with pytest.raises(UserError, match="has --image_size 8, not 16"):
+        go(3, {"image_size": 16})
+    elsewhere = {name: here / name for name in ("checkpoint_dir", "sample_dir", "log_dir")}
+    go(1, {"z_dim": 100}, init=here / "checkpoints", **elsewhere)
+    assert DCGAN.load(here / "checkpoint_dir").options == DCGAN.load("checkpoints").options
+    with pytest.raises(WrongCommand, match="gf_dim has 2 numbers"):
+        go(1, {"gf_dim": (4, 4), "image_size": 8}, **dict.fromkeys(elsewhere, here / "new"))
+
+
+def test_help_says_the_defaults_that_a_model_replaces(capsys):
+    with pytest.raises(SystemExit):
+        importlib.import_module("train-dcgan").main(["--help"])
+    assert "length of z (default: that of the model, or 100)" in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_has_changed_is_said_and_epochs_are_counted_rightly(here, capsys):
+    """One epoch in batches of 4, half of the second too; the rest in batches of 2, with more pictures."""
+    with stopped(after=8):
+        assert go(2) == 128 + signal.SIGTERM
+    steps = len(column("step"))
+    assert steps in (8, 9)
+    write_pictures(here / "faces" / "more", blobs(9, 8, seed=1))
+    capsys.readouterr()
+    go(3, batch_size=2)
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("changed")]
+    (line,) = said
+    assert line.startswith(f"changed at step {steps}: --batch_size was 4, is 2, 9 pictures added, 0 gone;")
+    epochs = column("epoch")
+    done = (steps - 5) / 5  # of the second epoch
+    assert epochs[:steps] == ["0"] * 5 + ["1"] * (steps - 5)
+    assert epochs[steps:].count("1") == round((1 - done) * 15) and epochs[steps:].count("2") == 15
+    before = contents(here)
+    go(3, batch_size=2)
+    assert "3 epochs of 15 steps are done already" in capsys.readouterr().out and contents(here) == before
+
+
+def test_quite_other_pictures_are_refused(here):
+    for path in (here / "faces").iterdir():
+        path.rename(path.with_name(f"x{path.name}"))
+    before = contents(here)
+    with pytest.raises(UserError, match=r"faces has none of the pictures .* --init checkpoints"):
+        go(9)
+    assert contents(here) == before
+
+
+def test_logs_and_samples_of_another_run_are_left_alone(here):
+    second = {"checkpoint_dir": Path("second"), "log_dir": Path("logs2"), "sample_dir": Path("samples2")}
+    go(1, SMALL, **second)
+    before = contents("logs", "samples")
+    third = {name: Path(f"{name}3") for name in second}
+    for folders in (second, third):
+        for name, taken in (("log_dir", "logs"), ("sample_dir", "samples")):
+            with pytest.raises(UserError, match=f"of another run: name another --{name}"):
+                go(9, SMALL, **folders | {name: Path(taken)})
+    assert contents("logs", "samples") == before
+    assert not any(folder.exists() for folder in third.values())
+
+
+def test_a_copy_of_the_run_does_not_cut_the_logs_of_the_first(here):
+    shutil.copytree("checkpoints", "copy")
+    go(2)
+    before = contents("logs")
+    with pytest.raises(UserError, match="goes on to a checkpoint of step 10, which this run has not"):
+        go(3, checkpoint_dir=Path("copy"))
+    assert contents("logs") == before
+
+
+def test_a_run_killed_before_it_could_mark_its_logs_goes_on(here):
+    shutil.rmtree("logs")
+    shutil.rmtree("samples")
+    go(2)
+    assert column("step") == [str(step) for step in range(6, 11)]
+
+
+def test_what_runs_write_below_the_pictures_is_none_of_them(here, capsys):
+    shutil.rmtree("logs")
+    os.chdir("faces")
+    dot = {"dataset": Path("."), "checkpoint_dir": here / "checkpoints"}
+    go(2, **dot)
+    assert Path("samples/train_01_0005.png").exists()
+    Path("linked").symlink_to("samples")
+    go(3, sample_dir=Path("others"), log_dir=Path("logs"), **dot)
+    capsys.readouterr()
+    go(4, sample_dir=Path("logs"), log_dir=Path("logs"), **dot)
+    out = capsys.readouterr().out
+    assert "21 pictures of 8x8" in out and "changed" not in out
+    assert "left out: 1 pictures in" in out and "/samples, where" in out and "/others, where" in out
+    with pytest.raises(UserError, match="name another --sample_dir"):
+        go(5, sample_dir=here / "faces", **dot)
+
+
+@pytest.mark.parametrize("name", ["log_dir", "sample_dir", "checkpoint_dir"])
+def test_a_folder_in_which_another_process_writes(here, name):
+    with only_writer(here / "taken"), pytest.raises(UserError, match="another process writes into taken"):
+        go(2, **{name: Path("taken")})
+
+
+def test_one_folder_for_all(tmp_path, monkeypatch):
+    write_pictures(tmp_path / "faces", blobs(4, 8))
+    monkeypatch.chdir(tmp_path)
+    Path("link").symlink_to("all")
+    for epochs, log_dir in ((1, "all"), (2, "link")):
+        go(epochs, SMALL, checkpoint_dir=Path("all"), sample_dir=tmp_path / "all", log_dir=Path(log_dir))
+    assert column("step", "all/losses.csv") == ["1", "2"]
+
+
+class Full:
+    """Standard output on a disk that is full once a line begins so."""
+
+    def __init__(self, word):
+        self.word = word
+        self.file = open(os.devnull, "w")  # noqa: SIM115
+
+    def fileno(self):
+        return self.file.fileno()
+
+    def write(self, text):
+        if text.startswith(self.word):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def flush(self):
+        pass
+
+
+def test_a_full_disk_under_the_output_saves_and_stops(here, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Full("Epoch"))
+    with pytest.raises(OutputError, match=r"cannot print \(No space left on device\)"):
+        go(100000, sample_interval=3)
+    assert checkpoints.checkpoints(Path("checkpoints"))[-1] == 6
+    assert column("step")[-1] == "6"
+
+
+def test_stopping_leaves_a_sample(here, capsys):
+    with stopped(after=5):
+        assert go(100000) == 128 + signal.SIGTERM
+    step = checkpoints.checkpoints(Path("checkpoints"))[-1]
+    assert f"stopped at step {step};" in capsys.readouterr().out
+    assert {path.name for path in Path("samples").iterdir()} == {"train_00_0005.png", f"train_01_000{step - 5}.png"}
+
+
+def test_the_time_left_does_not_count_the_start(tmp_path, monkeypatch, capsys):
+    """A first step of an hour, the others of a second."""
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    log = TrainingLog(DCGAN(8, gf_dim=4, df_dim=4), blobs(4, 8), tmp_path, tmp_path, 1000, 0)
+    zeros = np.zeros((4, 1), np.float32)
+    for step in range(1, 12):
+        now = 3600.0 + step
+        log.record(TrainStep(step, 0, step, 1000, np.ones(4, np.float32), zeros, zeros, zeros), False)
+    log.flush()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith(", ? left") and lines[-1].endswith(", 0:16:29 left")
