@@ -64,7 +64,7 @@ def find_pictures(folder: str | Path, without: Iterable[Path] = ()) -> list[Path
             for name in names
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
         ]
-        around = [place for place in excluded if Path(os.path.realpath(parent)).is_relative_to(place)]
+        around = [place for place in excluded if Path(real).is_relative_to(place)]
         if around:
             left_out[around[0]] += len(found)
         else:
