@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Completes pictures: searches a trained model for what belongs into their holes.
 
-python complete.py data/your-test-data/aligned/*.png --outDir completions
+python complete.py data/your-test-data/aligned --outDir completions
 python complete.py face.png --maskFile hole.png --outInterval 2 --checkpointDir checkpoints/pretrained
 """
 
@@ -12,11 +12,11 @@ from jobs.options import CompleteOptions
 from pictures.options import MaskOptions
 
 
-def main(argv=None) -> None:
+def main(argv=None) -> int | None:
     files, masks, search = parse(__doc__, CompleteOptions, MaskOptions, SearchOptions, argv=argv)
     from jobs.completing import complete
 
-    complete(files, masks, search)
+    return complete(files, masks, search)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ Deep Learning in TensorFlow" (2016), here "the post".
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -278,12 +278,15 @@ class DCGAN:
 
     # ---------------------------------------------------------------------------------- completion
 
-    def complete(self, incomplete: Incomplete, options: SearchOptions) -> Iterator[SearchStep]:
+    def complete(
+        self, incomplete: Incomplete, options: SearchOptions, stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[SearchStep]:
         """Searches for each picture the z in [-1, 1] whose G(z) agrees with what is known of it and looks real.
 
         Minimises contextual + lam * perceptual + z_penalty * |z|^2 for each picture (the post; paper, section 3.2; the
         last term is ours) and yields the state after each iteration, with pictures at iteration 0, every
-        `out_interval` iterations, and the last. A search whose loss is not finite begins anew from a random z.
+        `out_interval` iterations, and the last, which comes early once `stopped` is true. A search whose loss is not
+        finite begins anew from a random z.
         ValueError if the pictures are of another kind than the model's.
         """
         self._check(incomplete.pictures)
@@ -296,10 +299,13 @@ class DCGAN:
 
         for i, (space, point) in enumerate(search(measure, self.generator, incomplete, options)):
             generated = completed = None
-            if i == options.n_iter or (options.out_interval and i % options.out_interval == 0):
+            last = i == options.n_iter or stopped()
+            if last or (options.out_interval and i % options.out_interval == 0):
                 generated = to_uint8(space.images(fill_batch(point.z)))[: len(incomplete)]
                 completed = incomplete.filled(generated)
             yield SearchStep(i, point.z.astype(np.float32), point.losses, point.restarts, generated, completed)
+            if last:
+                return
 
     def _known(self, incomplete: Incomplete, options: SearchOptions) -> Known:
         weights = np.stack([context_weights(mask, options.context_window) for mask in incomplete.masks])

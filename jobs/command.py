@@ -3,13 +3,15 @@
 import argparse
 import dataclasses
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from jobs import interrupts
-from utils import OutputError, UserError, one_line, say
+from utils import UserError, one_line, say
 
 
 class WrongCommand(UserError):
@@ -137,3 +139,29 @@ def _fail(message: object, code: int = 1) -> int:
 def drop_output() -> None:
     """When who read the output (`| head`) has gone, or its disk is full: no more of it, not at exit either."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """Takes note of Ctrl-C and SIGTERM in a list, instead of obeying them at once; a second one is obeyed.
+
+    One that follows within a second is the same one, sent twice: `timeout`, for one, signals a process and its group.
+    """
+    received: list[int] = []
+    due = time.monotonic()
+
+    def take_note(number: int, frame: Any) -> None:
+        nonlocal due
+        handler = earlier[signal.Signals(number)]
+        if not received:
+            due = time.monotonic() + 1
+        elif time.monotonic() > due and callable(handler):
+            handler(number, frame)
+        received.append(number)
+
+    earlier = {number: signal.signal(number, take_note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)

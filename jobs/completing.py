@@ -1,43 +1,78 @@
 """Completes pictures: finds out which batches are missing, completes one after the other, and has them written."""
 
 import dataclasses
+import os
+import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dcgan.options import RATES, SearchOptions
+from jobs.command import stop_signals
 from jobs.options import CompleteOptions
-from jobs.results import Batch, Outcome, Results, digest
+from jobs.results import Batch, Outcome, Results, digest, note, written
 from pictures.blending import blend
-from pictures.files import load_each
+from pictures.files import find_pictures, load_each, read_picture
 from pictures.incomplete import Incomplete
 from pictures.options import MaskOptions
 from pictures.reading import Loaded, MaskedReader
-from utils import Progress, UserError, only_writer
+from utils import Progress, UserError, only_writer, say
 
 if TYPE_CHECKING:
     from model import DCGAN, SearchStep
 
+NAMED = 3  # pictures, in a line about many
+LOOKS = 64  # for faces, in pictures that had to be fitted; a look takes up to a third of a second
 
-def complete(files: CompleteOptions, masks: MaskOptions, search: SearchOptions) -> None:
+
+def complete(files: CompleteOptions, masks: MaskOptions, search: SearchOptions) -> int | None:
     """Completes the pictures that an earlier call has not, and says where they are.
 
-    UserError if a picture cannot be completed, once the others are.
+    128 and the signal's number if one stopped it, once what there was is written. UserError if a picture cannot be
+    completed, once the others are.
     """
     if search.lr and search.approach not in RATES:
         print(f"--lr has no effect on --approach {search.approach}")
-    imgs = [path for path in files.imgs if path.name != "alignment.csv"]  # aligned/* names align.py's, too
     with only_writer(files.out_dir):
-        results = Results(files.out_dir, imgs, search.out_interval, files.all_frames)
+        imgs = listed(files.imgs, files.out_dir)
+        batches = -(-len(imgs) // files.batch_size) if files.all_frames else 1
+        framed = batches if search.out_interval else 0
+        results = Results(files.out_dir, imgs, search.n_iter, search.out_interval, framed)
         dcgan = open_model(files.checkpoint_dir, files.img_size, masks.lowres)
         reader = MaskedReader(masks, dcgan.image_size, dcgan.c_dim, search.seed)
         job = Completion(dcgan, search, files.blend, reader, results)
         for batch in job.missing(imgs, files.batch_size):
-            job.write(batch, job.complete(batch))
-        job.report(len(imgs))
+            with stop_signals() as received:
+                outcome = job.complete(batch, received)
+                job.write(batch, outcome)
+            if received:
+                job.report_stop(batch, outcome)
+                return 128 + received[0]
+        job.report(imgs)
+    return None
+
+
+def listed(named: Sequence[Path], out: Path) -> list[Path]:
+    """The pictures named, and those in the folders named, but for what completions wrote into `out`.
+
+    UserError if there are none.
+    """
+    imgs = []
+    earlier = written(out)
+    for path in named:
+        if path.is_dir():
+            try:
+                imgs += [each for each in find_pictures(path) if os.path.realpath(each) not in earlier]
+            except UserError as error:
+                say(f"left out: {error}")
+        elif path.name != "alignment.csv":  # aligned/* names align.py's, too
+            imgs.append(path)
+    if not imgs:
+        raise UserError("there is no picture to complete: name pictures, or a folder of them")
+    return imgs
 
 
 def open_model(named: Path, size: int | None, lowres: int) -> "DCGAN":
@@ -62,56 +97,82 @@ class Completion:
         self.dcgan, self.search, self.blending, self.reader, self.results = dcgan, search, blending, reader, results
         self.progress = Progress(0, "iterations")
         self.tally: Counter[str] = Counter()
+        self.faceless: list[Path] = []
 
     def missing(self, imgs: Sequence[Path], batch_size: int) -> Iterator[Batch]:
         """The batches of which something is missing."""
         weights = [*self.dcgan.generator.get_weights(), *self.dcgan.discriminator.get_weights()]
         how = digest(*weights, dataclasses.replace(self.search, out_interval=0), self.reader.lowres, self.blending)
-        firsts = range(0, len(imgs), batch_size)
-        self.progress.total = len(firsts) * self.search.n_iter
+        numbers = self._with_masks(imgs)
+        parts = [numbers[first : first + batch_size] for first in range(0, len(numbers), batch_size)]
+        self.progress.total = len(parts) * self.search.n_iter
         nth = 1
-        for first in firsts:
-            loaded = load_each(imgs[first : first + batch_size], self.reader.read, first)
+        for part in parts:
+            loaded: dict[int, Loaded] = {}
+            for number in part:
+                loaded |= load_each([imgs[number]], self.reader.read, number)
             batch = self._batch(nth, loaded, how) if loaded else None
             if batch and not self.results.has(batch):
+                self._look_for_faces([each.path for each in loaded.values() if each.fitted])
                 yield batch
             else:
                 self.progress.skip(self.search.n_iter)
                 self.tally["kept"] += len(loaded)
             nth += bool(loaded)
 
-    def _batch(self, nth: int, loaded: dict[int, Loaded], how: str) -> Batch:
+    def _with_masks(self, imgs: Sequence[Path]) -> list[int]:
+        """The numbers of the pictures that have a mask; says which have none."""
+        numbers = [number for number, path in enumerate(imgs) if self.reader.has_mask(path)]
+        without = sorted(set(range(len(imgs))) - set(numbers))
+        if without:
+            say(
+                f"left out: {some([imgs[number] for number in without])} without a mask in {self.reader.options.folder}"
+            )
+        return numbers
+
+    def _look_for_faces(self, fitted: Sequence[Path]) -> None:
+        """Notes which of the first pictures that had to be fitted are photos of faces that should be aligned first."""
+        from pictures.faces import face_fills
+
+        for path in fitted[: LOOKS - self.tally["looked"]]:
+            self.tally["looked"] += 1
+            if face_fills(read_picture(path)) is False:
+                self.faceless.append(path)
+
+    def _batch(self, nth: int, loaded: Mapping[int, Loaded], how: str) -> Batch:
         self.tally["fitted"] += sum(each.fitted for each in loaded.values())
         pictures = np.stack([each.picture for each in loaded.values()])
         masks = np.stack([each.mask for each in loaded.values()])
-        notes = [digest(how, number, each.picture, each.mask) for number, each in loaded.items()]
+        notes = [note(how, number, each.picture, each.mask) for number, each in loaded.items()]
         paths = [each.path for each in loaded.values()]
         return Batch(nth, paths, Incomplete(pictures, masks, self.reader.lowres, tuple(loaded)), notes)
 
-    def complete(self, batch: Batch) -> Outcome:
-        """Searches and blends; has the frames recorded if the batch is to have some."""
+    def complete(self, batch: Batch, received: Sequence[int]) -> Outcome:
+        """Searches, until a signal is `received`, and blends; has the frames recorded if the batch is to have some."""
         frames = self.results.frames(batch)
         search = self.search if frames else dataclasses.replace(self.search, out_interval=0)
         before = self.progress.done
         state: SearchStep
-        for state in self.dcgan.complete(batch.incomplete, search):
+        for state in self.dcgan.complete(batch.incomplete, search, lambda: bool(received)):
             if frames:
                 frames.record(state)
             self.progress.update(before + state.iteration, f"loss {np.mean(state.losses[:, 2]):.4g}")
         blended = blend(state.generated, batch.incomplete, self.blending)
         if frames:
-            frames.finish(state.completed, blended)
-        return Outcome(state.completed, blended, state.restarts, np.isfinite(state.losses[:, 2]))
+            frames.finish(state.completed, blended, self.results.sheet_note(batch, state.iteration))
+        found = np.isfinite(state.losses[:, 2])
+        return Outcome(state.completed, blended, state.restarts, found, state.iteration)
 
     def write(self, batch: Batch, outcome: Outcome) -> None:
         """Writes the results."""
         self.tally["completed"] += self.results.write(batch, outcome)
 
-    def report(self, pictures: int) -> None:
-        """Says what has become of so many pictures; UserError if not all are completed."""
-        tally = self.tally
+    def report(self, imgs: Sequence[Path]) -> None:
+        """Says what has become of the pictures; UserError if not all are completed."""
+        tally, pictures = self.tally, len(imgs)
         if tally["fitted"]:
             print(f"cropped to a square and resized to the model's size: {tally['fitted']} of {pictures} pictures")
+        self._name_align()
         if tally["kept"]:
             print(f"{tally['kept']} of {pictures} pictures were completed by an earlier call with the same options")
         done = tally["completed"] + tally["kept"]
@@ -122,3 +183,29 @@ class Completion:
             raise UserError(
                 f"{pictures - done} of {pictures} pictures are left out, see above; the others are completed"
             )
+
+    def report_stop(self, batch: Batch, outcome: Outcome) -> None:
+        """Says what a call leaves that was stopped in a batch."""
+        self._name_align()
+        self.results.show(outcome.iteration)
+        if outcome.iteration < self.search.n_iter:
+            say(
+                f"stopped after {outcome.iteration} of {self.search.n_iter} iterations, unfinished: "
+                f"{some(batch.paths)}; the same call does what is unfinished again"
+            )
+        else:
+            print("stopped; the same call goes on from there")
+
+    def _name_align(self) -> None:
+        """Says which photos show faces that should have been aligned, and how that is done."""
+        if self.faceless:
+            source = self.faceless[0] if len(self.faceless) == 1 else self.faceless[0].parent
+            size = self.dcgan.image_size
+            align = f"./align.py {shlex.quote(str(source))} align innerEyesAndBottomLip aligned --size {size}"
+            say(f"no face fills {some(self.faceless)}: cut the faces out by {align}, and complete those in aligned")
+
+
+def some(paths: Sequence[Path]) -> str:
+    """How many pictures these are, and the names of the first."""
+    names = ", ".join(path.name for path in paths[:NAMED]) + (", ..." if len(paths) > NAMED else "")
+    return names if len(paths) == 1 else f"{len(paths)} pictures ({names})"

@@ -9,7 +9,7 @@ from model import SearchStep
 from ops import event_writer, tf
 from pictures.files import save_gif, save_picture
 from pictures.incomplete import Incomplete
-from pictures.sheets import framed, grid
+from pictures.sheets import framed, grid, titled
 
 SHEET_ROWS = 8
 GIF_FRAMES = 60  # at least, and at most twice as many, if there are so many
@@ -21,11 +21,11 @@ class Frames:
     `suffix` keeps the files of one batch from overwriting another's.
     """
 
-    def __init__(self, out: Path, suffix: str, note: str, incomplete: Incomplete):
-        """The finished sheet carries the `note`."""
+    def __init__(self, out: Path, suffix: str, incomplete: Incomplete, note: str):
+        """Every picture carries the `note`."""
         self.out, self.suffix, self.note = out, suffix, note
         self.incomplete, self.masked = incomplete, incomplete.shown()
-        self.frames: list[np.ndarray] = []
+        self.frames: list[tuple[str, np.ndarray]] = []
         self.seen, self.stride = 0, 1
         self.losses: list[np.ndarray] = []
         (out / "logs").mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ class Frames:
         self._save_grid("masked", self.masked)
 
     def _save_grid(self, name: str, pictures: np.ndarray) -> None:
-        save_picture(self.out / f"{name}{self.suffix}.png", grid(pictures))
+        save_picture(self.out / f"{name}{self.suffix}.png", grid(pictures), self.note)
 
     def record(self, state: SearchStep) -> None:
         """Notes a SearchStep's losses; if it has pictures, writes them and all that was noted."""
@@ -45,7 +45,7 @@ class Frames:
             return
         self._save_grid(f"hats_imgs/{state.iteration:04d}", state.generated)
         self._save_grid(f"completed/{state.iteration:04d}", state.completed)
-        self._keep(state.completed)
+        self._keep(f"iteration {state.iteration}", state.completed)
         for number, (*_, total), z in zip(self.incomplete.numbers, state.losses, state.z, strict=True):
             with open(self.out / "logs" / f"hats_{number:02d}.log", "a") as file:
                 print(state.iteration, f"{total:.8g}", *(f"{value:.8g}" for value in z), file=file)
@@ -55,19 +55,22 @@ class Frames:
                     tf.summary.scalar(name + self.suffix, mean, step=i)
         self.losses = []
 
-    def _keep(self, frame: np.ndarray) -> None:
+    def _keep(self, title: str, frame: np.ndarray) -> None:
         """Keeps frames for the GIF, evenly spaced."""
         if self.seen % self.stride == 0:
-            self.frames.append(frame)
+            self.frames.append((title, frame))
         self.seen += 1
         if len(self.frames) == 2 * GIF_FRAMES:
             self.frames = self.frames[::2]
             self.stride *= 2
 
-    def finish(self, completed: np.ndarray, blended: np.ndarray) -> None:
-        """Writes the GIF, which ends on the `blended` results, and at last the sheet, a row a picture."""
-        frames = [framed(frame) for frame in (self.masked, *self.frames, blended)]
-        save_gif(self.out / f"completion{self.suffix}.gif", frames)
+    def finish(self, completed: np.ndarray, blended: np.ndarray, note: str) -> None:
+        """Writes the GIF, which ends on the `blended` results, and at last the sheet with a `note`, a row a picture."""
+        frames = [("masked", self.masked), *self.frames, ("blended", blended)]
+        pictures = [titled(framed(frame), [title]) for title, frame in frames]
+        save_gif(self.out / f"completion{self.suffix}.gif", pictures, self.note)
         rows = np.stack([self.incomplete.pictures, self.masked, completed, blended], axis=1)[:SHEET_ROWS]
-        sheet = framed(rows.reshape(-1, *self.incomplete.pictures.shape[1:]), columns=4)
-        save_picture(self.out / f"sheet{self.suffix}.png", sheet, self.note)
+        sheet = framed(rows.reshape(-1, *rows.shape[2:]), columns=4)
+        save_picture(
+            self.out / f"sheet{self.suffix}.png", titled(sheet, ["before", "masked", "completed", "blended"]), note
+        )

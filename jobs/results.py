@@ -1,12 +1,13 @@
 """The folder that completions are written into: a result a picture, and frames of how it came about.
 
-What is written carries what it was made of and how, so that the same call again does only what is missing.
+Every picture written there carries a note. It begins with a mark: what has none is not ours, and stays as it is. If the
+picture is finished, its note goes on with what it was made of and how, so that the same call does only what is missing.
 """
 
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,19 @@ from utils import UserError, say
 if TYPE_CHECKING:
     from jobs.frames import Frames
 
-# The files that a completion writes, but for its results in final/.
+MARK = "complete.py of dcgan-completion"
+UNFINISHED = f"{MARK}: unfinished"
+# The files that a completion writes, but for its results in final/. Logs hold no note: they are ours by their names.
+FRAME_FOLDERS = ("hats_imgs", "completed", "logs")
 FRAME_FILE = re.compile(
-    r"((before|masked|completion|sheet|(hats_imgs|completed)/\d+)(?P<suffix>(_\d+)?)\.(png|gif))"
+    r"((before|masked|sheet|completion|(hats_imgs|completed)/(?P<iteration>\d{4,}))(?P<suffix>(_\d+)?)\.(png|gif))"
     r"|logs/hats_\d+\.log|logs/events\.out\.tfevents\..*\.completion(?P<suffix_of_events>(_\d+)?)"
 )
+
+
+def suffix(nth: int) -> str:
+    """Of the names of the frames of a call's batch number `nth`."""
+    return f"_{nth}" if nth > 1 else ""
 
 
 @dataclass(frozen=True)
@@ -37,12 +46,7 @@ class Batch:
     """[N], where the pictures come from."""
     incomplete: Incomplete
     notes: Sequence[str]
-    """[N], what each result is made of, and how."""
-
-    @property
-    def suffix(self) -> str:
-        """Of the names of the batch's frames."""
-        return f"_{self.nth}" if self.nth > 1 else ""
+    """[N], by `note`: what each result is made of, and how."""
 
 
 @dataclass(frozen=True)
@@ -57,84 +61,132 @@ class Outcome:
     """[N]: how often each picture's search began anew."""
     found: np.ndarray
     """bool [N]: whether a z was found; without one there is no result."""
+    iteration: int
+    """How far the search has come."""
 
 
 class Results:
     """What one call leaves in its folder, and what an earlier one has left there."""
 
-    def __init__(self, out: Path, imgs: Sequence[Path], interval: int, every_batch: bool):
-        """Frames are to come every `interval` iterations, or none for 0, of `every_batch` or of the first alone.
+    def __init__(self, out: Path, imgs: Sequence[Path], n_iter: int, interval: int, framed: int):
+        """So many batches are `framed`: they have frames every `interval` of `n_iter` iterations.
 
-        UserError if one of the `imgs` is a result itself.
+        UserError if one of the `imgs` is a result itself, or if another's file stands where one is to be written.
         """
-        self.out, self.interval, self.every_batch = out, interval, every_batch
+        self.out, self.n_iter, self.framed = out, n_iter, framed
         self.finals = [out / "final" / f"{name}.png" for name in unique_names(imgs)]
-        self.call = digest(list(imgs), interval, every_batch)
-        results = {os.path.realpath(path) for path in (*self._earlier_frames(), *out.glob("final/*"))}
+        self.call = digest(list(imgs), interval, framed)
+        earlier = written(out)
         for path in imgs:
-            if os.path.realpath(path) in results:
+            if os.path.realpath(path) in earlier:
                 raise UserError(f"{path} lies where the results are written: name another --outDir")
+        for path in self._in_the_way():
+            raise UserError(f"{path} was not written by complete.py: name another --outDir")
+
+    def _in_the_way(self) -> Iterator[Path]:
+        """What stands where this call writes and is not ours. A file that is empty holds nothing to lose."""
+        for name in ("final", *(FRAME_FOLDERS if self.framed else ())):
+            if os.path.lexists(self.out / name) and not (self.out / name).is_dir():
+                yield self.out / name
+        suffixes = {None, *(suffix(nth) for nth in range(1, self.framed + 1))}
+        frames = (
+            path
+            for path, match in _named_like_frames(self.out)
+            if self.framed
+            and match["suffix"] in suffixes
+            and match["suffix_of_events"] is None
+            and int(match["iteration"] or 0) <= self.n_iter
+        )
+        for path in (*self.finals, *frames):
+            empty = path.is_file() and not path.stat().st_size
+            if os.path.lexists(path) and not _is_ours(path) and not empty:
+                yield path
 
     def has(self, batch: Batch) -> bool:
         """Whether all is there already that the batch is to leave."""
         notes = {self.finals[number]: note for number, note in zip(batch.incomplete.numbers, batch.notes, strict=True)}
-        if self._framed(batch):
-            notes[self.out / f"sheet{batch.suffix}.png"] = self._frames_note(batch)
+        if batch.nth <= self.framed:
+            notes[self.out / f"sheet{suffix(batch.nth)}.png"] = self.sheet_note(batch, self.n_iter)
         return all(read_note(path) == note for path, note in notes.items())
 
     def frames(self, batch: Batch) -> "Frames | None":
         """What records the frames of the batch, in place of those of an earlier call; None if it is to have none."""
         if batch.nth == 1:
-            self._remove(self._earlier_frames())
-        if not self._framed(batch):
+            _remove(_frames(self.out))
+        if batch.nth > self.framed:
             return None
         from jobs.frames import Frames
 
-        self._remove(self._earlier_frames(batch.suffix))
-        self._remove(self.out / "logs" / f"hats_{number:02d}.log" for number in batch.incomplete.numbers)
-        return Frames(self.out, batch.suffix, self._frames_note(batch), batch.incomplete)
+        _remove(_frames(self.out, suffix(batch.nth)))
+        _remove(self.out / "logs" / f"hats_{number:02d}.log" for number in batch.incomplete.numbers)
+        return Frames(self.out, suffix(batch.nth), batch.incomplete, MARK)
+
+    def sheet_note(self, batch: Batch, iteration: int) -> str:
+        """The note of the sheet that ends the frames, if the search ends at this iteration."""
+        return note(self.call, batch.notes) if iteration == self.n_iter else UNFINISHED
 
     def write(self, batch: Batch, outcome: Outcome) -> int:
-        """Writes the results; how many there are. Says which searches began anew."""
+        """Writes the results; how many there are. Says which searches began anew.
+
+        What was finished by an earlier call is not replaced by what is not.
+        """
+        finished = outcome.iteration == self.n_iter
         for i, number in enumerate(batch.incomplete.numbers):
             if outcome.restarts[i]:
                 in_vain = "" if outcome.found[i] else ", in vain: it is left out"
                 times = f"its search began anew {outcome.restarts[i]} times{in_vain}"
                 say(f"{batch.paths[i]}: the loss was not finite, {times}")
-            if outcome.found[i]:
-                save_picture(self.finals[number], outcome.blended[i], batch.notes[i])
+            if outcome.found[i] and (finished or read_note(self.finals[number]) != batch.notes[i]):
+                save_picture(self.finals[number], outcome.blended[i], batch.notes[i] if finished else UNFINISHED)
         return int(outcome.found.sum())
 
-    def show(self, n_iter: int) -> None:
-        """Says where to look at what `n_iter` iterations have left."""
-        if self.interval:
-            names = ("sheet.png", "completion.gif", "before.png", "masked.png", f"completed/{n_iter:04d}.png")
+    def show(self, iteration: int) -> None:
+        """Says where to look at what is left after so many iterations."""
+        if self.framed:
+            frames = (f"{folder}/{iteration:04d}.png" for folder in ("hats_imgs", "completed"))
+            names = ("sheet.png", "completion.gif", "before.png", "masked.png", *frames)
             print("look at " + ", ".join(f"{self.out}/{name}" for name in names))
         print(f"completed pictures: {self.out}/final")
 
-    def _framed(self, batch: Batch) -> bool:
-        return bool(self.interval) and (batch.nth == 1 or self.every_batch)
 
-    def _frames_note(self, batch: Batch) -> str:
-        return digest(self.call, batch.notes)
+def written(out: Path) -> set[str]:
+    """The real paths of what earlier calls have written into `out`, and of all in its `final`."""
+    return {os.path.realpath(path) for path in (*_frames(out), *out.glob("final/*"))}
 
-    def _earlier_frames(self, suffix: str | None = None) -> list[Path]:
-        """What an earlier completion left, but for `final` and only for the batch of that `suffix`, if given."""
-        paths = [*self.out.glob("*"), *self.out.glob("*/*")]
-        owned = ((path, FRAME_FILE.fullmatch(path.relative_to(self.out).as_posix())) for path in paths)
-        return [
-            path
-            for path, match in owned
-            if match and (suffix is None or suffix in (match["suffix"], match["suffix_of_events"]))
-        ]
 
-    @staticmethod
-    def _remove(paths) -> None:
-        for path in paths:
-            path.unlink(missing_ok=True)
+def note(*parts: Any) -> str:
+    """The note of what is made of the `parts`."""
+    return f"{MARK}: {digest(*parts)}"
 
 
 def digest(*parts: Any) -> str:
     """A short text that differs if a part differs. The parts are arrays and what has a faithful repr."""
     as_bytes = (part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode() for part in parts)
     return hashlib.sha256(b"".join(as_bytes)).hexdigest()
+
+
+def _named_like_frames(out: Path) -> list[tuple[Path, re.Match]]:
+    paths = [*out.glob("*"), *out.glob("*/*")]
+    matches = ((path, FRAME_FILE.fullmatch(path.relative_to(out).as_posix())) for path in paths)
+    return [(path, match) for path, match in matches if match]
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a completion wrote this file, whose name would fit."""
+    if path.parent.name == "logs":
+        return path.is_file()
+    return (read_note(path, damaged=True) or "").startswith(MARK)
+
+
+def _frames(out: Path, of_suffix: str | None = None) -> list[Path]:
+    """What earlier completions left in `out`, but for `final` and only for the batch of that suffix, if given."""
+    return [
+        path
+        for path, match in _named_like_frames(out)
+        if (of_suffix is None or of_suffix in (match["suffix"], match["suffix_of_events"])) and _is_ours(path)
+    ]
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)

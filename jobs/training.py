@@ -1,7 +1,6 @@
 """Trains a DCGAN on a folder of pictures: opens or begins the run, logs it, saves it, and stops when asked to."""
 
 import os
-import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
@@ -10,7 +9,7 @@ from typing import Any
 
 from dcgan import checkpoints, tensorflow1
 from dcgan.options import NetworkOptions, TrainOptions
-from jobs.command import WrongCommand, drop_output
+from jobs.command import WrongCommand, drop_output, stop_signals
 from jobs.options import RunOptions
 from jobs.record import Record
 from jobs.training_log import TrainingLog, check_owner, note_owner
@@ -205,15 +204,3 @@ def introduce(dcgan: DCGAN, pictures: Dataset, options: TrainOptions) -> None:
             f"warning: {len(pictures)} pictures are few: with less than about {FEW}, G learns to repeat them, and "
             "fills holes in others with noise"
         )
-
-
-@contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """Takes note of Ctrl-C and SIGTERM in a list, instead of obeying them at once."""
-    received: list[int] = []
-    earlier = {s: signal.signal(s, lambda number, _: received.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)

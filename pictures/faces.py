@@ -1,5 +1,7 @@
 """Faces in photos: found by dlib, and brought into OpenFace's frame and back by an affine map."""
 
+from functools import lru_cache
+
 import cv2
 import dlib
 import numpy as np
@@ -18,6 +20,8 @@ TEMPLATES = {
         33: (0.494950915, 0.514441322),
     },
 }
+LOOK = 640  # pixels of a photo's longer side, for `face_fills`
+FILLS = 0.65  # of a side; dlib's box takes 0.84 or more in OpenFace's frame, and the next smaller one that it knows 0.7
 HUGE = 3 * 40_000_000  # bytes of a decoded photo
 
 
@@ -80,3 +84,21 @@ def filled(photo: np.ndarray, known: np.ndarray) -> np.ndarray:
     means = (means / np.maximum(share, 1e-6)[..., None]).clip(0, 255).astype(np.uint8)
     around = cv2.resize(filled(means, share > 0), (width, height), interpolation=cv2.INTER_LINEAR)
     return np.where(known[..., None], photo, around)
+
+
+def face_fills(photo: np.ndarray) -> bool | None:
+    """Whether a face fills the central square of a uint8 [H, W, 3] photo, as in an aligned picture; None if none is
+    found.
+    """
+    scale = LOOK / max(photo.shape[:2])
+    if scale < 1:
+        photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    boxes = _detector()(photo, 0) or _detector()(photo, 1)
+    side = min(photo.shape[:2])
+    top, left = ((n - side) // 2 for n in photo.shape[:2])
+    square = dlib.rectangle(left, top, left + side - 1, top + side - 1)
+    within = [box.intersect(square) for box in boxes]
+    return any(min(box.width(), box.height()) >= FILLS * side for box in within) if boxes else None
+
+
+_detector = lru_cache(dlib.get_frontal_face_detector)

@@ -304,22 +304,30 @@ def save_picture(path: Path, pixels: np.ndarray, note: str = "") -> None:
     write_atomic(path, lambda partial: picture.save(partial, pnginfo=info))
 
 
-def read_note(path: Path) -> str | None:
-    """The note that `save_picture` put into a file; None if there is no such file or note."""
+def read_note(path: Path, damaged: bool = False) -> str | None:
+    """The note that `save_picture` or `save_gif` put into a file; None if there is no such file or note.
+
+    None, too, for a picture that is not whole, unless a `damaged` one will do.
+    """
+    if not os.path.isfile(path):  # to open a pipe would wait for its writer
+        return None
     try:
-        with Image.open(path, formats=["PNG"]) as file:
-            return file.info.get("Comment")
-    except (OSError, ValueError, SyntaxError):
+        with Image.open(path, formats=["PNG", "GIF"]) as file:
+            note = file.info.get("Comment") or file.info.get("comment", b"").decode()
+            if note and not damaged:
+                file.verify()  # every chunk to the end, by its checksum
+            return note or None
+    except Exception:  # Pillow's decoders raise nearly anything on a damaged file
         return None
 
 
-def save_gif(path: Path, frames: Iterable[np.ndarray], milliseconds: int = 120) -> None:
-    """Writes [H, W, C] uint8 frames as a GIF that loops and rests on its last frame."""
+def save_gif(path: Path, frames: Iterable[np.ndarray], note: str = "", milliseconds: int = 120) -> None:
+    """Writes [H, W, C] uint8 frames, with a `note`, as a GIF that loops and rests on its last frame."""
     pictures = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in frames]
     durations = [milliseconds] * (len(pictures) - 1) + [2000]
     write_atomic(
         path,
         lambda partial: pictures[0].save(
-            partial, save_all=True, append_images=pictures[1:], duration=durations, loop=0
+            partial, save_all=True, append_images=pictures[1:], duration=durations, loop=0, comment=note.encode()
         ),
     )

@@ -39,6 +39,10 @@ class MaskedReader:
         elif not options.folder:
             self.mask = make_mask(options.kind or "center", size, options, seed)
 
+    def has_mask(self, path: Path) -> bool:
+        """Whether there is a mask for the picture; not whether it can be read."""
+        return not self.options.folder or bool(mask_files(self.options.folder, path))
+
     def read(self, path: Path) -> Loaded:
         """A picture and its mask; UserError if one of them cannot be read, or if the mask fits none."""
         if self.options.kind in WITHOUT_HOLE:
@@ -83,14 +87,20 @@ def read_mask(path: Path, invert: bool = False) -> np.ndarray:
 
 
 def find_mask(folder: Path, picture: Path) -> Path:
-    """The mask of a picture, the other file in `folder` that has its stem; PictureError if it is not just one."""
-    suffixes = sorted(SUFFIXES | {suffix.upper() for suffix in SUFFIXES})
-    paths = [folder / (picture.stem + suffix) for suffix in suffixes]
-    paths = [path for path in paths if path.exists() and os.path.realpath(path) != os.path.realpath(picture)]
+    """The mask of a picture; PictureError if there is not just one."""
+    paths = mask_files(folder, picture)
     if len(paths) != 1:
         what = f"several masks, {', '.join(path.name for path in paths)}," if paths else f"no mask {picture.stem}.png"
         raise PictureError(f"{picture} has {what} in {folder}")
     return paths[0]
+
+
+def mask_files(folder: Path, picture: Path) -> list[Path]:
+    """The other files in `folder` that have a picture's stem."""
+    suffixes = sorted(SUFFIXES | {suffix.upper() for suffix in SUFFIXES})
+    paths = [folder / (picture.stem + suffix) for suffix in suffixes]
+    # os.path's exists is false for a name that is too long; Path's raises an error.
+    return [path for path in paths if os.path.exists(path) and os.path.realpath(path) != os.path.realpath(picture)]
 
 
 def fit_mask(mask: np.ndarray, size: int, name: str) -> np.ndarray:

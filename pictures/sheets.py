@@ -1,8 +1,12 @@
 """Many pictures in one."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 BORDER = 4  # pixels between framed pictures
+TITLE = 16  # height of a title's letters in pixels
 
 
 def grid(pixels: np.ndarray, columns: int = 8) -> np.ndarray:
@@ -22,3 +26,13 @@ def framed(pixels: np.ndarray, columns: int = 8) -> np.ndarray:
     pixels = pixels.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
     sheet = grid(np.pad(pixels, ((0, 0), (BORDER, 0), (BORDER, 0), (0, 0)), constant_values=255), columns)
     return np.pad(sheet, ((0, BORDER), (0, BORDER), (0, 0)), constant_values=255)
+
+
+def titled(sheet: np.ndarray, titles: Sequence[str]) -> np.ndarray:
+    """A `framed` sheet uint8 [H, W, C] below a white margin with the `titles`, one above each of as many columns."""
+    margin = Image.new("L", (sheet.shape[1], TITLE + 2 * BORDER), 255)
+    draw, font = ImageDraw.Draw(margin), ImageFont.load_default(TITLE)
+    for i, title in enumerate(titles):
+        draw.text((BORDER + i * (sheet.shape[1] - BORDER) // len(titles), BORDER), title, 0, font)
+    above = np.asarray(margin)[..., None].repeat(sheet.shape[2], axis=2)
+    return np.concatenate([above, sheet])
