@@ -26,7 +26,7 @@ from utils import Progress, UserError, only_writer, write_atomic, write_rows
 RADIUS = 3  # pixels that OpenCV's methods look at around each, as in its examples
 SHOWN = 8  # faces in the pictures
 MEASURES = ("psnr", "psnr_hole", "ssim", "ssim_hole")
-COLUMNS = (*MEASURES, "seconds", "loss")
+COLUMNS = (*MEASURES, "seconds", "own_loss")
 
 OURS = SearchOptions(out_interval=0)
 POSTS = replace(POST, out_interval=0)

@@ -58,7 +58,9 @@ class RunOptions(Options):
 class CompleteOptions(Options):
     """Pictures and files."""
 
-    imgs: tuple[Path, ...] = option(MISSING, "pictures, of any size", "imgs", check=Path, nargs="+", metavar="IMG")
+    imgs: tuple[Path, ...] = option(
+        MISSING, "pictures of any size, and folders of them", "imgs", check=Path, nargs="+", metavar="IMG"
+    )
     checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path, metavar="DIR")
     img_size: int | None = option(None, "stop unless the model has this size", "--imgSize", check=size)
     out_dir: Path = option(Path("completions"), "where everything is written", "--outDir", check=Path, metavar="DIR")
@@ -66,7 +68,8 @@ class CompleteOptions(Options):
     all_frames: bool = option(False, "frames, logs and a GIF for every batch, not the first", "--allFrames")
     blend: str = option(
         BLENDS[0],
-        "how G(z) is fitted into the hole: a spline in tension, the paper's poisson, or none",
+        "how G(z) is fitted to what is known: by a spline in tension, by the paper's poisson, or none: put into the "
+        "hole as it is, for lowres without the block means that are known",
         choices=BLENDS,
     )
 

@@ -35,8 +35,9 @@ def blend(generated: np.ndarray, incomplete: Incomplete, kind: str = BLENDS[0]) 
     completed = incomplete.filled(generated)
     if kind == "none":
         return completed
-    energy = _energy(*pictures.shape[1:3], kind)
-    blocks = _block_sums(*pictures.shape[1:3], lowres)
+    height, width = pictures.shape[1:3]
+    energy = _energy(height, width, kind)
+    blocks = _block_sums(height, width, lowres)
     for shared, which in each_mask(incomplete.masks):
         known = shared.ravel()
         hole = ~known

@@ -14,7 +14,12 @@ class MaskOptions(Options):
     """What is hidden. Types of masks have parameters; or masks are pictures, white where pixels are known."""
 
     kind: str | None = option(
-        None, "hide this; unless given, what is transparent, or else the center", "--maskType", choices=MASK_TYPES
+        None,
+        "what is hidden: the center; random, single pixels; pattern, blobs; a half, left, right, top or bottom; grid, "
+        "all but single pixels; lowres, all but the means of blocks; full, nothing: to see in hats_imgs how near G(z) "
+        "comes to the whole picture. Unless given, what is transparent, or else the center",
+        "--maskType",
+        choices=MASK_TYPES,
     )
     file: Path | None = option(
         None, "a picture, white where pixels are known", "--maskFile", check=Path, metavar="FILE"

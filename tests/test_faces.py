@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from conftest import ROOT
+from PIL import Image
 
 from jobs.aligning import predictor_path
-from pictures.faces import TEMPLATES, FaceFinder, face_transform, inverse, warp
+from pictures.faces import TEMPLATES, FaceFinder, face_fills, face_transform, inverse, warp
 from pictures.files import read_picture
 
 KINDS = list(TEMPLATES)
@@ -102,3 +103,14 @@ def test_the_largest_of_several_faces_comes_first():
     landmarks = finder.landmarks(pair, large)
     assert landmarks.shape == (68, 2)
     assert (landmarks[[39, 42, 57], 0] > 100).all() and landmarks[39, 0] < landmarks[42, 0]
+
+
+def test_whether_a_face_fills_the_central_square(request):
+    photo = np.asarray(Image.open(request.config.rootpath / "data" / "demo" / "raw" / "astronaut.png").convert("RGB"))
+    assert face_fills(photo) is False
+    face = photo[50:170, 165:285]
+    assert face_fills(face) is True
+    assert face_fills(np.asarray(Image.fromarray(face).resize((1200, 1200)))) is True
+    aside = np.pad(face, ((0, 0), (0, 240), (0, 0)), mode="reflect")[:, 60:]  # a wide photo, cut in its middle
+    assert face_fills(aside) is not True
+    assert face_fills(np.random.default_rng(0).integers(0, 256, (120, 120, 3), np.uint8)) is None

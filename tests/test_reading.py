@@ -142,3 +142,26 @@ def test_a_reader_refuses_options_that_fit_no_picture(tmp_path):
         MaskedReader(MaskOptions(file=black), 16, 3, 0)
     with pytest.raises(UserError, match="the mask center hides nothing"):
         MaskedReader(MaskOptions(center_scale=0.5), 16, 3, 0)
+
+
+def test_a_picture_whose_name_is_too_long_for_a_masks_has_none(tmp_path):
+    long = tmp_path / ("x" * 251 + ".png")
+    Image.new("RGB", (8, 8)).save(long)
+    (tmp_path / "masks").mkdir()
+    reader = MaskedReader(MaskOptions(folder=tmp_path / "masks"), 8, 3, 0)
+    assert not reader.has_mask(long)
+    with pytest.raises(PictureError, match="no mask"):
+        find_mask(tmp_path / "masks", long)
+    Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(tmp_path / "masks" / long.name)
+    assert reader.has_mask(long)
+    np.testing.assert_array_equal(reader.read(long).mask, np.eye(8, dtype=bool))
+
+
+def test_several_masks_are_not_none(tmp_path):
+    (tmp_path / "masks").mkdir()
+    for suffix in (".png", ".bmp"):
+        Image.new("L", (8, 8)).save(tmp_path / "masks" / f"a{suffix}")
+    reader = MaskedReader(MaskOptions(folder=tmp_path / "masks"), 8, 3, 0)
+    assert reader.has_mask(tmp_path / "a.jpg")
+    with pytest.raises(UserError, match=r"several masks, a.bmp, a.png"):
+        find_mask(tmp_path / "masks", tmp_path / "a.jpg")

@@ -1,0 +1,184 @@
+"""What a completion does to its folder: whose files it replaces, what counts as done, what an interruption leaves."""
+
+import os
+import shutil
+import signal
+
+import numpy as np
+import pytest
+from conftest import blobs, write_pictures
+from PIL import Image
+
+from dcgan.options import SearchOptions
+from jobs import frames as frames_module
+from jobs.completing import complete
+from jobs.options import CompleteOptions
+from model import DCGAN
+from pictures.options import MaskOptions
+from utils import UserError
+
+SEARCH = SearchOptions(n_iter=6, out_interval=2, approach="adam", start="random")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A model, five pictures in `faces`, and in `done` what completing them has left."""
+    folder = tmp_path_factory.mktemp("results")
+    DCGAN(image_size=16, gf_dim=4, df_dim=4, z_dim=8).save(folder / "model")
+    write_pictures(folder / "faces", blobs(5, 16))
+    assert call(folder, "done") is None
+    return folder
+
+
+def call(folder, out, *imgs, search=SEARCH, mask_folder=None):
+    imgs = imgs or (folder / "faces",)
+    files = CompleteOptions(imgs, checkpoint_dir=folder / "model", out_dir=folder / out, batch_size=3)
+    return complete(files, MaskOptions(folder=mask_folder), search)
+
+
+def contents(out):
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def pixels(path):
+    return np.asarray(Image.open(path))
+
+
+@pytest.mark.parametrize("name", ["before.png", "sheet.png", "completion.gif", "completed/0003.png", "final/002.png"])
+def test_what_another_wrote_is_not_replaced(folder, name):
+    out = folder / "others"
+    (out / name).parent.mkdir(parents=True)
+    Image.new("RGB", (9, 9), (1, 2, 3)).save(out / name)
+    before = contents(out)
+    with pytest.raises(UserError, match=rf"{name} was not written by complete.py: name another --outDir"):
+        call(folder, "others")
+    assert contents(out) == before
+    shutil.rmtree(out)
+
+
+def test_what_another_wrote_beside_the_results_stays(folder):
+    out = folder / "beside"
+    mine = ["sheet_3.png", "completed/7.png", "hats_imgs/2016.png", "final/mine.png", "before.txt"]
+    for name in mine:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(b"mine")
+    call(folder, "beside")
+    call(folder, "beside", folder / "faces" / "000.png", search=SearchOptions(n_iter=1))
+    assert all((out / name).read_bytes() == b"mine" for name in mine)
+    assert sorted(path.name for path in (out / "completed").iterdir()) == ["0000.png", "0001.png", "7.png"]
+    assert len(list((out / "final").iterdir())) == 6
+
+
+@pytest.mark.parametrize("name", ["final", "completed", "logs/hats_01.log", "final/001.png"])
+def test_a_pipe_in_the_way_is_not_waited_for(folder, name):
+    pipe = folder / "pipe" / name
+    pipe.parent.mkdir(parents=True)
+    os.mkfifo(pipe)
+    with pytest.raises(UserError, match=f"{name} was not written"):
+        call(folder, "pipe")
+    assert pipe.is_fifo()
+    shutil.rmtree(folder / "pipe")
+
+
+@pytest.mark.parametrize("left", [0, 0.5, 0.99])
+def test_a_truncated_result_is_done_again(folder, left):
+    cut = folder / "done" / "final" / "003.png"
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[: int(left * len(whole))])
+    call(folder, "done")
+    assert cut.read_bytes() == whole
+
+
+def interrupt(monkeypatch, iteration, number=signal.SIGINT):
+    """The frames of this iteration are noted while the signal arrives."""
+    record = frames_module.Frames.record
+
+    def interrupted(self, state):
+        record(self, state)
+        if state.iteration == iteration:
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(frames_module.Frames, "record", interrupted)
+
+
+def test_an_interrupted_batch_is_written_as_far_as_it_came(folder, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        interrupt(patch, 2, signal.SIGTERM)
+        assert call(folder, "stopped") == 128 + signal.SIGTERM
+    assert "after 3 of 6 iterations, unfinished: 3 pictures (000.png, 001.png, 002.png)" in capsys.readouterr().out
+    out, hole = folder / "stopped", np.s_[4:12, 4:12]
+    assert sorted(path.name for path in (out / "final").iterdir()) == ["000.png", "001.png", "002.png"]
+    assert sorted(path.name for path in (out / "completed").iterdir()) == ["0000.png", "0002.png", "0003.png"]
+    assert {"sheet.png", "completion.gif"} <= set(os.listdir(out))
+    shorter = SearchOptions(n_iter=3, lr_decay="none", approach="adam", start="random")
+    call(folder, "shorter", search=shorter)
+    with monkeypatch.context() as patch:
+        interrupt(patch, 2)
+        longer = SearchOptions(n_iter=9, lr_decay="none", approach="adam", start="random", out_interval=9)
+        assert call(folder, "longer", search=longer) == 130
+    for name in ("000.png", "002.png"):  # the same z, whether the search was to end there or not
+        stopped, asked = (pixels(folder / run / "final" / name)[hole] for run in ("longer", "shorter"))
+        np.testing.assert_array_equal(stopped, asked)
+
+    assert call(folder, "stopped") is None
+    for name, expected in contents(folder / "done" / "final").items():
+        assert (out / "final" / name).read_bytes() == expected
+
+
+def test_what_is_finished_is_not_replaced_by_what_is_not(folder, monkeypatch):
+    shutil.copytree(folder / "done", folder / "again")
+    finals = folder / "again" / "final"
+    (finals / "002.png").unlink()
+    with monkeypatch.context() as patch:
+        interrupt(patch, 0)
+        assert call(folder, "again") == 130
+    expected = contents(folder / "done" / "final")
+    changed = {name for name, data in contents(finals).items() if data != expected[name]}
+    assert changed == {"002.png"}
+
+
+def test_a_second_signal_is_obeyed(folder, monkeypatch):
+    times = iter([0.0, 10.0, 10.5, 11.5])
+    monkeypatch.setattr("jobs.command.time.monotonic", lambda: next(times))
+    from jobs.command import stop_signals
+
+    with pytest.raises(KeyboardInterrupt), stop_signals() as received:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # at once: `timeout` sends it to a process and to its group
+        assert len(received) == 2
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_folder_is_taken_like_its_pictures_but_for_results_in_it(folder, capsys):
+    shutil.copytree(folder / "faces", folder / "mixed" / "more")
+    (folder / "mixed" / "empty").mkdir()
+    for _ in range(2):
+        args = (folder / "mixed", folder / "mixed" / "empty", folder / "mixed" / "more" / "000.png")
+        call(folder, "mixed/out", *args)
+        assert "no pictures in" in capsys.readouterr().out
+        finals = sorted(path.name for path in (folder / "mixed" / "out" / "final").iterdir())
+        assert finals == ["001.png", "002.png", "003.png", "004.png", "more__000.png", "more__000__2.png"]
+    with pytest.raises(UserError, match="there is no picture"):
+        call(folder, "nothing", folder / "mixed" / "empty")
+
+
+def test_one_line_for_many_without_a_mask(folder, capsys):
+    (folder / "masks").mkdir()
+    for name in ("001.png", "003.png"):
+        Image.fromarray(np.eye(16, dtype=np.uint8) * 255).save(folder / "masks" / name)
+    with pytest.raises(UserError, match="3 of 5 pictures are left out"):
+        call(folder, "masked", mask_folder=folder / "masks")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "left out" in line] == [
+        f"left out: 3 pictures (000.png, 002.png, 004.png) without a mask in {folder / 'masks'}"
+    ]
+    assert sorted(path.name for path in (folder / "masked" / "final").iterdir()) == ["001.png", "003.png"]
+    assert {"hats_01.log", "hats_03.log"} <= set(os.listdir(folder / "masked" / "logs"))
+
+
+def test_a_whole_photo_is_said_to_need_alignment(folder, capsys, request):
+    photo = request.config.rootpath / "data" / "demo" / "raw" / "astronaut.png"
+    call(folder, "photo", photo, folder / "faces")
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "face" in line and "align.py" in line]
+    assert "astronaut.png" in line
+    assert "align innerEyesAndBottomLip aligned --size 16" in line
