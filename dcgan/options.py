@@ -173,10 +173,12 @@ class SearchOptions(Options):
     eps: float = option(1e-8, "adam: added to the root of the mean squared gradient", check=number(float, above=0))
     momentum: float = option(0.9, "pgd: momentum", check=number(float, 0, below=1))
     hmc_beta: float = option(
-        0.2, "hmc: the potential is this times the loss", "--hmcBeta", check=number(float, above=0)
+        2.0, "hmc: the potential is this times the loss (the post: 0.2)", "--hmcBeta", check=number(float, above=0)
     )
-    hmc_eps: float = option(0.001, "hmc: size of a leapfrog step", "--hmcEps", check=number(float, above=0))
-    hmc_l: int = option(100, "hmc: leapfrog steps an iteration", "--hmcL", check=number(int, 1))
+    hmc_eps: float = option(
+        0.02, "hmc: size of a leapfrog step (the post: 0.001)", "--hmcEps", check=number(float, above=0)
+    )
+    hmc_l: int = option(10, "hmc: leapfrog steps an iteration (the post: 100)", "--hmcL", check=number(int, 1))
     hmc_anneal: float = option(
         1.0, "hmc: what hmcBeta is multiplied by after each iteration", "--hmcAnneal", check=number(float, above=0)
     )

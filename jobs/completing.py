@@ -186,6 +186,7 @@ class Completion:
 
     def report_stop(self, batch: Batch, outcome: Outcome) -> None:
         """Says what a call leaves that was stopped in a batch."""
+        self.progress.skip(self.progress.total - self.progress.done)
         self._name_align()
         self.results.show(outcome.iteration)
         if outcome.iteration < self.search.n_iter:

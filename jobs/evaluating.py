@@ -35,6 +35,7 @@ BY_MODEL = {
     "default": (OURS, "tension"),
     "poisson": (OURS, "poisson"),
     "unblended": (OURS, "none"),
+    "hmc": (replace(OURS, approach="hmc"), "tension"),
     "post": (POSTS, "none"),
     "post-fast": (replace(POSTS, approach="lbfgs", start="fit", n_iter=90), "none"),
 }

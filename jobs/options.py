@@ -81,6 +81,7 @@ METHODS = {
     "unblended": "the same search, G(z) as it is",
     "post": "the post's search, G(z) as it is",
     "post-fast": "the post's loss minimised by L-BFGS from a fitted z, G(z) as it is",
+    "hmc": "Hamiltonian Monte Carlo instead of L-BFGS: a sample instead of the least loss, blended as by default",
     "spline": "no model: the spline in tension through the known pixels",
     "telea": "no model: OpenCV's inpainting by Telea's method",
     "navier-stokes": "no model: OpenCV's inpainting by Navier and Stokes' equations",
