@@ -92,7 +92,8 @@ def face_fills(photo: np.ndarray) -> bool | None:
     """
     scale = LOOK / max(photo.shape[:2])
     if scale < 1:
-        photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        height, width = (max(1, round(scale * n)) for n in photo.shape[:2])
+        photo = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
     boxes = _detector()(photo, 0) or _detector()(photo, 1)
     side = min(photo.shape[:2])
     top, left = ((n - side) // 2 for n in photo.shape[:2])

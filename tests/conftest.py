@@ -18,7 +18,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.command import run
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HANDLERS = [signal.getsignal(number) for number in SIGNALS]
+from jobs.command import run  # noqa: E402 - sets handlers of its own
+
+for number, handler in zip(SIGNALS, HANDLERS, strict=True):
+    signal.signal(number, handler)
 
 with warnings.catch_warnings():
     warnings.resetwarnings()
@@ -57,7 +62,6 @@ def process(script: str, *args) -> list[str]:
 @contextmanager
 def as_a_process(command: Sequence[str], cwd: Path, out: IO[bytes], err: IO[bytes]) -> Iterator[None]:
     """Arguments, folder, output, warnings, logs and signals as a process of its own would have them."""
-    handler = signal.getsignal(signal.SIGTERM)
     with warnings.catch_warnings(), descriptors(out, err) as (stdout, stderr), pytest.MonkeyPatch.context() as patch:
         patch.chdir(cwd)
         for name, value in (("argv", list(command)), ("stdout", stdout), ("stderr", stderr)):
@@ -68,7 +72,8 @@ def as_a_process(command: Sequence[str], cwd: Path, out: IO[bytes], err: IO[byte
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, handler)
+            for number, handler in zip(SIGNALS, HANDLERS, strict=True):
+                signal.signal(number, handler)
 
 
 @contextmanager

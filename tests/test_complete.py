@@ -69,7 +69,7 @@ def test_frames_and_finals(folder):
     assert pixels(out / "before.png").shape == pixels(out / "completed" / "0005.png").shape == (16, 8 * 16, 3)
     assert pixels(out / "before_2.png").shape == pixels(out / "hats_imgs" / "0000_2.png").shape == (16, 2 * 16, 3)
     with Image.open(out / "completion.gif") as gif:
-        assert gif.n_frames == 5  # masked and the frames, the last being the results
+        assert gif.n_frames == 6  # masked, the frames, and the results
     # Eight pictures eight times as large, four columns, with borders of four.
     assert pixels(out / "sheet.png").shape == (8 * 132 + 4, 4 * 132 + 4, 3)
     assert (pixels(out / "sheet.png")[:4] == 255).all()
@@ -291,7 +291,7 @@ def test_a_picture_without_a_mask_is_named_and_the_others_are_completed(folder, 
     pictures = [tmp_path / f"00{i}.png" for i in range(3)]
     result = complete(folder, *pictures, "--maskDir", tmp_path / "masks", "--nIter", 1, "--outDir", tmp_path / "out")
     assert_fails(result, 1, "2 of 3")
-    assert "000.png has no mask" in result.stdout and "001.png hides nothing" in result.stdout
+    assert "left out: 000.png without a mask in" in result.stdout and "001.png hides nothing" in result.stdout
     assert [p.name for p in (tmp_path / "out" / "final").iterdir()] == ["002.png"]
 
 
@@ -370,7 +370,7 @@ def test_grey_pictures(folder, tmp_path):
         (["test/000.png", "--randomShare", 1], 2, ["--randomShare"]),
         (["test/000.png", "--maskType", "middle"], 2, ["middle", "center"]),
         (["test/000.png", "--imgSize", 64], 1, ["--imgSize 16", "not 64"]),
-        (["test/000.png", "--imgSize", 20], 1, ["--imgSize 16", "not 20"]),
+        (["test/000.png", "--imgSize", 20], 2, ["power of two"]),
         (["test/000.png", "--nIter", 0], 2, ["--nIter"]),
         (["test/000.png", "--centerScale", 0.6], 2, ["--centerScale"]),
         (["test/000.png", "--beta1", 1], 2, ["--beta1", "below 1"]),

@@ -12,7 +12,7 @@ from conftest import ROOT, blobs, write_pictures
 
 from dcgan.options import SearchOptions
 from jobs.completing import Completion
-from jobs.results import Batch, Outcome, Results
+from jobs.results import UNFINISHED, Batch, Outcome, Results, note
 from pictures.files import read_note, read_picture, save_picture
 from pictures.incomplete import Incomplete
 from pictures.options import MaskOptions
@@ -32,7 +32,7 @@ class Model:
         self.generator = self.discriminator = network
         self.asked: list = []
 
-    def complete(self, incomplete, search):
+    def complete(self, incomplete, search, stopped):
         self.asked.append((incomplete, search))
         for i in range(search.n_iter + 1):
             lost = np.array([number == 13 for number in incomplete.numbers])
@@ -45,6 +45,8 @@ class Model:
                 generated=generated,
                 completed=incomplete.filled(generated),
             )
+            if stopped():
+                return
 
 
 class Frames:
@@ -66,9 +68,9 @@ def imgs(tmp_path):
     return write_pictures(tmp_path / "in", blobs(5, 8))
 
 
-def job_of(tmp_path, imgs, search=SEARCH, blending="none", masks=None, model=None, every_batch=False):
+def job_of(tmp_path, imgs, search=SEARCH, blending="none", masks=None, model=None, framed=0):
     reader = MaskedReader(masks or MaskOptions(), 8, 3, search.seed)
-    results = Results(tmp_path / "out", imgs, search.out_interval, every_batch)
+    results = Results(tmp_path / "out", imgs, search.n_iter, search.out_interval, framed)
     return Completion(model or Model(), search, blending, reader, results)
 
 
@@ -78,12 +80,12 @@ def numbers(batches):
 
 def finish(job, batches):
     for batch in batches:
-        job.write(batch, job.complete(batch))
+        job.write(batch, job.complete(batch, []))
 
 
 def batch_of(imgs, numbers):
     pictures = np.stack([read_picture(path) for path in imgs])
-    return Batch(1, imgs, Incomplete(pictures, ~HOLE, numbers=numbers), [f"note {number}" for number in numbers])
+    return Batch(1, imgs, Incomplete(pictures, ~HOLE, numbers=numbers), [note(number) for number in numbers])
 
 
 # ---------------------------------------------------------------------------------------- missing
@@ -95,7 +97,6 @@ def test_at_first_every_batch_is_missing(tmp_path, imgs):
     assert numbers(batches) == [(0, 1), (2, 3), (4,)]
     assert [batch.nth for batch in batches] == [1, 2, 3]
     assert [list(batch.paths) for batch in batches] == [imgs[:2], imgs[2:4], imgs[4:]]
-    assert [batch.suffix for batch in batches] == ["", "_2", "_3"]
     for i, path in enumerate(imgs):
         incomplete = batches[i // 2].incomplete
         np.testing.assert_array_equal(incomplete.pictures[i % 2], read_picture(path))
@@ -168,8 +169,8 @@ def test_a_batch_whose_sheet_is_missing_or_another_calls_is_missing(tmp_path, im
     first = job_of(tmp_path, imgs)
     finish(first, first.missing(imgs, 2))
     framed = replace(SEARCH, out_interval=2)
-    assert numbers(job_of(tmp_path, imgs, framed).missing(imgs, 2)) == [(0, 1)]
-    every = job_of(tmp_path, imgs, framed, every_batch=True)
+    assert numbers(job_of(tmp_path, imgs, framed, framed=1).missing(imgs, 2)) == [(0, 1)]
+    every = job_of(tmp_path, imgs, framed, framed=3)
     batches = list(every.missing(imgs, 2))
     assert numbers(batches) == [(0, 1), (2, 3), (4,)]
     assert not any(every.results.has(batch) for batch in batches)
@@ -180,26 +181,36 @@ def test_a_batch_whose_sheet_is_missing_or_another_calls_is_missing(tmp_path, im
 
 def test_the_last_state_of_the_search_is_blended(tmp_path, imgs):
     job = job_of(tmp_path, imgs, blending="none")
-    outcome = job.complete(batch := batch_of(imgs, range(5)))
+    outcome = job.complete(batch := batch_of(imgs, range(5)), [])
     assert (outcome.completed[:, HOLE] == 3).all()
     np.testing.assert_array_equal(outcome.completed[:, ~HOLE], batch.incomplete.pictures[:, ~HOLE])
     np.testing.assert_array_equal(outcome.blended, outcome.completed)
     assert outcome.found.all() and not outcome.restarts.any()
     assert job.progress.done == 3
-    job.complete(batch)
+    job.complete(batch, [])
     assert job.progress.done == 6
+
+
+def test_a_signal_ends_the_search_with_the_state_reached(tmp_path, imgs):
+    job = job_of(tmp_path, imgs)
+    batch = batch_of(imgs, range(5))
+    outcome = job.complete(batch, [15])
+    assert outcome.iteration == 0 and (outcome.completed[:, HOLE] == 0).all()
+    job.write(batch, outcome)
+    assert read_note(tmp_path / "out" / "final" / "000.png") == UNFINISHED
+    assert not job.results.has(batch)
 
 
 def test_blending_is_as_named(tmp_path, imgs):
     batch = batch_of(imgs, range(5))
-    outcome = job_of(tmp_path, imgs, blending="tension").complete(batch)
+    outcome = job_of(tmp_path, imgs, blending="tension").complete(batch, [])
     assert (outcome.completed[:, HOLE] == 3).all()
     assert (outcome.blended[:, HOLE] > 3).mean() > 0.9  # as bright as what is around
     np.testing.assert_array_equal(outcome.blended[:, ~HOLE], batch.incomplete.pictures[:, ~HOLE])
 
 
 def test_a_loss_that_is_not_finite_is_no_find(tmp_path, imgs):
-    outcome = job_of(tmp_path, imgs).complete(batch_of(imgs[:3], (12, 13, 14)))
+    outcome = job_of(tmp_path, imgs).complete(batch_of(imgs[:3], (12, 13, 14)), [])
     assert outcome.found.tolist() == [True, False, True]
     assert outcome.restarts.tolist() == [0, 7, 0]
 
@@ -209,11 +220,13 @@ def test_frames_are_recorded_if_there_are_to_be_some(tmp_path, imgs, framed):
     frames = Frames()
     search = replace(SEARCH, out_interval=2)
     job = job_of(tmp_path, imgs, search)
-    job.results = SimpleNamespace(frames=lambda batch: frames if framed else None)  # type: ignore[assignment]
-    outcome = job.complete(batch_of(imgs, range(5)))
+    job.results = SimpleNamespace(  # type: ignore[assignment]
+        frames=lambda batch: frames if framed else None, sheet_note=lambda batch, iteration: f"after {iteration}"
+    )
+    outcome = job.complete(batch_of(imgs, range(5)), [])
     assert job.dcgan.asked[0][1] == (search if framed else replace(search, out_interval=0))
     assert frames.recorded == (list(range(4)) if framed else [])
-    assert frames.finished == ((outcome.completed, outcome.blended) if framed else ())
+    assert frames.finished == ((outcome.completed, outcome.blended, "after 3") if framed else ())
 
 
 # ------------------------------------------------------------------------------------------ write
@@ -221,14 +234,14 @@ def test_frames_are_recorded_if_there_are_to_be_some(tmp_path, imgs, framed):
 
 def test_results_carry_their_notes_and_what_was_not_found_is_left_out(tmp_path, imgs, capsys):
     blended = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
-    outcome = Outcome(0 * blended, blended, np.array([0, 2, 9]), np.array([True, True, False]))
+    outcome = Outcome(0 * blended, blended, np.array([0, 2, 9]), np.array([True, True, False]), 3)
     job = job_of(tmp_path, imgs)
     job.write(batch_of(imgs[:3], (1, 3, 4)), outcome)
     final = tmp_path / "out" / "final"
     assert sorted(path.name for path in final.iterdir()) == ["001.png", "003.png"]
     for i, number in enumerate((1, 3)):
         np.testing.assert_array_equal(read_picture(final / f"00{number}.png"), blended[i])
-        assert read_note(final / f"00{number}.png") == f"note {number}"
+        assert read_note(final / f"00{number}.png") == note(number)
     assert job.tally["completed"] == 2
     said = capsys.readouterr().out.splitlines()
     assert said == [
@@ -253,9 +266,9 @@ def test_the_report_adds_up(tmp_path, imgs, capsys, tally, error):
     job.tally.update(tally)
     if error:
         with pytest.raises(UserError, match=error):
-            job.report(5)
+            job.report(imgs)
     else:
-        job.report(5)
+        job.report(imgs)
     said = capsys.readouterr().out
     assert ("2 of 5 pictures were completed by an earlier call" in said) == ("kept" in tally)
     assert (f"completed pictures: {tmp_path}/out/final" in said) == bool(tally)

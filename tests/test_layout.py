@@ -12,7 +12,8 @@ from conftest import ROOT
 
 FLOORS = {"utils": 0, "ops": 1, "pictures": 1, "dcgan": 2, "model": 3, "jobs": 4}
 LIBRARIES_OF_OPS = {"keras", "tensorflow"}
-FOR_SCRIPTS = {"dcgan.options", "jobs.command", "jobs.options", "pictures.options"}  # before arguments are read
+# Before arguments are read.
+FOR_SCRIPTS = {"dcgan.options", "jobs.command", "jobs.interrupts", "jobs.options", "pictures.options"}
 
 
 def module_of(path) -> str:
