@@ -154,7 +154,7 @@ def earlier_rows(log: Path) -> list[list[str]]:
         raise UserError(f"{log} is damaged ({error}): restore it from a copy, or name another folder") from error
     if header != COLUMNS:
         raise UserError(f"{log} is not of align.py, or damaged: name another folder")
-    return [row for row in rows if "\0" not in row[1]]
+    return [row for row in rows if "\0" not in row[1] and len(os.fsencode(row[1])) < 256]
 
 
 def is_done(row: list[str], out: Path, skip_multi: bool) -> bool:

@@ -1,0 +1,67 @@
+"""Ctrl-C at any moment ends in one line, and what is begun in vain is not there afterwards."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends signals as POSIX systems do")
+CALLS = {
+    "align.py": ["raw", "align", "innerEyesAndBottomLip", "out"],
+    "train-dcgan.py": ["--dataset", "raw"],
+    "complete.py": ["raw/0.png"],
+    "evaluate.py": ["raw"],
+    "simple-distributions.py": [],
+}
+
+
+@pytest.mark.parametrize("script", CALLS)
+@pytest.mark.parametrize(("name", "said"), [("SIGINT", "error: interrupted\n"), ("SIGTERM", "")])
+def test_during_the_first_imports(tmp_path, script, name, said):
+    """As a library's C code does, NumPy makes another exception of the one that the signal raised."""
+    (tmp_path / "numpy.py").write_text(
+        "import os, signal\n"
+        "try:\n"
+        f"    os.kill(os.getpid(), signal.{name})\n"
+        "    sum(range(1000))\n"
+        "except BaseException:\n"
+        "    raise SystemError('initialization of numpy raised unreported exception')\n"
+    )
+    work = tmp_path / "work"
+    work.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, ROOT / script, *CALLS[script]]
+    result = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (128 + getattr(signal, name), said)
+    assert not list(work.iterdir())
+
+
+def test_at_some_moments(tmp_path):
+    command = [sys.executable, ROOT / "simple-distributions.py"]
+    for delay in (0.1, 0.3, 0.6):
+        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+            time.sleep(delay)
+            run.send_signal(signal.SIGINT)
+            _, said = run.communicate(timeout=60)
+        assert (run.returncode, said) in [(130, "error: interrupted\n"), (0, "")]
+
+
+def test_while_the_workers_of_align_start(tmp_path):
+    """A terminal's Ctrl-C goes to all processes of the group."""
+    command = [sys.executable, ROOT / "align.py", ROOT / "data/demo/raw", *CALLS["align.py"][1:]]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "out" / "alignment.csv").exists():
+            assert time.monotonic() < deadline and run.poll() is None
+            time.sleep(0.005)
+        time.sleep(0.1)
+        os.killpg(run.pid, signal.SIGINT)
+        _, said = run.communicate(timeout=60)
+    assert (run.returncode, said) == (130, "error: interrupted\n")
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.name != "astronaut.png"] == ["alignment.csv"]

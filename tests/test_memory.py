@@ -1,0 +1,107 @@
+"""Small files cannot take the machine's memory."""
+
+import re
+import struct
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from pictures import files
+from pictures.files import PictureError
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (30, 70, 3), np.uint8)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "webp", "gif", "png", "jpg", "bmp", "ppm"])
+def test_a_file_that_is_too_large_is_not_opened(tmp_path, suffix, monkeypatch):
+    path = tmp_path / f"x.{suffix}"
+    Image.fromarray(PICTURE).save(path)
+    assert files.read_picture(path).shape == PICTURE.shape
+    with open(path, "r+b") as file:
+        file.truncate(2_100_000_000)
+    monkeypatch.setattr(files.Image, "open", None)
+    with pytest.raises(PictureError, match=rf"{re.escape(str(path))}: it is 2\.1 GB"):
+        files.read_picture(path)
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_tiff_with_tags_of_many_numbers(tmp_path, order, big):
+    """12 million fractions in XResolution would take 2 GB as Python's numbers."""
+    width, offset = ("Q", 16) if big else ("I", 8)
+    fields = [(256, 3, 1, 10), (257, 3, 1, 10), (273, 3, 1, 500), (279, 3, 1, 100), (282, 5, 12_000_000, 1000)]
+    head = struct.pack(order + "2sHHH", b"II" if order == "<" else b"MM", 43, 8, 0) if big else None
+    head = head or struct.pack(order + "2sH", b"II" if order == "<" else b"MM", 42)
+    if big and order == ">":
+        head = b"MM\x2b\x00" + head[4:]  # the only way in which Pillow takes it
+    head += struct.pack(order + width + ("Q" if big else "H"), offset, len(fields))
+    for tag, kind, count, value in fields:
+        short = kind == 3 and count == 1
+        padded = struct.pack(order + "H", value).ljust(8 if big else 4, b"\0") if short else None
+        head += struct.pack(order + "HH" + width, tag, kind, count) + (padded or struct.pack(order + width, value))
+    path = tmp_path / "x.tif"
+    path.write_bytes(head)
+    with open(path, "r+b") as file:
+        file.truncate(100_000_000)
+    with pytest.raises(PictureError, match="tags that no picture needs"):
+        files.read_picture(path)
+
+
+def test_sixteen_bits_take_little_memory(tmp_path):
+    pytest.importorskip("resource")
+    Image.fromarray(np.full((5000, 8000), 257 * 7, np.uint16)).save(tmp_path / "x.png")
+    code = (
+        "import resource, sys; from pictures import files\n"
+        "unit = 1e6 if sys.platform == 'darwin' else 1e3\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit\n"
+        "before = peak(); picture, _ = files.load_picture('x.png', 64, 3)\n"
+        "assert (picture == 7).all(); print(peak() - before)"
+    )
+    environment = {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert float(result.stdout) < 300  # MB; 80 are the picture itself, and at once it would take 1,000
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK", "I;16", "F"])
+def test_strips_change_nothing(tmp_path, mode, monkeypatch):
+    grey = PICTURE[..., 0].astype(float)
+    picture = {"I;16": Image.fromarray((grey * 257).astype(np.uint16)), "F": Image.fromarray(np.float32(grey / 255))}
+    path = tmp_path / "x.tif"
+    (picture.get(mode) or Image.fromarray(PICTURE).convert(mode)).save(path)
+    expected = Image.fromarray(np.uint8(grey)) if mode in picture else Image.open(path)
+    expected = expected.convert("RGB")
+    monkeypatch.setattr(files, "STRIP", 100)
+    np.testing.assert_array_equal(files.read_picture(path), expected)
+    fitted = expected.crop((20, 0, 50, 30)).resize((16, 16), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(files.load_picture(path, 16, 3)[0], fitted)
+
+
+def test_huge_pictures_are_decoded_one_after_the_other(tmp_path, monkeypatch):
+    for i in range(6):
+        Image.fromarray(PICTURE).save(tmp_path / f"{i}.png")
+    inside, most, barrier = 0, 0, threading.Event()
+    turn = files.ImageOps.exif_transpose
+
+    def counted(*arguments, **named):
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        barrier.wait(0.02)
+        inside -= 1
+        return turn(*arguments, **named)
+
+    monkeypatch.setattr(files.ImageOps, "exif_transpose", counted)
+    for pixels, expected in ((1, 1), (2 * 30 * 70, 2), (10**6, 6)):
+        most = 0
+        monkeypatch.setattr(files, "_decoding", files._Decoding(pixels))
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(files.read_picture, [tmp_path / f"{i}.png" for i in range(6)]))
+        assert most <= expected and (expected == 1 or most > 1)
