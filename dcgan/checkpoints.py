@@ -62,7 +62,7 @@ def write(directory: Path, options: NetworkOptions, variables: Mapping[str, tf.V
                 directory / "config.json", lambda p: p.write_text(json.dumps(asdict(options), indent=2) + "\n")
             )
             for file in sorted(partial.iterdir()):  # data before index
-                with open(file, "rb") as written:
+                with open(file, "r+b") as written:  # Windows flushes no file that is only read
                     os.fsync(written.fileno())
                 os.replace(file, directory / file.name)
             steps = checkpoints(directory)

@@ -265,7 +265,7 @@ def _align_all(options: AlignOptions) -> None:
         if not log.exists() and os.path.lexists(output):
             raise UserError(f"{output} is there, and was not written by align.py: name another folder")
     if kept:
-        print(f"{len(photos) - len(jobs)} of {len(photos)} photos are done already")
+        say(f"{len(photos) - len(jobs)} of {len(photos)} photos are done already")
 
     statuses = Counter(row[2] for name, row in kept.items() if name in photos)
     write_atomic(log, lambda partial: write_rows(partial, [COLUMNS, *kept.values()]))
@@ -279,7 +279,7 @@ def _align_all(options: AlignOptions) -> None:
                 say(f"{row[0]}: {row[2]}")
             progress.update(done)
 
-    print(", ".join(f"{statuses[s]} {s}" for s in ("aligned", "no face", "several faces", "unreadable")))
+    say(", ".join(f"{statuses[s]} {s}" for s in ("aligned", "no face", "several faces", "unreadable")))
     say(f"faces: {out}, what became of each photo: {log}")
     if not statuses["aligned"]:
         raise UserError(f"no face was aligned from {options.raw}: choose photos with a face seen from the front")

@@ -35,7 +35,7 @@ def complete(files: CompleteOptions, masks: MaskOptions, search: SearchOptions) 
     completed, once the others are.
     """
     if search.lr and search.approach not in RATES:
-        print(f"--lr has no effect on --approach {search.approach}")
+        say(f"--lr has no effect on --approach {search.approach}")
     with only_writer(files.out_dir):
         imgs = listed(files.imgs, files.out_dir)
         batches = -(-len(imgs) // files.batch_size) if files.all_frames else 1
@@ -63,7 +63,7 @@ def listed(named: Sequence[Path], out: Path) -> list[Path]:
     imgs = []
     earlier = written(out)
     for path in named:
-        if path.is_dir():
+        if os.path.isdir(path):
             try:
                 imgs += [each for each in find_pictures(path) if os.path.realpath(each) not in earlier]
             except UserError as error:
@@ -86,7 +86,7 @@ def open_model(named: Path, size: int | None, lowres: int) -> "DCGAN":
         raise UserError(f"the model in {directory} is for --imgSize {dcgan.image_size}, not {size}")
     if lowres and dcgan.image_size % lowres:
         raise UserError(f"--lowresBlock {lowres} does not divide the model's {dcgan.image_size} pixels: try 4 or 8")
-    print(f"model: {directory}, trained for {int(dcgan.step)} steps")
+    say(f"model: {directory}, trained for {int(dcgan.step)} steps")
     return dcgan
 
 
@@ -123,11 +123,9 @@ class Completion:
     def _with_masks(self, imgs: Sequence[Path]) -> list[int]:
         """The numbers of the pictures that have a mask; says which have none."""
         numbers = [number for number, path in enumerate(imgs) if self.reader.has_mask(path)]
-        without = sorted(set(range(len(imgs))) - set(numbers))
+        without = [imgs[number] for number in sorted(set(range(len(imgs))) - set(numbers))]
         if without:
-            say(
-                f"left out: {some([imgs[number] for number in without])} without a mask in {self.reader.options.folder}"
-            )
+            say(f"left out: {some(without)} without a mask in {self.reader.options.folder}")
         return numbers
 
     def _look_for_faces(self, fitted: Sequence[Path]) -> None:
@@ -171,10 +169,10 @@ class Completion:
         """Says what has become of the pictures; UserError if not all are completed."""
         tally, pictures = self.tally, len(imgs)
         if tally["fitted"]:
-            print(f"cropped to a square and resized to the model's size: {tally['fitted']} of {pictures} pictures")
+            say(f"cropped to a square and resized to the model's size: {tally['fitted']} of {pictures} pictures")
         self._name_align()
         if tally["kept"]:
-            print(f"{tally['kept']} of {pictures} pictures were completed by an earlier call with the same options")
+            say(f"{tally['kept']} of {pictures} pictures were completed by an earlier call with the same options")
         done = tally["completed"] + tally["kept"]
         if not done:
             raise UserError("none of the pictures can be completed, see above")
@@ -195,7 +193,7 @@ class Completion:
                 f"{some(batch.paths)}; the same call does what is unfinished again"
             )
         else:
-            print("stopped; the same call goes on from there")
+            say("stopped; the same call goes on from there")
 
     def _name_align(self) -> None:
         """Says which photos show faces that should have been aligned, and how that is done."""

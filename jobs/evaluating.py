@@ -21,7 +21,7 @@ from pictures.masks import HALVES, make_mask
 from pictures.metrics import psnr, ssim
 from pictures.options import MaskOptions
 from pictures.sheets import framed
-from utils import Progress, UserError, only_writer, write_atomic, write_rows
+from utils import Progress, UserError, only_writer, say, write_atomic, write_rows
 
 RADIUS = 3  # pixels that OpenCV's methods look at around each, as in its examples
 SHOWN = 8  # faces in the pictures
@@ -56,7 +56,7 @@ def evaluate(options: EvaluateOptions) -> None:
         if not loaded:
             raise UserError(f"none of the {len(paths)} pictures can be read")
         pictures = np.stack(list(loaded.values()))
-        print(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(pictures)} faces")
+        say(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(pictures)} faces")
         compile_search(dcgan, pictures[: options.batch_size])
         errors = (f"{name}_error" for name in MEASURES)  # standard errors of the means
         table: list[list] = [["mask", "method", "faces", *COLUMNS, *errors]]
@@ -65,7 +65,7 @@ def evaluate(options: EvaluateOptions) -> None:
             table += measure_mask(kind, methods, dcgan, pictures, options)
             write_atomic(options.out_dir / "evaluation.csv", functools.partial(write_rows, rows=table))
         named = ", ".join(f"{options.out_dir}/{kind}.png" for kind in kinds)
-        print(f"look at {options.out_dir}/evaluation.csv and {named}")
+        say(f"look at {options.out_dir}/evaluation.csv and {named}")
 
 
 def usable(named: Sequence[str] | None) -> list[str]:
@@ -74,7 +74,7 @@ def usable(named: Sequence[str] | None) -> list[str]:
     if "biharmonic" in methods and not importlib.util.find_spec("skimage"):
         if named:
             raise UserError("biharmonic needs scikit-image: pip install scikit-image")
-        print("biharmonic is left out: pip install scikit-image brings it")
+        say("biharmonic is left out: pip install scikit-image brings it")
         methods.remove("biharmonic")
     return methods
 
@@ -93,13 +93,13 @@ def measure_mask(
     hidden = Incomplete(Incomplete(pictures, masks).shown(), masks)  # no method sees more
     rows = []
     shown = {"true": pictures[:SHOWN], "masked": hidden.pictures[:SHOWN]}
-    print(f"{kind:14}" + "".join(f"{column:>10}" for column in COLUMNS), flush=True)
+    say(f"{kind:14}" + "".join(f"{column:>10}" for column in COLUMNS))
     for method, completed, seconds, loss in complete_by(methods, dcgan, hidden, options.batch_size):
         measured = closeness(completed, pictures, masks)
-        values = [*measured.mean(axis=1), seconds, loss]
-        print(f"{method:14}" + "".join(f"{value:10.3f}" for value in values if not np.isnan(value)), flush=True)
-        errors = measured.std(axis=1, ddof=1) / len(pictures) ** 0.5 if len(pictures) > 1 else [np.nan] * len(measured)
-        print(f"{'  +-':14}" + "".join(f"{error:10.3f}" for error in errors if not np.isnan(error)), flush=True)
+        values = [*np.nanmean(measured, axis=1), seconds, loss]
+        say(f"{method:14}" + "".join(f"{value:10.3f}" for value in values if not np.isnan(value)))
+        errors = standard_error(measured)
+        say(f"{'  +-':14}" + "".join(f"{error:10.3f}" for error in errors if not np.isnan(error)))
         cells = ("" if np.isnan(value) else f"{value:.5g}" for value in (*values, *errors))
         rows.append([kind, method, len(pictures), *cells])
         shown[method] = completed[:SHOWN]
@@ -170,7 +170,8 @@ def closeness(completed: np.ndarray, pictures: np.ndarray, masks: np.ndarray) ->
     similar = ssim(completed, pictures)
     edge = (pictures.shape[1] - similar.shape[1]) // 2
     hole = ~masks[:, edge:-edge, edge:-edge]
-    in_hole = [values[where].mean() for values, where in zip(similar, hole, strict=True)]
+    # A hole within 5 pixels of the edge has no window of its own.
+    in_hole = [values[where].mean() if where.any() else np.nan for values, where in zip(similar, hole, strict=True)]
     return np.stack(
         [
             psnr(completed, pictures),
@@ -179,6 +180,14 @@ def closeness(completed: np.ndarray, pictures: np.ndarray, masks: np.ndarray) ->
             np.array(in_hole),
         ]
     )
+
+
+def standard_error(measured: np.ndarray) -> np.ndarray:
+    """[M], of the means of [M, N]; not a number where there are fewer than two values."""
+    count = np.isfinite(measured).sum(axis=1)
+    deviation = measured - np.nanmean(measured, axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.sqrt(np.nansum(deviation**2, axis=1) / (count - 1) / count)
 
 
 def save_named_rows(path: Path, rows: dict[str, np.ndarray]) -> None:

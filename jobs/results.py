@@ -145,8 +145,8 @@ class Results:
         if self.framed:
             frames = (f"{folder}/{iteration:04d}.png" for folder in ("hats_imgs", "completed"))
             names = ("sheet.png", "completion.gif", "before.png", "masked.png", *frames)
-            print("look at " + ", ".join(f"{self.out}/{name}" for name in names))
-        print(f"completed pictures: {self.out}/final")
+            say("look at " + ", ".join(f"{self.out}/{name}" for name in names))
+        say(f"completed pictures: {self.out}/final")
 
 
 def written(out: Path) -> set[str]:

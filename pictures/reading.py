@@ -100,7 +100,9 @@ def mask_files(folder: Path, picture: Path) -> list[Path]:
     suffixes = sorted(SUFFIXES | {suffix.upper() for suffix in SUFFIXES})
     paths = [folder / (picture.stem + suffix) for suffix in suffixes]
     # os.path's exists is false for a name that is too long; Path's raises an error.
-    return [path for path in paths if os.path.exists(path) and os.path.realpath(path) != os.path.realpath(picture)]
+    found = [path for path in paths if os.path.exists(path) and os.path.realpath(path) != os.path.realpath(picture)]
+    # On some disks capitals make no difference, and one file has several names.
+    return list({(os.stat(path).st_dev, os.stat(path).st_ino): path for path in found}.values())
 
 
 def fit_mask(mask: np.ndarray, size: int, name: str) -> np.ndarray:

@@ -13,6 +13,7 @@ from PIL import Image
 from dcgan.options import POST, SearchOptions
 from jobs.options import CompleteOptions
 from pictures.options import MaskOptions
+from pictures.sheets import BORDER, TITLE
 
 UNBLENDED = ("--blend", "none", "--start", "random")
 
@@ -71,7 +72,7 @@ def test_frames_and_finals(folder):
     with Image.open(out / "completion.gif") as gif:
         assert gif.n_frames == 6  # masked, the frames, and the results
     # Eight pictures eight times as large, four columns, with borders of four.
-    assert pixels(out / "sheet.png").shape == (8 * 132 + 4, 4 * 132 + 4, 3)
+    assert pixels(out / "sheet.png").shape == (8 * 132 + 4 + TITLE + 2 * BORDER, 4 * 132 + 4, 3)
     assert (pixels(out / "sheet.png")[:4] == 255).all()
 
 
