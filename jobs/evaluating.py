@@ -96,9 +96,9 @@ def measure_mask(
     say(f"{kind:14}" + "".join(f"{column:>10}" for column in COLUMNS))
     for method, completed, seconds, loss in complete_by(methods, dcgan, hidden, options.batch_size):
         measured = closeness(completed, pictures, masks)
-        values = [*np.nanmean(measured, axis=1), seconds, loss]
+        means, errors = mean_and_error(measured)
+        values = [*means, seconds, loss]
         say(f"{method:14}" + "".join(f"{value:10.3f}" for value in values if not np.isnan(value)))
-        errors = standard_error(measured)
         say(f"{'  +-':14}" + "".join(f"{error:10.3f}" for error in errors if not np.isnan(error)))
         cells = ("" if np.isnan(value) else f"{value:.5g}" for value in (*values, *errors))
         rows.append([kind, method, len(pictures), *cells])
@@ -182,12 +182,13 @@ def closeness(completed: np.ndarray, pictures: np.ndarray, masks: np.ndarray) ->
     )
 
 
-def standard_error(measured: np.ndarray) -> np.ndarray:
-    """[M], of the means of [M, N]; not a number where there are fewer than two values."""
+def mean_and_error(measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[M] and [M]: the means of [M, N] without what is not a number, and their standard errors."""
     count = np.isfinite(measured).sum(axis=1)
-    deviation = measured - np.nanmean(measured, axis=1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.sqrt(np.nansum(deviation**2, axis=1) / (count - 1) / count)
+        mean = np.nansum(measured, axis=1) / count
+        squares = np.nansum((measured - mean[:, None]) ** 2, axis=1)
+        return mean, np.sqrt(squares / (count - 1) / count)
 
 
 def save_named_rows(path: Path, rows: dict[str, np.ndarray]) -> None:
