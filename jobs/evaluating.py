@@ -184,7 +184,7 @@ def closeness(completed: np.ndarray, pictures: np.ndarray, masks: np.ndarray) ->
 
 def mean_and_error(measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """[M] and [M]: the means of [M, N] without what is not a number, and their standard errors."""
-    count = np.isfinite(measured).sum(axis=1)
+    count = (~np.isnan(measured)).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.nansum(measured, axis=1) / count
         squares = np.nansum((measured - mean[:, None]) ** 2, axis=1)

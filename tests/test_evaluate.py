@@ -10,7 +10,7 @@ import pytest
 from conftest import assert_fails, assert_works, blobs, run_script, write_pictures
 from PIL import Image
 
-from jobs.evaluating import closeness, inpaint, paper_mask
+from jobs.evaluating import closeness, inpaint, mean_and_error, paper_mask
 from jobs.options import PAPERS_MASKS, EvaluateOptions
 
 METHODS = ["default", "poisson", "unblended", "spline", "telea", "navier-stokes"]
