@@ -98,7 +98,6 @@ class Known(NamedTuple):
     weights: Any
     """[batch, H, W, 1], of the contextual loss; 0 in the hole."""
     lam: Any
-    z_penalty: Any
     lowres: int
 
 
@@ -295,27 +294,24 @@ class DCGAN:
         def measure(space: Any, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             with enough_memory(len(z), self.image_size):
                 losses, gradient = self._search_loss(space, tf.constant(fill_batch(z), tf.float32), known)
-            return losses.numpy()[: len(z)].astype(float), gradient.numpy()[: len(z)].astype(float)
+            return losses.numpy()[: len(z)].astype(float), gradient.numpy()[: len(z)].astype(z.dtype)
 
-        for i, (space, point) in enumerate(search(measure, self.generator, incomplete, options)):
+        for i, (z, space, point) in enumerate(search(measure, self.generator, incomplete, options)):
             generated = completed = None
-            last = i == options.n_iter or stopped()
+            last = i == options.iterations or stopped()
             if last or (options.out_interval and i % options.out_interval == 0):
                 generated = to_uint8(space.images(fill_batch(point.z)))[: len(incomplete)]
                 completed = incomplete.filled(generated)
-            yield SearchStep(i, point.z.astype(np.float32), point.losses, point.restarts, generated, completed)
+            yield SearchStep(i, z.astype(np.float32), point.losses, point.restarts, generated, completed)
             if last:
                 return
 
     def _known(self, incomplete: Incomplete, options: SearchOptions) -> Known:
         weights = np.stack([context_weights(mask, options.context_window) for mask in incomplete.masks])
-        # The means of blocks are so many times fewer than the pixels that z_penalty is meant for.
-        z_penalty = options.z_penalty / max(incomplete.lowres, 1) ** 2
         return Known(
             to_float(tf.constant(fill_batch(incomplete.pictures))),
             tf.constant(fill_batch(weights[..., None])),
             tf.constant(options.lam),
-            tf.constant(z_penalty),
             incomplete.lowres,
         )
 
@@ -329,9 +325,13 @@ class DCGAN:
             if known.lowres:
                 means, true_means = block_means(x_fake, known.lowres), block_means(known.y, known.lowres)
                 contextual += tf.reduce_sum(tf.abs(means - true_means), axis=[1, 2, 3])
-            d_logits = fill_rows(self.discriminator(x_fake))
-            perceptual = tf.nn.sigmoid_cross_entropy_with_logits(tf.ones_like(d_logits), d_logits)[: len(known.y), 0]
-            total = contextual + known.lam * perceptual + known.z_penalty * space.penalty(z)
+            total, perceptual = contextual, tf.fill(tf.shape(contextual), math.nan)
+            if space.judged:
+                d_logits = fill_rows(self.discriminator(x_fake))
+                losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.ones_like(d_logits), d_logits)
+                perceptual = losses[: len(known.y), 0]
+                total += known.lam * perceptual
+            total += space.penalty(z)
         gradient = tape.gradient(total, z)
         finite = tf.reduce_all(tf.math.is_finite(gradient), axis=1)
         total = tf.where(finite, total, math.inf)

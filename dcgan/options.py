@@ -192,10 +192,25 @@ class SearchOptions(Options):
         "--zPenalty",
         check=number(float, 0),
     )
+    refine: int = option(
+        0,
+        "then search on in G's feature maps of this side, or the largest below; 0: do not",
+        check=number(int),
+        choices=(0, *(2**i for i in range(2, 10))),
+    )
+    refine_iter: int = option(30, "iterations of that, by L-BFGS", "--refineIter", check=number(int, 1))
+    refine_penalty: float = option(
+        0.001, "weight of the squared change of the feature maps", "--refinePenalty", check=number(float, 0)
+    )
     out_interval: int = option(
         50, "iterations between two frames; 0: no frames, only results", "--outInterval", check=number(int, 0)
     )
     seed: int = option(0, "what random masks, random z and momenta follow from", check=_seed)
+
+    @property
+    def iterations(self) -> int:
+        """Iterations in all."""
+        return self.n_iter + (self.refine_iter if self.refine else 0)
 
 
 POST = SearchOptions(

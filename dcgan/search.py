@@ -6,14 +6,16 @@ only through an Objective. The batch's pictures are searched side by side and do
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from dcgan.options import RATES, SearchOptions
-from dcgan.spaces import Cube
-from dcgan.starts import STARTS, random_z
+from dcgan.spaces import Cube, FeatureMaps
+from dcgan.starts import STARTS
+from ops import fill_batch, tf
 from pictures.incomplete import Incomplete
 
 MEMORY = 10  # pairs of steps and gradient changes that lbfgs keeps
@@ -69,18 +71,32 @@ class Objective:
         if anew.any():
             self.restarts = self.restarts + anew
             draws = zip(self.numbers, self.restarts, strict=True)
-            random = [random_z(self.seed, number, point.z.shape[1], restart) for number, restart in draws]
+            random = [self.space.random(self.seed, number, point.z.shape[1], restart) for number, restart in draws]
             point = self.at(np.where(anew[:, None], random, point.z))
         return point, anew
 
 
 def search(measure: Measure, generator: Any, incomplete: Incomplete, options: SearchOptions) -> Iterator[tuple]:
-    """The space and the Point in it that is reached, at first and after each iteration."""
-    space = Cube(generator)
+    """(z, space, point), at first and after each iteration: the z reached, and the Point in the space searched now.
+
+    The cube is searched first, for `n_iter` iterations; then, for `refine_iter`, the feature maps of the z found.
+    """
+    # The means of blocks are so many times fewer than the pixels that the penalties are meant for.
+    share = 1 / max(incomplete.lowres, 1) ** 2
+    space: Any = Cube(generator, tf.constant(options.z_penalty * share))
     objective = Objective(measure, space, options.seed, incomplete.numbers)
     first = STARTS[options.start](space, incomplete, options.seed)
     for point in SEARCHES[options.approach](objective, first, options):
-        yield space, point
+        yield point.z, space, point
+    if options.refine:
+        z = point.z
+        space = FeatureMaps.around(
+            generator, fill_batch(z), options.refine, tf.constant(options.refine_penalty * share)
+        )
+        objective = Objective(measure, space, options.seed, incomplete.numbers)
+        start = np.zeros((len(z), space.z_dim), np.float32)
+        for point in islice(lbfgs(objective, start, replace(options, n_iter=options.refine_iter)), 1, None):
+            yield z, space, point
 
 
 def step_size(options: SearchOptions, i: int) -> float:
@@ -124,7 +140,7 @@ def lbfgs(objective: Objective, z: np.ndarray, options: SearchOptions) -> Iterat
     point, _ = objective.renewed(objective.at(z))
     yield point
     pairs: list[tuple[np.ndarray, np.ndarray]] = []
-    length = np.ones((len(z), 1))
+    length = np.ones((len(z), 1), z.dtype)
     for _ in range(options.n_iter):
         point, _ = objective.renewed(point)
         # What the projection would stop at once is left out of the step: the coordinates at the cube's sides.

@@ -1,16 +1,24 @@
-"""Where a search looks. Another space than the cube has the same members."""
+"""Where a search looks. A space turns z, whatever that is in it, into images."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ops import tf
+from dcgan.starts import random_z
+from ops import keras, tf
 
 
 class Cube(NamedTuple):
     """z in [-1, 1]^z_dim, as the post and the paper search."""
 
     generator: Any
+    weight: Any
+    """Of the penalty."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether D's opinion counts."""
+        return True
 
     @property
     def z_dim(self) -> int:
@@ -22,11 +30,78 @@ class Cube(NamedTuple):
         """The nearest point of the space, for each picture."""
         return np.clip(z, -1, 1)
 
+    @staticmethod
+    def random(seed: int, number: int, z_dim: int, restart: int) -> np.ndarray:
+        """[z_dim]: where the search for picture `number` starts anew."""
+        return random_z(seed, number, z_dim, restart)
+
     def images(self, z):
         """[batch, z_dim] -> [batch, H, W, c_dim] in [-1, 1]."""
         return self.generator(z)
 
+    def penalty(self, z):
+        """[batch]: weight * |z|^2."""
+        return self.weight * tf.reduce_sum(z**2, axis=1)
+
+
+class FeatureMaps(NamedTuple):
+    """h + scale * z, where h are the feature maps that G makes of a point of the cube on its way to the image.
+
+    Pictures that no z gives are near there, the nearer to the image the more, and the less like faces (Daras et al.,
+    "Intermediate Layer Optimization", arXiv:2102.07364). D is not asked: its opinion, which costs half of the time,
+    weighs less than a thousandth of the loss.
+    """
+
+    generator: Any
+    side: int
+    h: Any
+    """[batch, side, side, channels]."""
+    scale: Any
+    """[batch, 1, 1, 1]: the mean of |h|."""
+    weight: Any
+    """Of the penalty."""
+
+    @classmethod
+    def around(cls, generator: Any, z: np.ndarray, side: int, weight: Any) -> "FeatureMaps":
+        """The space around G's largest maps [batch, s, s, channels] of z with s at most `side`, which is 4 or more."""
+        h = tf.constant(z, tf.float32)
+        for layer in generator.layers[: _block_end(generator, side)]:
+            h = layer(h)
+        return cls(generator, side, h, tf.reduce_mean(tf.abs(h), axis=[1, 2, 3], keepdims=True), weight)
+
+    @property
+    def judged(self) -> bool:
+        """Whether D's opinion counts."""
+        return False
+
+    @property
+    def z_dim(self) -> int:
+        """Length of z."""
+        return int(np.prod(self.h.shape[1:]))
+
     @staticmethod
-    def penalty(z):
-        """[batch]: how far z lies from the middle, what `z_penalty` weighs."""
-        return tf.reduce_sum(z**2, axis=1)
+    def project(z: np.ndarray) -> np.ndarray:
+        """z itself: the space has no bounds."""
+        return z
+
+    @staticmethod
+    def random(seed: int, number: int, z_dim: int, restart: int) -> np.ndarray:
+        """[z_dim]: h itself, there is no other start."""
+        return np.zeros(z_dim)
+
+    def images(self, z):
+        """[batch, z_dim] -> [batch, H, W, c_dim] in [-1, 1]."""
+        x = self.h + self.scale * tf.reshape(z, tf.shape(self.h))
+        for layer in self.generator.layers[_block_end(self.generator, self.side) :]:
+            x = layer(x)
+        return x
+
+    def penalty(self, z):
+        """[batch]: weight * |z|^2."""
+        return self.weight * tf.reduce_sum(z**2, axis=1)
+
+
+def _block_end(generator: Any, side: int) -> int:
+    """How many of G's layers lead to its largest feature maps of at most that side."""
+    ends = (i for i, layer in enumerate(generator.layers, 1) if isinstance(layer, keras.layers.ReLU))
+    return max(i for i in ends if generator.layers[i - 1].output.shape[1] <= side)

@@ -40,7 +40,7 @@ def complete(files: CompleteOptions, masks: MaskOptions, search: SearchOptions) 
         imgs = listed(files.imgs, files.out_dir)
         batches = -(-len(imgs) // files.batch_size) if files.all_frames else 1
         framed = batches if search.out_interval else 0
-        results = Results(files.out_dir, imgs, search.n_iter, search.out_interval, framed)
+        results = Results(files.out_dir, imgs, search.iterations, search.out_interval, framed)
         dcgan = open_model(files.checkpoint_dir, files.img_size, masks.lowres)
         reader = MaskedReader(masks, dcgan.image_size, dcgan.c_dim, search.seed)
         job = Completion(dcgan, search, files.blend, reader, results)
@@ -105,7 +105,7 @@ class Completion:
         how = digest(*weights, dataclasses.replace(self.search, out_interval=0), self.reader.lowres, self.blending)
         numbers = self._with_masks(imgs)
         parts = [numbers[first : first + batch_size] for first in range(0, len(numbers), batch_size)]
-        self.progress.total = len(parts) * self.search.n_iter
+        self.progress.total = len(parts) * self.search.iterations
         nth = 1
         for part in parts:
             loaded: dict[int, Loaded] = {}
@@ -116,7 +116,7 @@ class Completion:
                 self._look_for_faces([each.path for each in loaded.values() if each.fitted])
                 yield batch
             else:
-                self.progress.skip(self.search.n_iter)
+                self.progress.skip(self.search.iterations)
                 self.tally["kept"] += len(loaded)
             nth += bool(loaded)
 
@@ -176,7 +176,7 @@ class Completion:
         done = tally["completed"] + tally["kept"]
         if not done:
             raise UserError("none of the pictures can be completed, see above")
-        self.results.show(self.search.n_iter)
+        self.results.show(self.search.iterations)
         if done < pictures:
             raise UserError(
                 f"{pictures - done} of {pictures} pictures are left out, see above; the others are completed"
@@ -187,9 +187,9 @@ class Completion:
         self.progress.skip(self.progress.total - self.progress.done)
         self._name_align()
         self.results.show(outcome.iteration)
-        if outcome.iteration < self.search.n_iter:
+        if outcome.iteration < self.search.iterations:
             say(
-                f"stopped after {outcome.iteration} of {self.search.n_iter} iterations, unfinished: "
+                f"stopped after {outcome.iteration} of {self.search.iterations} iterations, unfinished: "
                 f"{some(batch.paths)}; the same call does what is unfinished again"
             )
         else:

@@ -36,6 +36,7 @@ BY_MODEL = {
     "poisson": (OURS, "poisson"),
     "unblended": (OURS, "none"),
     "hmc": (replace(OURS, approach="hmc"), "tension"),
+    "refined": (replace(OURS, refine=8), "tension"),
     "post": (POSTS, "none"),
     "post-fast": (replace(POSTS, approach="lbfgs", start="fit", n_iter=90), "none"),
 }
@@ -144,10 +145,10 @@ def found_by(
     """G(z), uint8 like the pictures, of the z that are found, and the mean of their losses."""
     generated, losses = [], []
     firsts = range(0, len(incomplete), batch_size)
-    progress = Progress(len(firsts) * search.n_iter, "iterations")
+    progress = Progress(len(firsts) * search.iterations, "iterations")
     for nth, first in enumerate(firsts):
         for state in dcgan.complete(incomplete[first : first + batch_size], search):
-            progress.update(nth * search.n_iter + state.iteration, name)
+            progress.update(nth * search.iterations + state.iteration, name)
         generated.append(state.generated)
         losses.append(state.losses[:, 2])
     return np.concatenate(generated), float(np.mean(np.concatenate(losses)))

@@ -79,6 +79,7 @@ METHODS = {
     "default": "complete.py as it is: L-BFGS, and G(z) blended by a spline in tension",
     "poisson": "the same search, blended as in the paper",
     "unblended": "the same search, G(z) as it is",
+    "refined": "the default with --refine 8",
     "post": "the post's search, G(z) as it is",
     "post-fast": "the post's loss minimised by L-BFGS from a fitted z, G(z) as it is",
     "hmc": "Hamiltonian Monte Carlo instead of L-BFGS: a sample instead of the least loss, blended as by default",

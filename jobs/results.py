@@ -68,12 +68,12 @@ class Outcome:
 class Results:
     """What one call leaves in its folder, and what an earlier one has left there."""
 
-    def __init__(self, out: Path, imgs: Sequence[Path], n_iter: int, interval: int, framed: int):
-        """So many batches are `framed`: they have frames every `interval` of `n_iter` iterations.
+    def __init__(self, out: Path, imgs: Sequence[Path], iterations: int, interval: int, framed: int):
+        """So many batches are `framed`: they have frames every `interval` of so many `iterations`.
 
         UserError if one of the `imgs` is a result itself, or if another's file stands where one is to be written.
         """
-        self.out, self.n_iter, self.framed = out, n_iter, framed
+        self.out, self.iterations, self.framed = out, iterations, framed
         self.finals = [out / "final" / f"{name}.png" for name in unique_names(imgs)]
         self.call = digest(list(imgs), interval, framed)
         earlier = written(out)
@@ -95,7 +95,7 @@ class Results:
             if self.framed
             and match["suffix"] in suffixes
             and match["suffix_of_events"] is None
-            and int(match["iteration"] or 0) <= self.n_iter
+            and int(match["iteration"] or 0) <= self.iterations
         )
         for path in (*self.finals, *frames):
             empty = path.is_file() and not path.stat().st_size
@@ -106,7 +106,7 @@ class Results:
         """Whether all is there already that the batch is to leave."""
         notes = {self.finals[number]: note for number, note in zip(batch.incomplete.numbers, batch.notes, strict=True)}
         if batch.nth <= self.framed:
-            notes[self.out / f"sheet{suffix(batch.nth)}.png"] = self.sheet_note(batch, self.n_iter)
+            notes[self.out / f"sheet{suffix(batch.nth)}.png"] = self.sheet_note(batch, self.iterations)
         return all(read_note(path) == note for path, note in notes.items())
 
     def frames(self, batch: Batch) -> "Frames | None":
@@ -123,14 +123,14 @@ class Results:
 
     def sheet_note(self, batch: Batch, iteration: int) -> str:
         """The note of the sheet that ends the frames, if the search ends at this iteration."""
-        return note(self.call, batch.notes) if iteration == self.n_iter else UNFINISHED
+        return note(self.call, batch.notes) if iteration == self.iterations else UNFINISHED
 
     def write(self, batch: Batch, outcome: Outcome) -> int:
         """Writes the results; how many there are. Says which searches began anew.
 
         What was finished by an earlier call is not replaced by what is not.
         """
-        finished = outcome.iteration == self.n_iter
+        finished = outcome.iteration == self.iterations
         for i, number in enumerate(batch.incomplete.numbers):
             if outcome.restarts[i]:
                 in_vain = "" if outcome.found[i] else ", in vain: it is left out"

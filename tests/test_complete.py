@@ -162,11 +162,12 @@ def test_every_option_reaches_the_search(monkeypatch):
         " --approach pgd --start fit --lr 2 --lrDecay none --beta1 .3 --beta2 .4 --eps 5 --momentum .6"
         " --nIter 7 --lam 8 --outInterval 9 --seed 10 --hmcBeta 11 --hmcEps 12 --hmcL 13 --hmcAnneal 14"
         " --contextWindow 15 --zPenalty 16 --maskType random --randomShare .18 --gridStep 19 --lowresBlock 20"
+        " --refine 4 --refineIter 21 --refinePenalty 22"
     )
     assert options_of(monkeypatch, argv) == (
         CompleteOptions((Path("x.png"), Path("y.png")), Path("c"), 16, Path("o"), 2, True, "none"),
         MaskOptions("random", None, None, False, 0.25, 0.18, 19, 20),
-        SearchOptions("pgd", "fit", 7, 2, "none", 0.3, 0.4, 5, 0.6, 11, 12, 13, 14, 15, 8, 16, 9, 10),
+        SearchOptions("pgd", "fit", 7, 2, "none", 0.3, 0.4, 5, 0.6, 11, 12, 13, 14, 15, 8, 16, 4, 21, 22, 9, 10),
     )
     assert options_of(monkeypatch, "x.png --maskType center --centerScale .3")[1] == MaskOptions(
         "center", None, None, False, 0.3

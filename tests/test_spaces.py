@@ -1,0 +1,72 @@
+"""The feature maps in which a search goes on: where they lie, and what going on there brings."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import blobs
+
+from dcgan.options import SearchOptions
+from dcgan.spaces import FeatureMaps
+from model import DCGAN
+from ops import keras, to_uint8
+from pictures.incomplete import Incomplete
+
+OPTIONS = SearchOptions(start="random", n_iter=5, out_interval=0, refine=8, refine_iter=20)
+HOLE = np.zeros((16, 16), bool)
+HOLE[4:12, 4:12] = True
+
+
+@pytest.fixture(scope="module")
+def dcgan():
+    """A model whose generator depends on z, as a trained one's does."""
+    dcgan = DCGAN(16, gf_dim=8, df_dim=8)
+    for variable in dcgan.generator.variables:
+        if variable.name == "kernel":
+            variable.assign(variable * 20)
+    return dcgan
+
+
+def last(states):
+    return list(states)[-1]
+
+
+def random_z(n):
+    return np.random.default_rng(0).uniform(-1, 1, (n, 100)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("side", "found"), [(4, 4), (8, 8), (64, 8)])
+def test_the_middle_is_the_image_of_z(dcgan, side, found):
+    z = random_z(4)
+    space = FeatureMaps.around(dcgan.generator, z, side, 0.5)
+    assert space.h.shape[1:3] == (found, found) and space.z_dim == found**2 * space.h.shape[3]
+    np.testing.assert_allclose(space.images(np.zeros((4, space.z_dim), np.float32)), dcgan.generator(z), atol=1e-6)
+    step = np.random.default_rng(1).normal(size=(4, space.z_dim)).astype(np.float32)
+    maps = keras.Model(dcgan.generator.inputs[0], dcgan.generator.get_layer(f"g_bn{found // 4 - 1}").output)
+    h = np.maximum(maps(z), 0)
+    np.testing.assert_allclose(space.h, h, atol=1e-5)
+    np.testing.assert_allclose(space.scale[:, 0, 0, 0], abs(h).mean(axis=(1, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(space.penalty(step), 0.5 * (step**2).sum(axis=1), rtol=1e-5)
+
+
+def test_going_on_there_comes_nearer_to_the_known_pixels(dcgan):
+    states = list(dcgan.complete(Incomplete(blobs(3, 16), ~HOLE), OPTIONS))
+    assert [state.iteration for state in states] == list(range(26))
+    np.testing.assert_array_equal(states[5].z, states[25].z)  # the z found stays
+    contextual = np.array([state.losses[:, 0] for state in states])
+    assert (contextual[25] < 0.8 * contextual[5]).all()
+    total = np.array([state.losses[:, 2] for state in states[6:]])
+    assert (np.diff(total, axis=0) <= 0).all()
+    without = last(dcgan.complete(Incomplete(blobs(3, 16), ~HOLE), replace(OPTIONS, refine=0)))
+    np.testing.assert_array_equal(without.z, states[25].z)
+    np.testing.assert_array_equal(without.generated, to_uint8(dcgan.generator(without.z)))
+
+
+def test_no_hidden_pixel_is_read_and_no_neighbour_matters(dcgan):
+    pictures = blobs(3, 16)
+    other = pictures.copy()
+    other[:, HOLE] = 77
+    results = [last(dcgan.complete(Incomplete(each, ~HOLE), OPTIONS)).generated for each in (pictures, other)]
+    np.testing.assert_array_equal(*results)
+    alone = last(dcgan.complete(Incomplete(pictures[1:2], ~HOLE, numbers=(1,)), OPTIONS))
+    assert abs(alone.generated[0].astype(int) - results[0][1]).max() <= 1
