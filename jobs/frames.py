@@ -52,7 +52,8 @@ class Frames:
         with writable(self.out / "logs"), self.writer.as_default():
             for i, losses in enumerate(self.losses, state.iteration + 1 - len(self.losses)):
                 for name, mean in zip(("contextual_loss", "perceptual_loss", "loss"), losses.mean(axis=0), strict=True):
-                    tf.summary.scalar(name + self.suffix, mean, step=i)
+                    if not np.isnan(mean):  # as the perceptual loss is while G's feature maps are searched
+                        tf.summary.scalar(name + self.suffix, mean, step=i)
         self.losses = []
 
     def _keep(self, title: str, frame: np.ndarray) -> None:
