@@ -262,18 +262,20 @@ class DCGAN:
             average.assign(live + decay * (average - live))
 
     def settle_statistics(self) -> None:
-        """Gives the generator's batch normalisation the statistics of its own feature maps, for 256 fixed z.
+        """Gives the generator's batch normalisation the statistics of its own feature maps, for up to 256 fixed z.
 
         Averaged weights make other feature maps than the weights they are averaged from, so averaged statistics
         would not fit them: samples come out pale. (Brock et al., arXiv:1809.11096, call these standing statistics.)
         """
-        x = tf.constant(np.random.default_rng(0).uniform(-1, 1, (256, self.z_dim)), tf.float32)
-        for layer in self.generator.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                mean, variance = tf.nn.moments(x, list(range(x.shape.rank - 1)))
-                layer.moving_mean.assign(mean)
-                layer.moving_variance.assign(variance)
-            x = layer(x)
+        count = min(256, 2**22 // self.image_size**2)  # fewer where feature maps are large
+        x = tf.constant(np.random.default_rng(0).uniform(-1, 1, (count, self.z_dim)), tf.float32)
+        with enough_memory(count, self.image_size):
+            for layer in self.generator.layers:
+                if isinstance(layer, keras.layers.BatchNormalization):
+                    mean, variance = tf.nn.moments(x, list(range(x.shape.rank - 1)))
+                    layer.moving_mean.assign(mean)
+                    layer.moving_variance.assign(variance)
+                x = layer(x)
 
     # ---------------------------------------------------------------------------------- completion
 

@@ -31,6 +31,10 @@ class UserError(Exception):
     """A fault that the user can mend; its text says what is wrong and what to do."""
 
 
+class WrongCommand(UserError):
+    """A command line that is wrong beside what it names."""
+
+
 class OutputError(UserError):
     """What is printed cannot be written. If it is because who read it has gone, BrokenPipeError is raised instead."""
 
@@ -45,6 +49,11 @@ def say(text: object = None) -> None:
         raise
     except OSError as error:
         raise OutputError(f"cannot print ({error.strerror}): make room where the output goes") from error
+
+
+def drop_output() -> None:
+    """When who read the output (`| head`) has gone, or its disk is full: no more of it, not at exit either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
@@ -204,7 +213,7 @@ def only_writer(directory: Path) -> Iterator[None]:
     # Windows opens no directory; it does not remove a file that is open, so that this one stays the same.
     named = (directory, os.O_RDONLY) if fcntl else (directory / ".lock", os.O_RDWR | os.O_CREAT)
     descriptor = os.open(*named)
-    if not _locked(descriptor):
+    if not _locked(descriptor) or (fcntl and not directory.exists()):  # removed meanwhile by one that had the lock
         os.close(descriptor)
         raise UserError(f"another process writes into {directory}: wait for it, or name another directory")
     try:

@@ -108,14 +108,16 @@ def step_size(options: SearchOptions, i: int) -> float:
 def adam(objective: Objective, z: np.ndarray, options: SearchOptions) -> Iterator[Point]:
     """Kingma & Ba, arXiv:1412.6980, algorithm 1."""
     m = v = np.zeros_like(z)
+    age = np.zeros((len(z), 1), int)  # iterations since each picture's search began
     for i in range(options.n_iter):
         point, anew = objective.renewed(objective.at(z))
         yield point
         going_on = ~anew[:, None]
+        age = age * going_on + 1
         m = options.beta1 * m * going_on + (1 - options.beta1) * point.gradient
         v = options.beta2 * v * going_on + (1 - options.beta2) * point.gradient**2
-        m_hat = m / (1 - options.beta1 ** (i + 1))
-        v_hat = v / (1 - options.beta2 ** (i + 1))
+        m_hat = m / (1 - options.beta1**age)
+        v_hat = v / (1 - options.beta2**age)
         z = point.z - step_size(options, i) * m_hat / (np.sqrt(v_hat) + options.eps)
     yield objective.renewed(objective.at(z))[0]
 

@@ -3,19 +3,13 @@
 import argparse
 import dataclasses
 import os
-import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from jobs import interrupts
-from utils import UserError, one_line, say
-
-
-class WrongCommand(UserError):
-    """A command line that is wrong beside what it names."""
+from utils import UserError, WrongCommand, drop_output, one_line, say
 
 
 class Parser(argparse.ArgumentParser):
@@ -134,34 +128,3 @@ def _fail(message: object, code: int = 1) -> int:
     except OSError:  # on a full disk, or nobody reads it
         drop_output()
     return code
-
-
-def drop_output() -> None:
-    """When who read the output (`| head`) has gone, or its disk is full: no more of it, not at exit either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """Takes note of Ctrl-C and SIGTERM in a list, instead of obeying them at once; a second one is obeyed.
-
-    One that follows within a second is the same one, sent twice: `timeout`, for one, signals a process and its group.
-    """
-    received: list[int] = []
-    due = time.monotonic()
-
-    def take_note(number: int, frame: Any) -> None:
-        nonlocal due
-        handler = earlier[signal.Signals(number)]
-        if not received:
-            due = time.monotonic() + 1
-        elif time.monotonic() > due and callable(handler):
-            handler(number, frame)
-        received.append(number)
-
-    earlier = {number: signal.signal(number, take_note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)

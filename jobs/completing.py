@@ -4,16 +4,16 @@ import dataclasses
 import os
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dcgan.options import RATES, SearchOptions
-from jobs.command import stop_signals
 from jobs.options import CompleteOptions
 from jobs.results import Batch, Outcome, Results, digest, note, written
+from jobs.stopping import stop_signals
 from pictures.blending import blend
 from pictures.files import find_pictures, load_each, read_picture
 from pictures.incomplete import Incomplete
@@ -37,7 +37,7 @@ def complete(files: CompleteOptions, masks: MaskOptions, search: SearchOptions) 
     if search.lr and search.approach not in RATES:
         say(f"--lr has no effect on --approach {search.approach}")
     with only_writer(files.out_dir):
-        imgs = listed(files.imgs, files.out_dir)
+        imgs = listed(files.imgs, files.out_dir, masks)
         batches = -(-len(imgs) // files.batch_size) if files.all_frames else 1
         framed = batches if search.out_interval else 0
         results = Results(files.out_dir, imgs, search.iterations, search.out_interval, framed)
@@ -55,17 +55,17 @@ def complete(files: CompleteOptions, masks: MaskOptions, search: SearchOptions) 
     return None
 
 
-def listed(named: Sequence[Path], out: Path) -> list[Path]:
-    """The pictures named, and those in the folders named, but for what completions wrote into `out`.
+def listed(named: Sequence[Path], out: Path, masks: MaskOptions) -> list[Path]:
+    """The pictures named, and those in the folders named, but for masks and what completions wrote into `out`.
 
     UserError if there are none.
     """
     imgs = []
-    earlier = written(out)
+    others = written(out) | {os.path.realpath(path) for path in (masks.file, masks.folder) if path}
     for path in named:
         if os.path.isdir(path):
             try:
-                imgs += [each for each in find_pictures(path) if os.path.realpath(each) not in earlier]
+                imgs += [each for each in find_pictures(path) if not _is_of(others, each, path)]
             except UserError as error:
                 say(f"left out: {error}")
         elif path.name != "alignment.csv":  # aligned/* names align.py's, too
@@ -73,6 +73,12 @@ def listed(named: Sequence[Path], out: Path) -> list[Path]:
     if not imgs:
         raise UserError("there is no picture to complete: name pictures, or a folder of them")
     return imgs
+
+
+def _is_of(others: Set[str], path: Path, folder: Path) -> bool:
+    """Whether a picture found in `folder` is one of the `others`, or lies in one that is a folder below."""
+    real, top = Path(os.path.realpath(path)), os.path.realpath(folder)
+    return any(str(each) in others and str(each) != top for each in (real, *real.parents))
 
 
 def open_model(named: Path, size: int | None, lowres: int) -> "DCGAN":
@@ -186,7 +192,8 @@ class Completion:
         """Says what a call leaves that was stopped in a batch."""
         self.progress.skip(self.progress.total - self.progress.done)
         self._name_align()
-        self.results.show(outcome.iteration)
+        # The frames named are those of the first batch; a later one has none, or some of its own.
+        self.results.show(outcome.iteration if batch.nth == 1 else self.search.iterations)
         if outcome.iteration < self.search.iterations:
             say(
                 f"stopped after {outcome.iteration} of {self.search.iterations} iterations, unfinished: "

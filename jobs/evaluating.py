@@ -2,8 +2,9 @@
 
 import functools
 import importlib.util
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,8 +45,10 @@ BY_MODEL = {
 
 def evaluate(options: EvaluateOptions) -> None:
     """Prints the table, and writes it and a picture a mask into `out_dir`; UserError if there is nothing to measure."""
+    if os.path.realpath(options.out_dir) == os.path.realpath(options.dataset):
+        raise UserError(f"{options.dataset} holds the faces: name another --outDir")
     with only_writer(options.out_dir):
-        paths = find_pictures(options.dataset)
+        paths = find_pictures(options.dataset, [options.out_dir])
         if options.faces < len(paths):
             paths = [paths[i * len(paths) // options.faces] for i in range(options.faces)]
         methods = usable(options.methods)
@@ -99,13 +102,18 @@ def measure_mask(
         measured = closeness(completed, pictures, masks)
         means, errors = mean_and_error(measured)
         values = [*means, seconds, loss]
-        say(f"{method:14}" + "".join(f"{value:10.3f}" for value in values if not np.isnan(value)))
-        say(f"{'  +-':14}" + "".join(f"{error:10.3f}" for error in errors if not np.isnan(error)))
+        say(f"{method:14}" + columns(values))
+        say(f"{'  +-':14}" + columns(errors))
         cells = ("" if np.isnan(value) else f"{value:.5g}" for value in (*values, *errors))
         rows.append([kind, method, len(pictures), *cells])
         shown[method] = completed[:SHOWN]
     save_named_rows(options.out_dir / f"{kind}.png", shown)
     return rows
+
+
+def columns(values: Iterable[float]) -> str:
+    """The values below each other's names; nothing where one is not a number."""
+    return "".join(f"{'' if np.isnan(value) else f'{value:.3f}':>10}" for value in values).rstrip()
 
 
 def paper_mask(kind: str, size: int, seed: int) -> np.ndarray:

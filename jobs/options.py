@@ -105,7 +105,7 @@ class EvaluateOptions(Options):
     )
     methods: tuple[str, ...] | None = option(None, "which methods (default: all)", choices=tuple(METHODS), nargs="+")
     batch_size: int = option(64, "pictures searched at a time", "--batchSize", check=number(int, 1))
-    seed: int = option(0, "what masks and random z follow from", check=number(int, 0, 2**31 - 1))
+    seed: int = option(0, "what the masks follow from", check=number(int, 0, 2**31 - 1))
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from typing import Any
 
 from dcgan import checkpoints, tensorflow1
 from dcgan.options import NetworkOptions, TrainOptions
-from jobs.command import WrongCommand, drop_output, stop_signals
 from jobs.options import RunOptions
 from jobs.record import Record
+from jobs.stopping import stop_signals
 from jobs.training_log import TrainingLog, check_owner, note_owner
 from model import DCGAN
 from pictures.dataset import Dataset, free_memory
 from pictures.files import find_pictures
-from utils import OutputError, UserError, only_writer, say
+from utils import OutputError, UserError, WrongCommand, drop_output, only_writer, say
 
 FEW = 1000  # pictures: so few D tells apart by heart, and G learns no more (Karras et al., arXiv:2006.06676, figure 1)
 
@@ -53,7 +53,7 @@ def train(run: RunOptions, named: Mapping[str, Any], options: TrainOptions) -> i
         introduce(dcgan, pictures, options)
         with stop_signals() as received:
             train_to(last_step, dcgan, pictures, run, options, record, received)
-    if received:
+    if received and int(dcgan.step) < last_step:
         say(f"stopped at step {int(dcgan.step)}; the same command goes on from there")
         return 128 + received[0]
     if pictures.left_out:

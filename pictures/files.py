@@ -71,7 +71,7 @@ def find_pictures(folder: str | Path, without: Iterable[Path] = ()) -> list[Path
             paths += found
     for place, count in left_out.items():
         if count:
-            say(f"left out: {count} pictures in {place}, where a training run writes")
+            say(f"left out: {count} pictures in {place}, which is written into")
     if not paths:
         raise UserError(f"no pictures in {folder}: put {', '.join(s[1:] for s in sorted(SUFFIXES))} files there")
     return sorted(paths)

@@ -6,6 +6,13 @@ from pathlib import Path
 from utils import Options, number, option
 
 MASK_TYPES = ("center", "random", "pattern", "left", "right", "top", "bottom", "full", "grid", "lowres")
+# The options that belong to a type.
+OF_KIND = (
+    ("center_scale", "--centerScale", "center"),
+    ("random_share", "--randomShare", "random"),
+    ("grid_step", "--gridStep", "grid"),
+    ("lowres_block", "--lowresBlock", "lowres"),
+)
 BLENDS = ("tension", "poisson", "none")  # the first is the default
 
 
@@ -46,11 +53,15 @@ class MaskOptions(Options):
             raise ValueError("--maskType, --maskFile and --maskDir exclude each other: name one")
         if self.invert and not (self.file or self.folder):
             raise ValueError("--invertMask needs --maskFile or --maskDir")
-        usual = not (self.kind or self.file or self.folder)
-        if self.center_scale != MaskOptions.center_scale and self.kind != "center" and not usual:
-            raise ValueError("--centerScale needs --maskType center")
-        if self.random_share != MaskOptions.random_share and self.kind != "random":
-            raise ValueError("--randomShare needs --maskType random")
+        for name, flag, kind in OF_KIND:
+            fits = self.kind == kind or (kind == "center" and self.usual)
+            if getattr(self, name) != getattr(MaskOptions, name) and not fits:
+                raise ValueError(f"{flag} needs --maskType {kind}")
+
+    @property
+    def usual(self) -> bool:
+        """Whether nothing is named: then what is transparent is hidden, or else the center."""
+        return not (self.kind or self.file or self.folder)
 
     @property
     def lowres(self) -> int:

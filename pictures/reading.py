@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from pictures.files import SUFFIXES, PictureError, central_square, load_picture, read_picture, resized
+from pictures.files import OPAQUE, SUFFIXES, PictureError, central_square, load_picture, read_picture, resized
 from pictures.masks import WITHOUT_HOLE, checked, make_mask
 from pictures.options import MaskOptions
 from utils import UserError
@@ -49,8 +49,7 @@ class MaskedReader:
             return Loaded(path, self.mask, *load_picture(path, self.size, self.c_dim))
         folder, invert = self.options.folder, self.options.invert
         mask = read_mask(find_mask(folder, path), invert) if folder else self.mask
-        usual = not (self.options.kind or self.options.file or self.options.folder)
-        return load_masked(path, self.size, self.c_dim, mask, by_transparency=usual)
+        return load_masked(path, self.size, self.c_dim, mask, by_transparency=self.options.usual)
 
 
 def load_masked(path: Path, size: int, c_dim: int, mask: np.ndarray, by_transparency: bool = False) -> Loaded:
@@ -63,9 +62,9 @@ def load_masked(path: Path, size: int, c_dim: int, mask: np.ndarray, by_transpar
     """
     pixels = read_picture(path, "LA" if c_dim == 1 else "RGBA")
     square = central_square(pixels)
-    opaque = square[..., -1] >= 128
+    opaque = square[..., -1] >= OPAQUE
     if not opaque.all():
-        mask = opaque if by_transparency else opaque & (_covered(mask, len(square)) >= 128)
+        mask = opaque if by_transparency else opaque & (_covered(mask, len(square)) >= OPAQUE)
     square[..., -1] = _covered(mask, len(square))
     known = fit_mask(mask, size, f"the mask of {path}")
     # What is hidden may be shown beside the result; resized apart, it does not run into what is known.
@@ -83,7 +82,7 @@ def read_mask(path: Path, invert: bool = False) -> np.ndarray:
     height, width = picture.shape
     if height != width:
         raise UserError(f"the mask {path} is {width}x{height}: crop it to a square, as pictures are")
-    return (picture >= 128) ^ invert
+    return (picture >= OPAQUE) ^ invert
 
 
 def find_mask(folder: Path, picture: Path) -> Path:
@@ -110,7 +109,7 @@ def fit_mask(mask: np.ndarray, size: int, name: str) -> np.ndarray:
 
     UserError, with the mask's `name`, if it then hides nothing or everything.
     """
-    return checked(_covered(mask, size) >= 128, name)
+    return checked(_covered(mask, size) >= OPAQUE, name)
 
 
 def _covered(mask: np.ndarray, size: int) -> np.ndarray:

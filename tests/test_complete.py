@@ -161,17 +161,22 @@ def test_every_option_reaches_the_search(monkeypatch):
         "x.png y.png --checkpointDir c --imgSize 16 --outDir o --batchSize 2 --allFrames --blend none"
         " --approach pgd --start fit --lr 2 --lrDecay none --beta1 .3 --beta2 .4 --eps 5 --momentum .6"
         " --nIter 7 --lam 8 --outInterval 9 --seed 10 --hmcBeta 11 --hmcEps 12 --hmcL 13 --hmcAnneal 14"
-        " --contextWindow 15 --zPenalty 16 --maskType random --randomShare .18 --gridStep 19 --lowresBlock 20"
+        " --contextWindow 15 --zPenalty 16 --maskType random --randomShare .18"
         " --refine 4 --refineIter 21 --refinePenalty 22"
     )
     assert options_of(monkeypatch, argv) == (
         CompleteOptions((Path("x.png"), Path("y.png")), Path("c"), 16, Path("o"), 2, True, "none"),
-        MaskOptions("random", None, None, False, 0.25, 0.18, 19, 20),
+        MaskOptions("random", None, None, False, 0.25, 0.18),
         SearchOptions("pgd", "fit", 7, 2, "none", 0.3, 0.4, 5, 0.6, 11, 12, 13, 14, 15, 8, 16, 4, 21, 22, 9, 10),
     )
     assert options_of(monkeypatch, "x.png --maskType center --centerScale .3")[1] == MaskOptions(
         "center", None, None, False, 0.3
     )
+    for kind, flag, field in (("grid", "--gridStep", "grid_step"), ("lowres", "--lowresBlock", "lowres_block")):
+        masks = options_of(monkeypatch, f"x.png --maskType {kind} {flag} 5")[1]
+        assert masks == MaskOptions(kind, **{field: 5})
+        with pytest.raises(SystemExit):
+            options_of(monkeypatch, f"x.png --maskType random {flag} 5")
     for flag, masks in (
         ("--maskFile", MaskOptions(file=Path("m"), invert=True)),
         ("--maskDir", MaskOptions(folder=Path("m"), invert=True)),

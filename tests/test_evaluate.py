@@ -114,3 +114,13 @@ def test_bad_calls(folder):
     assert_fails(run_script("evaluate.py", "missing", cwd=folder), 1, "no folder missing")
     assert_fails(run_script("evaluate.py", "faces", "--masks", "middle", cwd=folder), 2, "middle")
     assert_fails(run_script("evaluate.py", "faces", "--checkpointDir", "faces", cwd=folder), 1, "no model in faces")
+
+
+def test_its_own_pictures_are_no_faces(folder, tmp_path):
+    write_pictures(tmp_path, blobs(2, 16))
+    args = ["--masks", "center", "--methods", "telea", "--checkpointDir", folder.parent / "none"]
+    assert_fails(run_script("evaluate.py", ".", "--outDir", ".", *args, cwd=tmp_path), 1, "holds the faces", "--outDir")
+    (tmp_path / "evaluation").mkdir()
+    Image.new("RGB", (300, 300)).save(tmp_path / "evaluation" / "center.png")
+    result = run_script("evaluate.py", ".", *args, cwd=tmp_path)
+    assert "left out: 1 pictures" in result.stdout

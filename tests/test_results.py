@@ -3,16 +3,19 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from conftest import blobs, write_pictures
+from conftest import ROOT, blobs, write_pictures
 from PIL import Image
 
 from dcgan.options import SearchOptions
 from jobs import frames as frames_module
-from jobs.completing import complete
+from jobs.completing import complete, listed
 from jobs.options import CompleteOptions
+from jobs.stopping import stop_signals
 from model import DCGAN
 from pictures.options import MaskOptions
 from utils import UserError
@@ -138,9 +141,8 @@ def test_what_is_finished_is_not_replaced_by_what_is_not(folder, monkeypatch):
 
 
 def test_a_second_signal_is_obeyed(folder, monkeypatch):
-    times = iter([0.0, 10.0, 10.5, 11.5])
-    monkeypatch.setattr("jobs.command.time.monotonic", lambda: next(times))
-    from jobs.command import stop_signals
+    times = iter([10.0, 10.5, 11.5])
+    monkeypatch.setattr("jobs.stopping.time.monotonic", lambda: next(times))
 
     with pytest.raises(KeyboardInterrupt), stop_signals() as received:
         signal.raise_signal(signal.SIGINT)
@@ -182,3 +184,32 @@ def test_a_whole_photo_is_said_to_need_alignment(folder, capsys, request):
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "face" in line and "align.py" in line]
     assert "astronaut.png" in line
     assert "align innerEyesAndBottomLip aligned --size 16" in line
+
+
+def test_masks_below_the_pictures_are_no_pictures(folder, capsys):
+    pictures = folder / "with_masks"
+    shutil.copytree(folder / "faces", pictures)
+    shutil.copytree(folder / "faces", pictures / "masks")
+    options = MaskOptions(folder=pictures / "masks")
+    listed_names = [path.relative_to(pictures) for path in listed([pictures], folder / "none", options)]
+    assert listed_names == sorted(path.relative_to(folder / "faces") for path in (folder / "faces").iterdir())
+    options = MaskOptions(file=pictures / "000.png")
+    assert pictures / "000.png" not in listed([pictures], folder / "none", options)
+    assert len(listed([pictures], folder / "none", MaskOptions(folder=pictures))) == 2 * len(listed_names)
+
+
+def test_signals_that_the_caller_ignores_stay_ignored(monkeypatch):
+    handler = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with stop_signals() as received:
+            signal.raise_signal(signal.SIGTERM)
+            assert received == [] and signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
+def test_importing_a_job_changes_no_signal():
+    code = "import signal, jobs.completing, jobs.training, jobs.aligning, jobs.evaluating\n"
+    code += "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+    code += "assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

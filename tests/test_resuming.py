@@ -17,12 +17,11 @@ from conftest import blobs, write_pictures
 
 from dcgan import checkpoints
 from dcgan.options import TrainOptions
-from jobs.command import WrongCommand
 from jobs.options import RunOptions
 from jobs.training import train
 from jobs.training_log import TrainingLog
 from model import DCGAN, TrainStep
-from utils import OutputError, UserError, only_writer
+from utils import OutputError, UserError, WrongCommand, only_writer
 
 SMALL = {"image_size": 8, "gf_dim": 4, "df_dim": 4}
 
@@ -200,7 +199,7 @@ def test_what_runs_write_below_the_pictures_is_none_of_them(here, capsys):
     go(4, sample_dir=Path("logs"), log_dir=Path("logs"), **dot)
     out = capsys.readouterr().out
     assert "21 pictures of 8x8" in out and "changed" not in out
-    assert "left out: 1 pictures in" in out and "/samples, where" in out and "/others, where" in out
+    assert "left out: 1 pictures in" in out and "/samples, which" in out and "/others, which" in out
     with pytest.raises(UserError, match="name another --sample_dir"):
         go(5, sample_dir=here / "faces", **dot)
 
