@@ -24,7 +24,9 @@ except ImportError:  # any other
 
 def one_line(text: object) -> str:
     """The text without line breaks and control characters, which file names and libraries' messages may hold."""
-    return "".join(c if c.isprintable() or c >= "\ud800" else ascii(c)[1:-1] for c in " ".join(str(text).splitlines()))
+    return "".join(
+        c if c.isprintable() or "\ud800" <= c <= "\udfff" else ascii(c)[1:-1] for c in " ".join(str(text).splitlines())
+    )
 
 
 class UserError(Exception):

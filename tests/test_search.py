@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from dcgan import options
 from dcgan.options import SearchOptions
 from dcgan.search import SEARCHES, Objective, step_size
 from dcgan.spaces import Cube
-from dcgan.starts import random_z
+from dcgan.starts import STARTS, random_z
 
 RNG = np.random.default_rng(0)
 TARGET = RNG.uniform(-0.8, 0.8, (3, 6))
@@ -214,3 +215,7 @@ def test_what_is_finite_is_not_renewed():
     np.testing.assert_array_equal(point.z, 1)  # moved into the cube
     same, anew = objective.renewed(point)
     assert same is point and not anew.any()
+
+
+def test_there_is_a_function_for_each_name():
+    assert (tuple(SEARCHES), tuple(STARTS)) == (options.APPROACHES, options.STARTS)
