@@ -206,6 +206,13 @@ def _workers(processes: int, predictor: Path, options: AlignOptions) -> Iterator
     pool = ProcessPoolExecutor(processes, context, _start_worker, setup)
     try:
         yield pool
+    except (KeyboardInterrupt, SystemExit):
+        # A signal to the whole group can end a worker while it starts, and the others would wait for it for ever.
+        threading.excepthook = lambda _: None  # the pool's thread may stumble over what has been cancelled
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        pool.shutdown()
+        raise
     except BrokenProcessPool as error:
         raise UserError(
             "a process was killed, for want of memory perhaps: name fewer --jobs; the rest is kept"
