@@ -107,7 +107,7 @@ def layers(names: Iterable[str], start: str, end: str = "") -> list[str]:
     return sorted(fitting, key=lambda layer: int(re.findall(r"\d+", layer)[0]))
 
 
-_seed = number(int, 0, 2**31 - 1)
+seed_check = number(int, 0, 2**31 - 1)
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class TrainOptions(Options):
         check=number(float, 0, below=1),
     )
     seed: int = option(
-        0, "the same seed gives the same run: the order of the pictures, z and flips follow from it", check=_seed
+        0, "the same seed gives the same run: the order of the pictures, z and flips follow from it", check=seed_check
     )
 
     def batches(self, pictures: int) -> int:
@@ -205,7 +205,7 @@ class SearchOptions(Options):
     out_interval: int = option(
         50, "iterations between two frames; 0: no frames, only results", "--outInterval", check=number(int, 0)
     )
-    seed: int = option(0, "what random masks, random z and momenta follow from", check=_seed)
+    seed: int = option(0, "what random masks, random z and momenta follow from", check=seed_check)
 
     @property
     def iterations(self) -> int:

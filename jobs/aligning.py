@@ -208,10 +208,11 @@ def _workers(processes: int, predictor: Path, options: AlignOptions) -> Iterator
         yield pool
     except (KeyboardInterrupt, SystemExit):
         # A signal to the whole group can end a worker while it starts, and the others would wait for it for ever.
-        threading.excepthook = lambda _: None  # the pool's thread may stumble over what has been cancelled
+        earlier, threading.excepthook = threading.excepthook, lambda _: None
         for worker in multiprocessing.active_children():
             worker.kill()
-        pool.shutdown()
+        pool.shutdown()  # its thread may stumble over what has been cancelled
+        threading.excepthook = earlier
         raise
     except BrokenProcessPool as error:
         raise UserError(

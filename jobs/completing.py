@@ -114,9 +114,7 @@ class Completion:
         self.progress.total = len(parts) * self.search.iterations
         nth = 1
         for part in parts:
-            loaded: dict[int, Loaded] = {}
-            for number in part:
-                loaded |= load_each([imgs[number]], self.reader.read, number)
+            loaded = load_each({number: imgs[number] for number in part}, self.reader.read)
             batch = self._batch(nth, loaded, how) if loaded else None
             if batch and not self.results.has(batch):
                 self._look_for_faces([each.path for each in loaded.values() if each.fitted])

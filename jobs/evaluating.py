@@ -56,7 +56,7 @@ def evaluate(options: EvaluateOptions) -> None:
         dcgan = DCGAN.load(directory)
         if dcgan.image_size < 16:
             raise UserError(f"the model in {directory} is for {dcgan.image_size} pixels: SSIM needs 16 or more")
-        loaded = load_each(paths, lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim)[0])
+        loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim)[0])
         if not loaded:
             raise UserError(f"none of the {len(paths)} pictures can be read")
         pictures = np.stack(list(loaded.values()))

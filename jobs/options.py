@@ -4,7 +4,7 @@ import os
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 
-from dcgan.options import KEEP, size
+from dcgan.options import KEEP, seed_check, size
 from pictures.options import BLENDS
 from utils import Options, number, option
 
@@ -105,7 +105,7 @@ class EvaluateOptions(Options):
     )
     methods: tuple[str, ...] | None = option(None, "which methods (default: all)", choices=tuple(METHODS), nargs="+")
     batch_size: int = option(64, "pictures searched at a time", "--batchSize", check=number(int, 1))
-    seed: int = option(0, "what the masks follow from", check=number(int, 0, 2**31 - 1))
+    seed: int = option(0, "what the masks follow from", check=seed_check)
 
 
 @dataclass(frozen=True)

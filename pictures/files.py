@@ -258,12 +258,12 @@ def load_picture(path: str | Path, size: int, c_dim: int) -> tuple[np.ndarray, b
         return fitted.reshape(size, size, c_dim), picture.size != (size, size)
 
 
-def load_each(paths: Sequence[Path], load: Callable[[Path], Any], first: int = 0) -> dict[int, Any]:
-    """What `load` makes of each path, by the paths' numbers, which begin with `first`; names those it cannot load."""
+def load_each(paths: Mapping[int, Path], load: Callable[[Path], Any]) -> dict[int, Any]:
+    """What `load` makes of each path, by the paths' numbers; names those it cannot load."""
     loaded = {}
-    for place, path in enumerate(paths, first):
+    for number, path in paths.items():
         try:
-            loaded[place] = load(path)
+            loaded[number] = load(path)
         except UserError as error:
             say(f"left out: {error}")
     return loaded

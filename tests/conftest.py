@@ -113,6 +113,17 @@ def assert_fails(result: subprocess.CompletedProcess, code: int, *words: str) ->
     assert all(word in lines[0] for word in words), lines[0]
 
 
+def lively(width: int, factor: int):
+    """A DCGAN of 16x16 whose generator depends on z, as a trained one's does; one fresh from its seed hardly does."""
+    from model import DCGAN  # not before: some tests run without TensorFlow
+
+    dcgan = DCGAN(16, gf_dim=width, df_dim=width)
+    for variable in dcgan.generator.variables:
+        if variable.name == "kernel":
+            variable.assign(variable * factor)
+    return dcgan
+
+
 def blobs(n: int, size: int, seed: int = 0) -> np.ndarray:
     """uint8 [n, size, size, 3] pictures with something to learn: a bright spot on a coloured ground."""
     rng = np.random.default_rng(seed)

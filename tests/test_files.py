@@ -115,7 +115,7 @@ def test_load_each_names_what_it_leaves_out(tmp_path, capsys):
     Image.fromarray(PICTURE).save(paths[0])
     paths[1].write_text("no picture")
     Image.fromarray(PICTURE).save(paths[2])
-    loaded = files.load_each(paths, files.read_picture, first=5)
+    loaded = files.load_each(dict(enumerate(paths, 5)), files.read_picture)
     assert list(loaded) == [5, 7]
     np.testing.assert_array_equal(loaded[7], PICTURE)
     assert capsys.readouterr().out.startswith(f"left out: cannot read the picture {paths[1]}: ")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import reference
-from conftest import blobs
+from conftest import blobs, lively
 
 from dcgan.checkpoints import model_directory
 from dcgan.options import POST, NetworkOptions, SearchOptions, TrainOptions
@@ -491,12 +491,7 @@ def test_checkpoints_without_their_config_are_not_overlooked(tmp_path, monkeypat
 
 @pytest.fixture(scope="module")
 def face_model():
-    """A model whose generator depends on z, as a trained one's does and one fresh from its seed hardly does."""
-    dcgan = DCGAN(16, gf_dim=16, df_dim=16)
-    for variable in dcgan.generator.variables:
-        if variable.name == "kernel":
-            variable.assign(variable * 3)
-    return dcgan
+    return lively(16, 3)
 
 
 MASK = np.ones((16, 16), bool)

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import blobs
+from conftest import blobs, lively
 
 from dcgan.options import SearchOptions
 from dcgan.spaces import FeatureMaps
-from model import DCGAN
 from ops import keras, to_uint8
 from pictures.incomplete import Incomplete
 
@@ -19,12 +18,7 @@ HOLE[4:12, 4:12] = True
 
 @pytest.fixture(scope="module")
 def dcgan():
-    """A model whose generator depends on z, as a trained one's does."""
-    dcgan = DCGAN(16, gf_dim=8, df_dim=8)
-    for variable in dcgan.generator.variables:
-        if variable.name == "kernel":
-            variable.assign(variable * 20)
-    return dcgan
+    return lively(8, 20)
 
 
 def last(states):
