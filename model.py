@@ -284,10 +284,10 @@ class DCGAN:
     ) -> Iterator[SearchStep]:
         """Searches for each picture the z in [-1, 1] whose G(z) agrees with what is known of it and looks real.
 
-        Minimises contextual + lam * perceptual + z_penalty * |z|^2 for each picture (the post; paper, section 3.2; the
-        last term is ours) and yields the state after each iteration, with pictures at iteration 0, every
-        `out_interval` iterations, and the last, which comes early once `stopped` is true. A search whose loss is not
-        finite begins anew from a random z.
+        Minimises contextual + lam * perceptual + z_penalty * (|z| - z_length)^2 for each picture (the post; paper,
+        section 3.2; the last term is ours) and yields the state after each iteration, with pictures at iteration 0,
+        every `out_interval` iterations, and the last, which comes early once `stopped` is true. A search whose loss is
+        not finite begins anew from a random z.
         ValueError if the pictures are of another kind than the model's.
         """
         self._check(incomplete.pictures)
@@ -309,7 +309,8 @@ class DCGAN:
                 return
 
     def _known(self, incomplete: Incomplete, options: SearchOptions) -> Known:
-        weights = np.stack([context_weights(mask, options.context_window) for mask in incomplete.masks])
+        window, floor = options.context_window, options.context_floor
+        weights = np.stack([context_weights(mask, window, floor) for mask in incomplete.masks])
         return Known(
             to_float(tf.constant(fill_batch(incomplete.pictures))),
             tf.constant(fill_batch(weights[..., None])),

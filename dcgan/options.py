@@ -156,7 +156,7 @@ class SearchOptions(Options):
         "known pixels",
         choices=STARTS,
     )
-    n_iter: int = option(50, "iterations", "--nIter", check=number(int, 1))
+    n_iter: int = option(30, "iterations in the space of z", "--nIter", check=number(int, 1))
     lr: float | None = option(
         None,
         f"adam, pgd: step size (default: {', '.join(f'{rate:g} for {approach}' for approach, rate in RATES.items())})",
@@ -185,15 +185,31 @@ class SearchOptions(Options):
     context_window: int = option(
         7, "side of the window of the weighted contextual loss; 0: all known pixels weigh 1", "--contextWindow", window
     )
-    lam: float = option(0.1, "weight of the perceptual loss", check=number(float, 0))
+    context_floor: float = option(
+        0.1,
+        "what each known pixel weighs besides the share of hidden ones around it: those far from the hole count too",
+        "--contextFloor",
+        check=number(float, 0),
+    )
+    lam: float = option(
+        0.0, "weight of the perceptual loss; 0: D is not asked, which halves the time", check=number(float, 0)
+    )
     z_penalty: float = option(
         5.0,
-        "weight of |z|^2, which keeps z from fitting the known pixels at the expense of the hidden ones",
+        "weight of the squared difference of |z| from zLength, which keeps z from fitting the known pixels at the "
+        "expense of the hidden ones",
         "--zPenalty",
         check=number(float, 0),
     )
+    z_length: float = option(
+        0.4,
+        "the length that z is kept near, as a share of a random z's: with a larger one what is hidden comes out "
+        "livelier, with a smaller one nearer to what is likely, pixel by pixel",
+        "--zLength",
+        check=number(float, 0),
+    )
     refine: int = option(
-        0,
+        8,
         "then search on in G's feature maps of this side, or the largest below; 0: do not",
         check=number(int),
         choices=(0, *(2**i for i in range(2, 10))),
@@ -214,6 +230,14 @@ class SearchOptions(Options):
 
 
 POST = SearchOptions(
-    approach="adam", start="random", n_iter=1000, lr=0.01, lr_decay="none", context_window=0, z_penalty=0.0
+    approach="adam",
+    start="random",
+    n_iter=1000,
+    lr=0.01,
+    lr_decay="none",
+    context_window=0,
+    lam=0.1,
+    z_penalty=0.0,
+    refine=0,
 )
 """The search of the post's repository."""

@@ -83,7 +83,9 @@ def search(measure: Measure, generator: Any, incomplete: Incomplete, options: Se
     """
     # The means of blocks are so many times fewer than the pixels that the penalties are meant for.
     share = 1 / max(incomplete.lowres, 1) ** 2
-    space: Any = Cube(generator, tf.constant(options.z_penalty * share))
+    random_length = math.sqrt(generator.input_shape[1] / 3)  # on average
+    length = tf.constant(options.z_length * random_length)
+    space: Any = Cube(generator, tf.constant(options.z_penalty * share), length, options.lam > 0)
     objective = Objective(measure, space, options.seed, incomplete.numbers)
     first = STARTS[options.start](space, incomplete, options.seed)
     for point in SEARCHES[options.approach](objective, first, options):

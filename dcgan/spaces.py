@@ -14,11 +14,10 @@ class Cube(NamedTuple):
     generator: Any
     weight: Any
     """Of the penalty."""
-
-    @property
-    def judged(self) -> bool:
-        """Whether D's opinion counts."""
-        return True
+    length: Any
+    """That z is kept near."""
+    judged: bool
+    """Whether D's opinion counts."""
 
     @property
     def z_dim(self) -> int:
@@ -40,8 +39,10 @@ class Cube(NamedTuple):
         return self.generator(z)
 
     def penalty(self, z):
-        """[batch]: weight * |z|^2."""
-        return self.weight * tf.reduce_sum(z**2, axis=1)
+        """[batch]: weight * (|z| - length)^2."""
+        square = tf.reduce_sum(z**2, axis=1)
+        # Multiplied out, it has a gradient in the middle, too.
+        return self.weight * (square - 2 * self.length * tf.sqrt(square + 1e-12) + self.length**2)
 
 
 class FeatureMaps(NamedTuple):

@@ -13,20 +13,23 @@ import numpy as np
 
 from dcgan.checkpoints import model_directory
 from dcgan.options import POST, SearchOptions
+from jobs.aligning import predictor_path
 from jobs.options import METHODS, PAPERS_MASKS, EvaluateOptions
 from model import DCGAN
 from pictures.blending import blend
 from pictures.files import find_pictures, load_each, load_picture, save_picture
+from pictures.identity import FaceJudge
 from pictures.incomplete import Incomplete
 from pictures.masks import HALVES, make_mask
-from pictures.metrics import psnr, ssim
+from pictures.metrics import psnr, sharpness, ssim
 from pictures.options import MaskOptions
 from pictures.sheets import framed
 from utils import Progress, UserError, only_writer, say, write_atomic, write_rows
 
 RADIUS = 3  # pixels that OpenCV's methods look at around each, as in its examples
 SHOWN = 8  # faces in the pictures
-MEASURES = ("psnr", "psnr_hole", "ssim", "ssim_hole")
+MEASURES = ("psnr", "psnr_hole", "ssim", "ssim_hole", "sharp_hole", "identity", "found")
+RECOGNIZER = "dlib_face_recognition_resnet_model_v1.dat"  # beside the landmark model
 COLUMNS = (*MEASURES, "seconds", "own_loss")
 
 OURS = SearchOptions(out_interval=0)
@@ -34,10 +37,12 @@ POSTS = replace(POST, out_interval=0)
 # The searches and blending of METHODS that use the model.
 BY_MODEL = {
     "default": (OURS, "tension"),
+    "likely": (replace(OURS, z_length=0.0), "tension"),
+    "lively": (replace(OURS, z_length=0.85), "tension"),
+    "unrefined": (replace(OURS, refine=0), "tension"),
     "poisson": (OURS, "poisson"),
     "unblended": (OURS, "none"),
     "hmc": (replace(OURS, approach="hmc"), "tension"),
-    "refined": (replace(OURS, refine=8), "tension"),
     "post": (POSTS, "none"),
     "post-fast": (replace(POSTS, approach="lbfgs", start="fit", n_iter=90), "none"),
 }
@@ -62,11 +67,13 @@ def evaluate(options: EvaluateOptions) -> None:
         pictures = np.stack(list(loaded.values()))
         say(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(pictures)} faces")
         compile_search(dcgan, pictures[: options.batch_size])
+        predictor = predictor_path(None)
+        judge = FaceJudge(predictor, predictor.with_name(RECOGNIZER), pictures)
         errors = (f"{name}_error" for name in MEASURES)  # standard errors of the means
         table: list[list] = [["mask", "method", "faces", *COLUMNS, *errors]]
         kinds = options.masks or PAPERS_MASKS
         for kind in kinds:
-            table += measure_mask(kind, methods, dcgan, pictures, options)
+            table += measure_mask(kind, methods, dcgan, pictures, judge, options)
             write_atomic(options.out_dir / "evaluation.csv", functools.partial(write_rows, rows=table))
         named = ", ".join(f"{options.out_dir}/{kind}.png" for kind in kinds)
         say(f"look at {options.out_dir}/evaluation.csv and {named}")
@@ -90,7 +97,12 @@ def compile_search(dcgan: DCGAN, pictures: np.ndarray) -> None:
 
 
 def measure_mask(
-    kind: str, methods: Sequence[str], dcgan: DCGAN, pictures: np.ndarray, options: EvaluateOptions
+    kind: str,
+    methods: Sequence[str],
+    dcgan: DCGAN,
+    pictures: np.ndarray,
+    judge: FaceJudge,
+    options: EvaluateOptions,
 ) -> list[list]:
     """The table's rows for one kind of mask; prints them, and writes a picture of the first faces."""
     masks = np.stack([paper_mask(kind, dcgan.image_size, options.seed + i) for i in range(len(pictures))])
@@ -99,7 +111,8 @@ def measure_mask(
     shown = {"true": pictures[:SHOWN], "masked": hidden.pictures[:SHOWN]}
     say(f"{kind:14}" + "".join(f"{column:>10}" for column in COLUMNS))
     for method, completed, seconds, loss in complete_by(methods, dcgan, hidden, options.batch_size):
-        measured = closeness(completed, pictures, masks)
+        faces = judge.distance(completed), judge.found(completed)
+        measured = np.stack([*closeness(completed, pictures, masks), *faces])
         means, errors = mean_and_error(measured)
         values = [*means, seconds, loss]
         say(f"{method:14}" + columns(values))
@@ -175,7 +188,7 @@ def inpaint(method: str, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def closeness(completed: np.ndarray, pictures: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """[4, N], MEASURES of each picture: PSNR in dB and SSIM, each over all pixels and over the hole."""
+    """[5, N], the first MEASURES of each picture: PSNR in dB and SSIM, over all pixels and over the hole; sharpness."""
     similar = ssim(completed, pictures)
     edge = (pictures.shape[1] - similar.shape[1]) // 2
     hole = ~masks[:, edge:-edge, edge:-edge]
@@ -187,6 +200,7 @@ def closeness(completed: np.ndarray, pictures: np.ndarray, masks: np.ndarray) ->
             psnr(completed, pictures, ~masks),
             similar.mean(axis=(1, 2)),
             np.array(in_hole),
+            sharpness(completed, pictures, ~masks),
         ]
     )
 

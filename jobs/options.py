@@ -76,10 +76,12 @@ class CompleteOptions(Options):
 
 PAPERS_MASKS = ("center", "pattern", "random80", "half")
 METHODS = {
-    "default": "complete.py as it is: L-BFGS, and G(z) blended by a spline in tension",
-    "poisson": "the same search, blended as in the paper",
-    "unblended": "the same search, G(z) as it is",
-    "refined": "the default with --refine 8",
+    "default": "complete.py as it is: L-BFGS, in z and in G's feature maps, blended by a spline in tension",
+    "likely": "the same with --zLength 0: what is hidden as it most likely is, pixel by pixel, and smooth",
+    "lively": "the same with --zLength 0.85: as sharp as G's samples",
+    "unrefined": "the default without G's feature maps, --refine 0",
+    "poisson": "the default's search, blended as in the paper",
+    "unblended": "the default's search, without blending",
     "post": "the post's search, G(z) as it is",
     "post-fast": "the post's loss minimised by L-BFGS from a fitted z, G(z) as it is",
     "hmc": "Hamiltonian Monte Carlo instead of L-BFGS: a sample instead of the least loss, blended as by default",

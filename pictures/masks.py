@@ -57,14 +57,14 @@ def checked(mask: np.ndarray, name: str) -> np.ndarray:
     return mask
 
 
-def context_weights(mask: np.ndarray, window: int) -> np.ndarray:
+def context_weights(mask: np.ndarray, window: int, floor: float = 0.0) -> np.ndarray:
     """The weights of the contextual loss, float32 [H, W] like `mask` (paper, section 3.2, equation 2).
 
-    At a known pixel the share of unknown pixels in the window around it, as far as that lies in the picture; 0 in
-    the hole. With window 0, and for a mask without a hole, all known pixels weigh 1.
+    At a known pixel the share of unknown pixels in the window around it, as far as that lies in the picture, and
+    `floor` besides; 0 in the hole. With window 0, and for a mask without a hole, all known pixels weigh 1.
     """
     if not window or mask.all():
         return mask.astype(np.float32)
     hidden = ndimage.uniform_filter((~mask).astype(float), window, mode="constant")
     inside = ndimage.uniform_filter(np.ones(mask.shape), window, mode="constant")
-    return (mask * hidden / inside).astype(np.float32)
+    return (mask * (hidden / inside + floor)).astype(np.float32)

@@ -30,6 +30,22 @@ def ssim(completed: np.ndarray, pictures: np.ndarray) -> np.ndarray:
     return (luminance * contrast_and_structure).mean(axis=3)
 
 
+def sharpness(completed: np.ndarray, pictures: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """The mean gradient of uint8 pictures [N, H, W, C] as a share of the true `pictures`', [N]: below 1 if blurred.
+
+    where: bool [N, H, W], the pixels that count. Not a number where the true picture is flat.
+    """
+    found, true = (np.mean(_gradient(each), axis=(1, 2), where=where) for each in (completed, pictures))
+    return np.divide(found, true, out=np.full(len(true), np.nan), where=true > 0)
+
+
+def _gradient(pictures: np.ndarray) -> np.ndarray:
+    """[N, H, W]: the mean magnitude over the channels of each pixel's difference to the next ones, right and below."""
+    x = pictures.astype(float)
+    right, below = (np.diff(x, axis=axis, append=x.take([-1], axis)) for axis in (2, 1))
+    return np.hypot(right, below).mean(axis=3)
+
+
 def _window_mean(values: np.ndarray) -> np.ndarray:
     """[N, H, W, C] -> [N, H - 10, W - 10, C]: means weighted by a Gaussian of deviation 1.5 in windows of 11 pixels."""
     for axis in (1, 2):

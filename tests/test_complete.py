@@ -15,7 +15,7 @@ from jobs.options import CompleteOptions
 from pictures.options import MaskOptions
 from pictures.sheets import BORDER, TITLE
 
-UNBLENDED = ("--blend", "none", "--start", "random")
+PLAIN = ("--blend", "none", "--start", "random", "--refine", 0, "--lam", 0.1)
 
 
 def complete(cwd, *args):
@@ -44,7 +44,7 @@ def folder(trained, tmp_path_factory):
         "--outDir",
         "out",
         "--allFrames",
-        *UNBLENDED,
+        *PLAIN,
     )
     assert_works(result)
     Image.new("L", (9, 4)).save(folder / "wide.png")
@@ -118,7 +118,7 @@ def test_a_second_call_replaces_the_first_ones_frames_and_keeps_what_is_not_its_
     shutil.copytree(folder / "out", again)
     for name in ("before_mine.png", "logs/events.out.tfevents.1.training", "completed/mine.png"):
         (again / name).touch()
-    assert_works(complete(folder, folder / "test" / "000.png", "--nIter", 1, "--outDir", "again"))
+    assert_works(complete(folder, folder / "test" / "000.png", "--nIter", 1, "--refine", 0, "--outDir", "again"))
     assert sorted(p.name for p in (again / "completed").iterdir()) == ["0000.png", "0001.png", "mine.png"]
     assert {p.name for p in again.glob("*.*")} == {
         "before.png",
@@ -161,13 +161,15 @@ def test_every_option_reaches_the_search(monkeypatch):
         "x.png y.png --checkpointDir c --imgSize 16 --outDir o --batchSize 2 --allFrames --blend none"
         " --approach pgd --start fit --lr 2 --lrDecay none --beta1 .3 --beta2 .4 --eps 5 --momentum .6"
         " --nIter 7 --lam 8 --outInterval 9 --seed 10 --hmcBeta 11 --hmcEps 12 --hmcL 13 --hmcAnneal 14"
-        " --contextWindow 15 --zPenalty 16 --maskType random --randomShare .18"
+        " --contextWindow 15 --contextFloor 17 --zPenalty 16 --zLength 19 --maskType random --randomShare .18"
         " --refine 4 --refineIter 21 --refinePenalty 22"
     )
     assert options_of(monkeypatch, argv) == (
         CompleteOptions((Path("x.png"), Path("y.png")), Path("c"), 16, Path("o"), 2, True, "none"),
         MaskOptions("random", None, None, False, 0.25, 0.18),
-        SearchOptions("pgd", "fit", 7, 2, "none", 0.3, 0.4, 5, 0.6, 11, 12, 13, 14, 15, 8, 16, 4, 21, 22, 9, 10),
+        SearchOptions(
+            *("pgd", "fit", 7, 2, "none", 0.3, 0.4, 5, 0.6, 11, 12, 13, 14, 15, 17, 8, 16, 19, 4, 21, 22, 9, 10)
+        ),
     )
     assert options_of(monkeypatch, "x.png --maskType center --centerScale .3")[1] == MaskOptions(
         "center", None, None, False, 0.3
@@ -192,7 +194,7 @@ def test_the_posts_search_is_the_readmes_command(monkeypatch):
 
 
 def test_pgd_and_the_size_of_the_hole(folder):
-    args = ["--nIter", 3, "--approach", "pgd", "--lr", 1e-3, "--centerScale", 0.125, "--outDir", "pgd"]
+    args = ["--nIter", 3, "--approach", "pgd", "--lr", 1e-3, "--refine", 0, "--centerScale", 0.125, "--outDir", "pgd"]
     assert_works(complete(folder, folder / "test" / "000.png", *args))
     rows = np.loadtxt(folder / "pgd" / "logs" / "hats_00.log")
     assert rows[-1, 1] < rows[0, 1]
@@ -201,7 +203,7 @@ def test_pgd_and_the_size_of_the_hole(folder):
 
 @pytest.mark.parametrize("kind", ["random", "left", "full", "grid", "lowres"])
 def test_mask_types(folder, kind):
-    args = ["--nIter", 1, "--maskType", kind, "--outDir", kind, *UNBLENDED]
+    args = ["--nIter", 1, "--maskType", kind, "--outDir", kind, *PLAIN]
     result = complete(folder, folder / "test" / "000.png", *args)
     assert_works(result)
     picture, final = pixels(folder / "test" / "000.png"), pixels(folder / kind / "final" / "000.png")
@@ -225,7 +227,7 @@ def test_a_picture_does_not_depend_on_batches_or_damaged_neighbours(folder):
     paths = sorted((folder / "test").iterdir())
     paths[4] = folder / "damaged.png"
     assert_fails(
-        complete(folder, *paths, "--nIter", 5, "--batchSize", 3, "--outDir", "threes", "--allFrames", *UNBLENDED),
+        complete(folder, *paths, "--nIter", 5, "--batchSize", 3, "--outDir", "threes", "--allFrames", *PLAIN),
         1,
         "1 of 10",
     )
@@ -246,7 +248,7 @@ def test_two_pictures_of_one_name_are_both_kept(folder, tmp_path):
 def test_blending_changes_the_hole_alone(folder, tmp_path):
     finals = {}
     for kind in ("none", "poisson", "tension"):
-        args = ["--nIter", 3, "--outInterval", 0, "--blend", kind, "--outDir", tmp_path / kind]
+        args = ["--nIter", 3, "--refine", 0, "--outInterval", 0, "--blend", kind, "--outDir", tmp_path / kind]
         assert_works(complete(folder, folder / "test" / "000.png", *args))
         assert [path.name for path in (tmp_path / kind).rglob("*.*")] == ["000.png"]  # no frames
         finals[kind] = pixels(tmp_path / kind / "final" / "000.png").astype(int)

@@ -19,7 +19,7 @@ from pictures.options import MaskOptions
 from pictures.reading import MaskedReader
 from utils import UserError
 
-SEARCH = SearchOptions(n_iter=3, out_interval=0)
+SEARCH = SearchOptions(n_iter=3, refine=0, out_interval=0)
 HOLE = np.zeros((8, 8), bool)
 HOLE[2:6, 2:6] = True
 

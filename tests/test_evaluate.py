@@ -69,7 +69,7 @@ def test_a_hole_at_the_edge_has_no_ssim_of_its_own():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         measured = closeness(pictures // 2, pictures, masks)
-        assert np.isfinite(measured).tolist() == [[True] * 3] * 3 + [[False, True, True]]
+        assert np.isfinite(measured[:4]).tolist() == [[True] * 3] * 3 + [[False, True, True]]
         mean, error = (values[3] for values in mean_and_error(measured))
         assert (mean, error) == pytest.approx((measured[3, 1:].mean(), measured[3, 1:].std(ddof=1) / 2**0.5))
         assert np.isnan(mean_and_error(measured[:, :1])[1]).all()

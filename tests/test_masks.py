@@ -84,5 +84,6 @@ def test_context_weights_are_the_shares_of_unknown_neighbours():
         for x in range(12):
             window = ~known[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
             assert weights[y, x] == pytest.approx(window.mean() if known[y, x] else 0, abs=1e-6)
-    np.testing.assert_array_equal(context_weights(known, 0), known)
+    np.testing.assert_allclose(context_weights(known, 5, 0.25), weights + 0.25 * known, atol=1e-6)
+    np.testing.assert_array_equal(context_weights(known, 0, 0.25), known)
     np.testing.assert_array_equal(context_weights(np.ones((8, 8), bool), 7), 1)

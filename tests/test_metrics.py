@@ -3,7 +3,7 @@
 import numpy as np
 
 from ops import tf
-from pictures.metrics import psnr, ssim
+from pictures.metrics import psnr, sharpness, ssim
 
 
 def test_psnr():
@@ -52,3 +52,13 @@ def test_ssim_is_that_of_tensorflow():
     a, b = noisy((2, 40, 33, 3))
     expected = tf.image.ssim(tf.constant(a), tf.constant(b), 255, return_index_map=True)
     np.testing.assert_allclose(ssim(a, b), expected, atol=1e-4)
+
+
+def test_sharpness_is_the_share_of_the_gradient_that_is_left():
+    slope = np.arange(0, 160, 10, dtype=np.uint8)
+    true = np.broadcast_to(slope[:, None] + slope, (1, 16, 16))[..., None]  # 10 a pixel, right and down
+    where = np.zeros((1, 16, 16), bool)
+    where[:, 4:9, 3:12] = True
+    assert sharpness(true, true, where) == 1
+    assert sharpness(true // 2, true, where) == 0.5
+    np.testing.assert_array_equal(sharpness(true, 0 * true, where), np.nan)

@@ -502,23 +502,36 @@ def last(states):
     return list(states)[-1]
 
 
-@pytest.mark.parametrize(("window", "z_penalty"), [(0, 0.0), (5, 3.0)])
-def test_the_losses_are_those_of_post_and_paper(face_model, window, z_penalty):
+@pytest.mark.parametrize(
+    "ours",
+    [
+        {"context_window": 0, "z_penalty": 0.0},
+        {"context_window": 5, "context_floor": 0.0, "z_penalty": 3.0, "z_length": 0.0},
+        {"context_window": 5, "context_floor": 0.2, "z_penalty": 3.0, "z_length": 0.4},
+    ],
+)
+def test_the_losses_are_those_of_post_and_paper(face_model, ours):
     pictures = blobs(3, 16)
-    options = SearchOptions(
-        start="random", n_iter=2, out_interval=1, lam=0.1, context_window=window, z_penalty=z_penalty
-    )
+    options = replace(SearchOptions(start="random", n_iter=2, out_interval=1, lam=0.1, refine=0), **ours)
     states = list(face_model.complete(Incomplete(pictures, MASK), options))
     assert [s.iteration for s in states] == [0, 1, 2]
     z = states[0].z
     assert z.dtype == np.float32 and abs(z).max() <= 1 and z.std() > 0.5
     g, d = reference.variables_of(face_model.generator), reference.variables_of(face_model.discriminator)
     x_fake = reference.generator(g, z).numpy()
-    contextual = (abs(x_fake - floats(pictures)) * context_weights(MASK, window)[..., None]).sum((1, 2, 3))
+    weights = context_weights(MASK, options.context_window, options.context_floor)[..., None]
+    contextual = (abs(x_fake - floats(pictures)) * weights).sum((1, 2, 3))
     perceptual = np.log1p(np.exp(-reference.discriminator(d, x_fake).numpy()[:, 0]))
-    total = contextual + 0.1 * perceptual + z_penalty * (z**2).sum(axis=1)
+    away = np.linalg.norm(z, axis=1) - options.z_length * (z.shape[1] / 3) ** 0.5
+    total = contextual + 0.1 * perceptual + options.z_penalty * away**2
     np.testing.assert_allclose(states[0].losses, np.stack([contextual, perceptual, total], axis=1), rtol=1e-4)
     assert abs(states[0].generated.astype(int) - to_uint8(x_fake)).max() <= 1
+
+
+def test_a_discriminator_whose_opinion_has_no_weight_is_not_asked(face_model):
+    state = last(face_model.complete(Incomplete(blobs(2, 16), MASK), SearchOptions(n_iter=1, z_penalty=0.0, refine=0)))
+    contextual, perceptual, total = state.losses.T
+    assert np.isnan(perceptual).all() and (contextual == total).all() and np.isfinite(total).all()
 
 
 @pytest.mark.parametrize("approach", ["adam", "pgd"])
@@ -565,7 +578,8 @@ def test_two_iterations_equal_their_recomputation(face_model, approach):
 
 def test_frames_are_drawn_when_they_are_due(face_model):
     def drawn(**options):
-        states = face_model.complete(Incomplete(blobs(2, 16), MASK), SearchOptions(n_iter=5, **options))
+        search = SearchOptions(n_iter=3, refine_iter=2, **options)
+        states = face_model.complete(Incomplete(blobs(2, 16), MASK), search)
         return [state.iteration for state in states if state.generated is not None]
 
     assert drawn(out_interval=2) == [0, 2, 4, 5]
@@ -613,7 +627,7 @@ def test_a_search_without_a_finite_loss_begins_anew(face_model, monkeypatch):
     monkeypatch.setattr(face_model, "_search_loss", spoilt)
     pictures = blobs(3, 16)
     for approach in ("lbfgs", "adam", "pgd", "hmc"):
-        options = SearchOptions(approach, n_iter=3, lr=1e-3, hmc_l=2)
+        options = SearchOptions(approach, n_iter=3, lr=1e-3, hmc_l=2, lam=0.1, refine=0)
         state = last(face_model.complete(Incomplete(pictures, MASK), options))
         assert state.restarts[:2].tolist() == [1, 0] and state.restarts[2] > 1
         assert np.isfinite(state.losses[:2]).all() and np.isnan(state.losses[2]).all()
@@ -634,7 +648,7 @@ def test_a_finite_loss_is_not_given_up(face_model, monkeypatch, approach):
 
     monkeypatch.setattr(face_model, "_search_loss", cliff)
     first = np.stack([random_z(0, number, 100) for number in range(2)]).astype(np.float32)
-    options = SearchOptions(approach, "random", n_iter=3, hmc_l=2)
+    options = SearchOptions(approach, "random", n_iter=3, hmc_l=2, lam=0.1, refine=0)
     state = last(face_model.complete(Incomplete(blobs(2, 16), MASK), options))
     np.testing.assert_array_equal(state.z, first)
     assert (state.restarts == 0).all() and np.isfinite(state.losses).all()
@@ -693,7 +707,7 @@ def test_a_generated_picture_is_found_again(face_model, approach, n_iter, lr):
 
 
 def test_lowres_sees_block_means_alone(face_model):
-    pictures, options = blobs(2, 16), SearchOptions(n_iter=5, start="random")
+    pictures, options = blobs(2, 16), SearchOptions(n_iter=5, start="random", refine=0)
     hidden = np.zeros((16, 16), bool)
     means = block_means(floats(pictures), 8).numpy()
     mirrored = pictures.reshape(2, 2, 8, 2, 8, 3)[:, :, ::-1, :, ::-1].reshape(pictures.shape)  # within blocks

@@ -20,7 +20,7 @@ from model import DCGAN
 from pictures.options import MaskOptions
 from utils import UserError
 
-SEARCH = SearchOptions(n_iter=6, out_interval=2, approach="adam", start="random")
+SEARCH = SearchOptions(n_iter=6, refine=0, out_interval=2, approach="adam", start="random")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_what_another_wrote_beside_the_results_stays(folder):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_bytes(b"mine")
     call(folder, "beside")
-    call(folder, "beside", folder / "faces" / "000.png", search=SearchOptions(n_iter=1))
+    call(folder, "beside", folder / "faces" / "000.png", search=SearchOptions(n_iter=1, refine=0))
     assert all((out / name).read_bytes() == b"mine" for name in mine)
     assert sorted(path.name for path in (out / "completed").iterdir()) == ["0000.png", "0001.png", "7.png"]
     assert len(list((out / "final").iterdir())) == 6
