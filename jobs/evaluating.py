@@ -28,7 +28,7 @@ from utils import Progress, UserError, only_writer, say, write_atomic, write_row
 
 RADIUS = 3  # pixels that OpenCV's methods look at around each, as in its examples
 SHOWN = 8  # faces in the pictures
-MEASURES = ("psnr", "psnr_hole", "ssim", "ssim_hole", "sharp_hole", "identity", "found")
+MEASURES = ("psnr", "psnr_hole", "ssim", "ssim_hole", "sharp", "identity", "found")
 RECOGNIZER = "dlib_face_recognition_resnet_model_v1.dat"  # beside the landmark model
 COLUMNS = (*MEASURES, "seconds", "own_loss")
 

@@ -43,40 +43,40 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, places: Iterable[int]) -> np.ndarray:
-        """uint8 [len(places), size, size, c_dim]; UserError if none of all pictures can be read."""
-        return np.stack(list(self.pool.map(self._picture, places)))
+    def __getitem__(self, numbers: Iterable[int]) -> np.ndarray:
+        """uint8 [len(numbers), size, size, c_dim]; UserError if none of all pictures can be read."""
+        return np.stack(list(self.pool.map(self._picture, numbers)))
 
     @property
     def left_out(self) -> int:
         """How many pictures were found to be unreadable so far."""
         return int((self.states == UNREADABLE).sum())
 
-    def _picture(self, place: int) -> np.ndarray:
-        for i in range(place, place + len(self)):
+    def _picture(self, number: int) -> np.ndarray:
+        for i in range(number, number + len(self)):
             picture = self._read(i % len(self))
             if picture is not None:
                 return picture
         raise UserError(f"none of the {len(self)} pictures can be read")
 
-    def _read(self, place: int) -> np.ndarray | None:
-        if self.kept is not None and self.states[place] == KEPT:
-            return self.kept[place]
-        if self.states[place] == UNREADABLE:
+    def _read(self, number: int) -> np.ndarray | None:
+        if self.kept is not None and self.states[number] == KEPT:
+            return self.kept[number]
+        if self.states[number] == UNREADABLE:
             return None
         try:
-            picture, fitted = load_picture(self.paths[place], *self.shape[2:])
+            picture, fitted = load_picture(self.paths[number], *self.shape[2:])
         except PictureError as error:
             with self.saying:
-                if self.states[place] != UNREADABLE:
+                if self.states[number] != UNREADABLE:
                     say(f"left out: {error}")
-                self.states[place] = UNREADABLE
+                self.states[number] = UNREADABLE
             return None
         if fitted:
-            self._say_fitted(self.paths[place])
+            self._say_fitted(self.paths[number])
         if self.kept is not None:
-            self.kept[place] = picture
-            self.states[place] = KEPT
+            self.kept[number] = picture
+            self.states[number] = KEPT
         return picture
 
     def _say_fitted(self, path: Path) -> None:

@@ -11,7 +11,6 @@ from pictures.faces import FaceFinder
 SIDE = 160  # pixels to which a picture is enlarged for the detector, which knows no face smaller than 80
 MARGIN = SIDE // 4  # around it, since the detector looks for more of a head than an aligned picture shows
 CHIP, PADDING = 150, 0.25  # the side of the face that the descriptor network takes, and what it sees around it
-SAME = 0.6  # dlib: below this distance two descriptors are of the same person
 
 
 class FaceJudge:

@@ -8,9 +8,10 @@ from conftest import ROOT
 from jobs.aligning import predictor_path
 from jobs.evaluating import RECOGNIZER
 from pictures.files import read_picture
-from pictures.identity import SAME, FaceJudge
+from pictures.identity import FaceJudge
 
 PREDICTOR = predictor_path(None)
+SAME = 0.6  # dlib: below this distance two descriptors are of the same person
 
 
 @pytest.fixture(scope="module")
