@@ -85,9 +85,9 @@ class SearchStep:
     restarts: np.ndarray
     """[batch]: how often a picture's search began anew because its loss was not finite."""
     generated: Any
-    """[batch, H, W, c_dim] uint8, G(z); None between the iterations that are to be seen."""
+    """[batch, H, W, c_dim] uint8, G(z), or what G makes of the feature maps searched; None between frames."""
     completed: Any
-    """[batch, H, W, c_dim] uint8, the known pixels as they came, G(z) in the hole; None where `generated` is."""
+    """[batch, H, W, c_dim] uint8, the known pixels as they came, `generated` in the hole; None where that is."""
 
 
 class Known(NamedTuple):

@@ -23,7 +23,7 @@ class MaskOptions(Options):
     kind: str | None = option(
         None,
         "what is hidden: the center; random, single pixels; pattern, blobs; a half, left, right, top or bottom; grid, "
-        "all but single pixels; lowres, all but the means of blocks; full, nothing: to see in hats_imgs how near G(z) "
+        "all but single pixels; lowres, all but the means of blocks; full, nothing: to see in hats_imgs how near G "
         "comes to the whole picture. Unless given, what is transparent, or else the center",
         "--maskType",
         choices=MASK_TYPES,
