@@ -1,0 +1,118 @@
+"""Photos with a hole: their faces in the model's frame, and the completed faces back in the photo."""
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+
+from pictures.faces import inverse, warp, warp_known
+from pictures.incomplete import Incomplete
+from pictures.spline import interpolated
+
+SEAM = 0.08  # of a frame's side, along its edges: there a hole goes over from the face into the spline
+GREY = (0.299, 0.587, 0.114)  # of red, green and blue, as Pillow weighs them
+
+
+def in_frames(
+    photo: np.ndarray, known: np.ndarray, transforms: Sequence[np.ndarray], size: int, c_dim: int = 3
+) -> Incomplete:
+    """The faces of a photo, uint8 [H, W, 3], in frames of `size` pixels, where `transforms` [N, 2, 3] bring them.
+
+    A pixel of a face is known if it comes from nothing but `known` pixels of the photo, bool [H, W].
+    """
+    framed = [_in_frame(photo, known, transform, size) for transform in transforms]
+    faces = np.stack([face for face, _ in framed])
+    if c_dim == 1:
+        faces = (faces @ np.array(GREY)).round().astype(np.uint8)[..., None]
+    return Incomplete(faces, np.stack([mask for _, mask in framed]))
+
+
+def _in_frame(photo: np.ndarray, known: np.ndarray, transform: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    shrinks = int(pixel_side(transform))
+    if shrinks > 1:  # or the pixels between those that are looked at would be lost
+        height, width = (n // shrinks for n in known.shape)
+        photo = photo[: height * shrinks, : width * shrinks]
+        known = known[: height * shrinks, : width * shrinks]
+        photo = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+        known = np.all(known.reshape(height, shrinks, width, shrinks), axis=(1, 3))
+        shift = transform[:, :2].sum(axis=1) * (shrinks - 1) / 2 + transform[:, 2]
+        transform = np.column_stack([transform[:, :2] * shrinks, shift])
+    return warp(photo, transform, size, size), warp_known(known, transform, size, size)
+
+
+def pixel_side(transform: np.ndarray) -> float:
+    """How many pixels of the photo a pixel of the frame is wide."""
+    return 1 / np.sqrt(abs(np.linalg.det(transform[:, :2])))
+
+
+def square(transform: np.ndarray, size: int) -> np.ndarray:
+    """[4, 2]: the corners (x, y) of the frame in the photo."""
+    low, high = -0.5, size - 0.5
+    corners = np.array([[low, low], [high, low], [high, high], [low, high]])
+    back = inverse(transform)
+    return corners @ back[:, :2].T + back[:, 2]
+
+
+def covered(shape: Sequence[int], transforms: Sequence[np.ndarray], size: int) -> np.ndarray:
+    """bool [H, W] of that `shape`: which pixels of a photo lie in one of the frames."""
+    inside = np.zeros(shape, np.uint8)
+    for transform in transforms:
+        cv2.fillConvexPoly(inside, square(transform, size).round().astype(np.int32), 1)
+    return inside > 0
+
+
+def carried_back(
+    photo: np.ndarray, known: np.ndarray, transforms: Sequence[np.ndarray], faces: np.ndarray
+) -> np.ndarray:
+    """The photo, uint8 [H, W, 3], with the completed `faces`, uint8 [N, size, size, C], in its hole.
+
+    Blended as in pictures/blending.py, at the photo's resolution. Outside every face the hole is filled by the spline
+    alone. known: bool [H, W]; these pixels stay as they are, and no other is read.
+    """
+    completed = photo.copy()
+    for part in regions(known):
+        hole = ~known[part]
+        y = np.where(hole[..., None], 0, photo[part]).astype(np.float32)
+        weight, weighted = _weighed(part, transforms, faces)
+        # The spline through the photo, and that through what the photo differs from the faces by; the latter is added
+        # to the faces, and where they end the former takes their place.
+        both = interpolated(np.dstack([y, weight * y - weighted]), ~hole)
+        x = weighted[hole] + (1 - weight[hole]) * both[:, :3] + both[:, 3:]
+        completed[part][hole] = x.clip(0, 255).round()
+    return completed
+
+
+def regions(known: np.ndarray) -> Iterator[tuple[slice, ...]]:
+    """Boxes around the hole, that is where bool [H, W] is not `known`, with the pixels that its spline depends on."""
+    if known.all():
+        return
+    places = (np.flatnonzero(~known.all(axis=axis)) for axis in (1, 0))
+    yield tuple(
+        slice(max(0, at[0] - 2), min(length, at[-1] + 3)) for at, length in zip(places, known.shape, strict=True)
+    )
+
+
+def _weighed(
+    part: tuple[slice, ...], transforms: Sequence[np.ndarray], faces: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The `faces` in a part [h, w] of the photo, as the mean that is due to them there.
+
+    Their weight [h, w, 1], which is 1 within them and falls to 0 along the edges of their frames, and the mean times
+    that, [h, w, 3].
+    """
+    height, width = (s.stop - s.start for s in part)
+    weight, weighted = np.zeros((height, width, 1), np.float32), np.zeros((height, width, 3), np.float32)
+    size = faces.shape[1]
+    middle = np.abs(np.arange(size) - (size - 1) / 2)
+    ramp = ((size / 2 - middle) / (SEAM * size)).clip(0, 1)
+    window = np.minimum.outer(ramp, ramp).astype(np.float32)
+    for transform, face in zip(transforms, faces, strict=True):
+        back = inverse(transform)
+        back[:, 2] -= part[1].start, part[0].start
+        colours = np.broadcast_to(face, (size, size, 3)).astype(np.float32)
+        large = cv2.warpAffine(colours, back, (width, height), None, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+        due = cv2.warpAffine(window, back, (width, height))[..., None]
+        weight += due
+        weighted += due * large
+    several = np.maximum(weight, 1)
+    return weight / several, weighted / several

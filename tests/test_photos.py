@@ -1,0 +1,111 @@
+"""Faces of a photo into the model's frame and back: by hand-made cases, and against the blending of small pictures."""
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from pictures.blending import blend
+from pictures.faces import inverse, warp, warp_known
+from pictures.files import read_picture
+from pictures.incomplete import Incomplete
+from pictures.photos import carried_back, covered, in_frames, square
+from pictures.spline import interpolated
+
+PHOTO = read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")[:200, 120:320]
+TILTED = np.array([[0.65, 0.05, -41.0], [-0.06, 0.7, -56.0]])
+
+
+def with_hole(*parts):
+    known = np.ones(PHOTO.shape[:2], bool)
+    for part in parts:
+        known[part] = False
+    return known
+
+
+@pytest.mark.parametrize("hole", [np.s_[40:60, 30:70], np.s_[20:140, 30:150], np.s_[:, :90], np.s_[::3, 1::2]])
+def test_the_spline_is_that_of_small_pictures(hole):
+    """Solved on every pixel by pictures/blending.py; here the middle of a hole has fewer unknowns."""
+    known = with_hole(hole)
+    exact = blend(np.zeros_like(PHOTO)[None], Incomplete(PHOTO[None], known))[0][~known].astype(float)
+    found = interpolated(PHOTO, known).clip(0, 255)
+    assert abs(found - exact).max() < 2 and abs(found - exact).mean() < 0.3  # rounding alone is 0.25
+
+
+def test_the_spline_reads_no_hidden_value():
+    known = with_hole(np.s_[50:120, 60:90])
+    values = [np.where(known[..., None], PHOTO, value).astype(np.uint8) for value in (0, 255)]
+    np.testing.assert_array_equal(*(interpolated(value, known) for value in values))
+
+
+def test_faces_come_into_the_frame_as_align_py_brings_them():
+    known = with_hole(np.s_[100:120, 80:110])
+    shifted = TILTED + np.array([[0, 0, -40], [0, 0, -30]])  # beyond the photo's edge
+    incomplete = in_frames(PHOTO, known, [TILTED, shifted], 64)
+    for i, transform in enumerate((TILTED, shifted)):
+        np.testing.assert_array_equal(incomplete.pictures[i], warp(PHOTO, transform, 64, 64))
+        np.testing.assert_array_equal(incomplete.masks[i], warp_known(known, transform, 64, 64))
+    assert not incomplete.masks[1][-1].any()
+
+
+def test_a_large_face_comes_into_the_frame_as_means():
+    """A photo three times as large as the frame: a pixel is the mean of 3 x 3, known if all are."""
+    photo, known = PHOTO[:192, :192], np.ones((192, 192), bool)
+    known[31, 65] = False
+    incomplete = in_frames(photo, known, [np.array([[1 / 3, 0, -1 / 3], [0, 1 / 3, -1 / 3]])], 64)
+    means = photo.reshape(64, 3, 64, 3, 3).mean(axis=(1, 3))
+    assert abs(incomplete.pictures[0] - means).max() <= 1
+    assert np.argwhere(~incomplete.masks[0]).tolist() == [[10, 21]]
+
+
+def test_grey_faces():
+    (face,) = in_frames(PHOTO, np.ones((200, 200), bool), [TILTED], 64, c_dim=1).pictures
+    assert face.shape == (64, 64, 1)
+    assert abs(face[..., 0] - warp(PHOTO, TILTED, 64, 64) @ [0.299, 0.587, 0.114]).max() <= 0.51
+
+
+def test_the_square_is_where_the_frame_comes_from():
+    back = inverse(TILTED)
+    np.testing.assert_allclose(square(TILTED, 64)[1], back @ [63.5, -0.5, 1])
+    inside = covered((200, 200), [TILTED], 64)
+    assert inside.sum() == pytest.approx(64 * 64 / np.linalg.det(TILTED[:, :2]), rel=0.05)
+    assert inside[tuple((back @ [32, 32, 1]).astype(int)[::-1])]
+
+
+def test_the_true_face_carried_back_closes_the_hole():
+    known = with_hole(np.s_[100:140, 80:130])
+    faces = in_frames(PHOTO, known, [TILTED], 64).pictures
+    completed = carried_back(PHOTO, known, [TILTED], faces)
+    np.testing.assert_array_equal(completed[known], PHOTO[known])
+    error, without = (
+        abs(x.astype(int) - PHOTO)[~known].mean() for x in (completed, carried_back(PHOTO, known, [], faces[:0]))
+    )
+    assert error < 6 < 2 * without
+
+
+def test_a_hole_without_a_face_is_filled_by_the_spline():
+    known = with_hole(np.s_[10:40, 30:90], np.s_[150:170, 150:])
+    completed = carried_back(PHOTO, known, [], np.zeros((0, 64, 64, 3), np.uint8))
+    exact = blend(np.zeros_like(PHOTO)[None], Incomplete(PHOTO[None], known))[0]
+    np.testing.assert_allclose(completed, exact, atol=1)
+
+
+def test_where_a_frame_ends_in_a_hole_there_is_no_edge():
+    """A grey photo and a brighter face, whose frame ends at x = 200 in the hole: from one to the other bit by bit."""
+    photo = np.full((160, 300, 3), 90, np.uint8)
+    known = np.ones((160, 300), bool)
+    known[20:140, 100:280] = False
+    face = np.broadcast_to(np.linspace(90, 200, 32)[:, None], (1, 32, 32, 3)).astype(np.uint8)
+    completed = carried_back(photo, known, [np.array([[0.25, 0, -18.375], [0, 0.25, -4.375]])], face).astype(int)
+    steps = abs(np.diff(completed[80, :, 0]))
+    assert completed[80, 100:200].max() > 150  # the face is there
+    assert steps.max() <= 12  # of 110
+
+
+def test_hidden_pixels_have_no_say():
+    known = with_hole(np.s_[100:140, 80:130])
+    results = []
+    for value in (0, 255):
+        photo = np.where(known[..., None], PHOTO, value).astype(np.uint8)
+        incomplete = in_frames(photo, known, [TILTED], 64)
+        results.append(carried_back(photo, known, [TILTED], incomplete.filled(np.full_like(incomplete.pictures, 99))))
+    np.testing.assert_array_equal(*results)
