@@ -1,22 +1,22 @@
 #!/usr/bin/env python3
 """Completes pictures: searches a trained model for what belongs into their holes.
 
-python complete.py data/your-test-data/aligned --outDir completions
+python complete.py --photo portrait.png --maskFile hole.png --outDir completions
 python complete.py face.png --maskFile hole.png --outInterval 2 --checkpointDir checkpoints/pretrained
 """
 
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
 from dcgan.options import SearchOptions
 from jobs.command import parse, run
-from jobs.options import CompleteOptions
+from jobs.options import CompleteOptions, PhotoOptions
 from pictures.options import MaskOptions
 
 
 def main(argv=None) -> int | None:
-    files, masks, search = parse(__doc__, CompleteOptions, MaskOptions, SearchOptions, argv=argv)
+    files, photos, masks, search = parse(__doc__, CompleteOptions, PhotoOptions, MaskOptions, SearchOptions, argv=argv)
     from jobs.completing import complete
 
-    return complete(files, masks, search)
+    return complete(files, photos, masks, search)
 
 
 if __name__ == "__main__":

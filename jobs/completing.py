@@ -2,33 +2,33 @@
 
 import dataclasses
 import os
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dcgan.options import RATES, SearchOptions
-from jobs.options import CompleteOptions
+from jobs.options import CompleteOptions, PhotoOptions
 from jobs.results import Batch, Outcome, Results, digest, note, written
 from jobs.stopping import stop_signals
 from pictures.blending import blend
 from pictures.files import find_pictures, load_each, read_picture
 from pictures.incomplete import Incomplete
 from pictures.options import MaskOptions
-from pictures.reading import Loaded, MaskedReader
+from pictures.reading import MaskedReader
 from utils import Progress, UserError, only_writer, say
 
 if TYPE_CHECKING:
+    from jobs.photos import PhotoReader
     from model import DCGAN, SearchStep
 
 NAMED = 3  # pictures, in a line about many
 LOOKS = 64  # for faces, in pictures that had to be fitted; a look takes up to a third of a second
 
 
-def complete(files: CompleteOptions, masks: MaskOptions, search: SearchOptions) -> int | None:
+def complete(files: CompleteOptions, photos: PhotoOptions, masks: MaskOptions, search: SearchOptions) -> int | None:
     """Completes the pictures that an earlier call has not, and says where they are.
 
     128 and the signal's number if one stopped it, once what there was is written. UserError if a picture cannot be
@@ -42,7 +42,9 @@ def complete(files: CompleteOptions, masks: MaskOptions, search: SearchOptions) 
         framed = batches if search.out_interval else 0
         results = Results(files.out_dir, imgs, search.iterations, search.out_interval, framed)
         dcgan = open_model(files.checkpoint_dir, files.img_size, masks.lowres)
-        reader = MaskedReader(masks, dcgan.image_size, dcgan.c_dim, search.seed)
+        reader = open_reader(photos, masks, dcgan, search.seed)
+        if photos.points and len(imgs) > 1:
+            raise UserError(f"--points are those of one photo, and there are {len(imgs)}: complete it alone")
         job = Completion(dcgan, search, files.blend, reader, results)
         for batch in job.missing(imgs, files.batch_size):
             with stop_signals() as received:
@@ -96,10 +98,26 @@ def open_model(named: Path, size: int | None, lowres: int) -> "DCGAN":
     return dcgan
 
 
+def open_reader(photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: int) -> "MaskedReader | PhotoReader":
+    """What reads aligned pictures or photos for the model; UserError if the options name what cannot be used."""
+    if not photos.photo:
+        return MaskedReader(masks, dcgan.image_size, dcgan.c_dim, seed)
+    from jobs.photos import PhotoReader
+
+    return PhotoReader(photos, masks, dcgan.image_size, dcgan.c_dim, seed)
+
+
 class Completion:
     """The work of one call, in three steps: which batches are missing, complete one, write it."""
 
-    def __init__(self, dcgan: "DCGAN", search: SearchOptions, blending: str, reader: MaskedReader, results: Results):
+    def __init__(
+        self,
+        dcgan: "DCGAN",
+        search: SearchOptions,
+        blending: str,
+        reader: "MaskedReader | PhotoReader",
+        results: Results,
+    ):
         self.dcgan, self.search, self.blending, self.reader, self.results = dcgan, search, blending, reader, results
         self.progress = Progress(0, "iterations")
         self.tally: Counter[str] = Counter()
@@ -115,10 +133,12 @@ class Completion:
         nth = 1
         for part in parts:
             loaded = load_each({number: imgs[number] for number in part}, self.reader.read)
-            batch = self._batch(nth, loaded, how) if loaded else None
-            if batch and not self.results.has(batch):
+            # Faces are looked for only if something is missing; photos without one are out then.
+            if loaded and not self.results.has(nth, _notes(how, loaded)):
+                loaded = self.reader.with_faces(loaded)
+            if loaded and not self.results.has(nth, _notes(how, loaded)):
                 self._look_for_faces([each.path for each in loaded.values() if each.fitted])
-                yield batch
+                yield self._batch(nth, loaded, _notes(how, loaded), len(imgs))
             else:
                 self.progress.skip(self.search.iterations)
                 self.tally["kept"] += len(loaded)
@@ -133,7 +153,7 @@ class Completion:
         return numbers
 
     def _look_for_faces(self, fitted: Sequence[Path]) -> None:
-        """Notes which of the first pictures that had to be fitted are photos of faces that should be aligned first."""
+        """Notes which of the first pictures that had to be fitted are photos whose faces are to be found first."""
         from pictures.faces import face_fills
 
         for path in fitted[: LOOKS - self.tally["looked"]]:
@@ -141,13 +161,12 @@ class Completion:
             if face_fills(read_picture(path)) is False:
                 self.faceless.append(path)
 
-    def _batch(self, nth: int, loaded: Mapping[int, Loaded], how: str) -> Batch:
+    def _batch(self, nth: int, loaded: Mapping[int, Any], notes: Mapping[int, str], imgs: int) -> Batch:
         self.tally["fitted"] += sum(each.fitted for each in loaded.values())
-        pictures = np.stack([each.picture for each in loaded.values()])
-        masks = np.stack([each.mask for each in loaded.values()])
-        notes = [note(how, number, each.picture, each.mask) for number, each in loaded.items()]
-        paths = [each.path for each in loaded.values()]
-        return Batch(nth, paths, Incomplete(pictures, masks, self.reader.lowres, tuple(loaded)), notes)
+        parts = [each.incomplete for each in loaded.values()]
+        numbers = [number + k * imgs for number, part in zip(loaded, parts, strict=True) for k in range(len(part))]
+        pictures, masks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("pictures", "masks"))
+        return Batch(nth, loaded, notes, Incomplete(pictures, masks, self.reader.lowres, numbers))
 
     def complete(self, batch: Batch, received: Sequence[int]) -> Outcome:
         """Searches, until a signal is `received`, and blends; has the frames recorded if the batch is to have some."""
@@ -161,20 +180,20 @@ class Completion:
             self.progress.update(before + state.iteration, f"loss {np.mean(state.losses[:, 2]):.4g}")
         blended = blend(state.generated, batch.incomplete, self.blending)
         if frames:
-            frames.finish(state.completed, blended, self.results.sheet_note(batch, state.iteration))
+            frames.finish(state.completed, blended, self.results.sheet_note(batch.notes, state.iteration))
         found = np.isfinite(state.losses[:, 2])
         return Outcome(state.completed, blended, state.restarts, found, state.iteration)
 
     def write(self, batch: Batch, outcome: Outcome) -> None:
         """Writes the results."""
-        self.tally["completed"] += self.results.write(batch, outcome)
+        self.tally["completed"] += self.results.write(batch, outcome, self.reader.final)
 
     def report(self, imgs: Sequence[Path]) -> None:
         """Says what has become of the pictures; UserError if not all are completed."""
         tally, pictures = self.tally, len(imgs)
         if tally["fitted"]:
             say(f"cropped to a square and resized to the model's size: {tally['fitted']} of {pictures} pictures")
-        self._name_align()
+        self._name_photos()
         if tally["kept"]:
             say(f"{tally['kept']} of {pictures} pictures were completed by an earlier call with the same options")
         done = tally["completed"] + tally["kept"]
@@ -189,7 +208,7 @@ class Completion:
     def report_stop(self, batch: Batch, outcome: Outcome) -> None:
         """Says what a call leaves that was stopped in a batch."""
         self.progress.skip(self.progress.total - self.progress.done)
-        self._name_align()
+        self._name_photos()
         # The frames named are those of the first batch; a later one has none, or some of its own.
         self.results.show(outcome.iteration if batch.nth == 1 else self.search.iterations)
         if outcome.iteration < self.search.iterations:
@@ -200,13 +219,14 @@ class Completion:
         else:
             say("stopped; the same call goes on from there")
 
-    def _name_align(self) -> None:
-        """Says which photos show faces that should have been aligned, and how that is done."""
+    def _name_photos(self) -> None:
+        """Says which pictures are photos, whose faces had to be found, and how that is done."""
         if self.faceless:
-            source = self.faceless[0] if len(self.faceless) == 1 else self.faceless[0].parent
-            size = self.dcgan.image_size
-            align = f"./align.py {shlex.quote(str(source))} align innerEyesAndBottomLip aligned --size {size}"
-            say(f"no face fills {some(self.faceless)}: cut the faces out by {align}, and complete those in aligned")
+            say(f"no face fills {some(self.faceless)}: complete the faces in it by --photo")
+
+
+def _notes(how: str, loaded: Mapping[int, Any]) -> dict[int, str]:
+    return {number: note(how, number, *each.made_of) for number, each in loaded.items()}
 
 
 def some(paths: Sequence[Path]) -> str:

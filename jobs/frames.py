@@ -9,9 +9,8 @@ from model import SearchStep
 from ops import event_writer, tf
 from pictures.files import save_gif, save_picture
 from pictures.incomplete import Incomplete
-from pictures.sheets import framed, grid, titled
+from pictures.sheets import ROWS, framed, grid, titled
 
-SHEET_ROWS = 8
 GIF_FRAMES = 60  # at least, and at most twice as many, if there are so many
 
 
@@ -70,7 +69,7 @@ class Frames:
         frames = [("masked", self.masked), *self.frames, ("blended", blended)]
         pictures = [titled(framed(frame), [title]) for title, frame in frames]
         save_gif(self.out / f"completion{self.suffix}.gif", pictures, self.note)
-        rows = np.stack([self.incomplete.pictures, self.masked, completed, blended], axis=1)[:SHEET_ROWS]
+        rows = np.stack([self.incomplete.pictures, self.masked, completed, blended], axis=1)[:ROWS]
         sheet = framed(rows.reshape(-1, *rows.shape[2:]), columns=4)
         save_picture(
             self.out / f"sheet{self.suffix}.png", titled(sheet, ["before", "masked", "completed", "blended"]), note

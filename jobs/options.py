@@ -1,8 +1,10 @@
 """The options of the scripts, but for those of pictures, networks, training and search."""
 
+import math
 import os
 from dataclasses import MISSING, dataclass
 from pathlib import Path
+from typing import Any
 
 from dcgan.options import KEEP, seed_check, size
 from pictures.options import BLENDS
@@ -72,6 +74,48 @@ class CompleteOptions(Options):
         "hole as it is, for lowres without the block means that are known",
         choices=BLENDS,
     )
+
+
+def points(value: Any) -> tuple[tuple[float, float], ...]:
+    """A check for `option`: three points of each face; as text, "x,y x,y x,y"."""
+    parts = [point.split(",") for point in value.split()] if isinstance(value, str) else value
+    try:
+        found = tuple((float(x), float(y)) for x, y in parts)
+    except (TypeError, ValueError):
+        found = ()
+    if not found or len(found) % 3 or not all(math.isfinite(number) for point in found for number in point):
+        raise ValueError(f'{value} is not three points of a face: "x,y x,y x,y"')
+    return found
+
+
+@dataclass(frozen=True)
+class PhotoOptions(Options):
+    """Photos. Their faces are found, brought into the model's frame, and back into the photo once completed."""
+
+    photo: bool = option(False, "IMG are whole photos: complete the faces in them that a hole has damaged", "--photo")
+    points: tuple[tuple[float, float], ...] | None = option(
+        None,
+        "where a face is, in pixels of the photo: inner corners of the eyes, and the middle of the lower lip's lower "
+        "edge; three more for another",
+        "--points",
+        check=points,
+        metavar='"X,Y X,Y X,Y"',
+    )
+    alignment: Path | None = option(
+        None,
+        "the alignment.csv that align.py wrote for undamaged versions of the photos: their faces are where it says",
+        "--alignment",
+        check=Path,
+        metavar="FILE",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        for flag, value in (("--points", self.points), ("--alignment", self.alignment)):
+            if value and not self.photo:
+                raise ValueError(f"{flag} needs --photo")
+        if self.points and self.alignment:
+            raise ValueError("--points and --alignment exclude each other: name one")
 
 
 PAPERS_MASKS = ("center", "pattern", "random80", "half")

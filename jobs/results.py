@@ -7,7 +7,7 @@ picture is finished, its note goes on with what it was made of and how, so that 
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,8 @@ import numpy as np
 
 from pictures.files import read_note, save_picture, unique_names
 from pictures.incomplete import Incomplete
+from pictures.reading import Final
+from pictures.sheets import ROWS, framed, titled
 from utils import UserError, say
 
 if TYPE_CHECKING:
@@ -24,9 +26,10 @@ if TYPE_CHECKING:
 MARK = "complete.py of dcgan-completion"
 UNFINISHED = f"{MARK}: unfinished"
 # The files that a completion writes, but for its results in final/. Logs hold no note: they are ours by their names.
+PHOTO_TITLES = ("before", "masked", "completed")
 FRAME_FOLDERS = ("hats_imgs", "completed", "logs")
 FRAME_FILE = re.compile(
-    r"((before|masked|sheet|completion|(hats_imgs|completed)/(?P<iteration>\d{4,}))(?P<suffix>(_\d+)?)\.(png|gif))"
+    r"((before|masked|sheet|photos|completion|(hats_imgs|completed)/(?P<iteration>\d{4,}))(?P<suffix>(_\d+)?)\.(png|gif))"
     r"|logs/hats_\d+\.log|logs/events\.out\.tfevents\..*\.completion(?P<suffix_of_events>(_\d+)?)"
 )
 
@@ -42,11 +45,17 @@ class Batch:
 
     nth: int
     """1 and up, among the batches of a call."""
-    paths: Sequence[Path]
-    """[N], where the pictures come from."""
+    loaded: Mapping[int, Any]
+    """The pictures as the reader has loaded them, by their numbers among all of the call."""
+    notes: Mapping[int, str]
+    """By `note`: what each result is made of, and how."""
     incomplete: Incomplete
-    notes: Sequence[str]
-    """[N], by `note`: what each result is made of, and how."""
+    """[N]: the pictures, or the faces of photos. Face k of picture n has number n + k * (pictures of the call)."""
+
+    @property
+    def paths(self) -> list[Path]:
+        """Where the pictures come from."""
+        return [each.path for each in self.loaded.values()]
 
 
 @dataclass(frozen=True)
@@ -102,12 +111,12 @@ class Results:
             if os.path.lexists(path) and not _is_ours(path) and not empty:
                 yield path
 
-    def has(self, batch: Batch) -> bool:
-        """Whether all is there already that the batch is to leave."""
-        notes = {self.finals[number]: note for number, note in zip(batch.incomplete.numbers, batch.notes, strict=True)}
-        if batch.nth <= self.framed:
-            notes[self.out / f"sheet{suffix(batch.nth)}.png"] = self.sheet_note(batch, self.iterations)
-        return all(read_note(path) == note for path, note in notes.items())
+    def has(self, nth: int, notes: Mapping[int, str]) -> bool:
+        """Whether all is there already that batch number `nth`, of these notes, is to leave."""
+        expected = {self.finals[number]: note for number, note in notes.items()}
+        if nth <= self.framed:
+            expected[self.out / f"sheet{suffix(nth)}.png"] = self.sheet_note(notes, self.iterations)
+        return all(read_note(path) == note for path, note in expected.items())
 
     def frames(self, batch: Batch) -> "Frames | None":
         """What records the frames of the batch, in place of those of an earlier call; None if it is to have none."""
@@ -121,31 +130,44 @@ class Results:
         _remove(self.out / "logs" / f"hats_{number:02d}.log" for number in batch.incomplete.numbers)
         return Frames(self.out, suffix(batch.nth), batch.incomplete, MARK)
 
-    def sheet_note(self, batch: Batch, iteration: int) -> str:
-        """The note of the sheet that ends the frames, if the search ends at this iteration."""
-        return note(self.call, batch.notes) if iteration == self.iterations else UNFINISHED
+    def sheet_note(self, notes: Mapping[int, str], iteration: int) -> str:
+        """The note of the sheet that ends the frames of a batch with these notes, at this iteration."""
+        return note(self.call, list(notes.values())) if iteration == self.iterations else UNFINISHED
 
-    def write(self, batch: Batch, outcome: Outcome) -> int:
-        """Writes the results; how many there are. Says which searches began anew.
+    def write(self, batch: Batch, outcome: Outcome, final: Callable[[Any, np.ndarray], Final]) -> int:
+        """Writes the results, how many it returns, each as `final` makes it of the picture and its faces [k, H, W, C].
 
-        What was finished by an earlier call is not replaced by what is not.
+        Says which searches began anew. What was finished by an earlier call is not replaced by what is not.
         """
         finished = outcome.iteration == self.iterations
-        for i, number in enumerate(batch.incomplete.numbers):
-            if outcome.restarts[i]:
-                in_vain = "" if outcome.found[i] else ", in vain: it is left out"
-                times = f"its search began anew {outcome.restarts[i]} times{in_vain}"
-                say(f"{batch.paths[i]}: the loss was not finite, {times}")
-            if outcome.found[i] and (finished or read_note(self.finals[number]) != batch.notes[i]):
-                save_picture(self.finals[number], outcome.blended[i], batch.notes[i] if finished else UNFINISHED)
-        return int(outcome.found.sum())
+        pictures = np.array(batch.incomplete.numbers) % len(self.finals)
+        rows, written = [], 0
+        for number, loaded in batch.loaded.items():
+            faces = np.flatnonzero(pictures == number)
+            found, restarts = outcome.found[faces].all(), outcome.restarts[faces].sum()
+            if restarts:
+                in_vain = "" if found else ", in vain: it is left out"
+                say(f"{loaded.path}: the loss was not finite, its search began anew {restarts} times{in_vain}")
+            if not found:
+                continue
+            written += 1
+            if finished or read_note(self.finals[number]) != batch.notes[number]:
+                made = final(loaded, outcome.blended[faces])
+                save_picture(
+                    self.finals[number], made.pixels, batch.notes[number] if finished else UNFINISHED, made.profile
+                )
+                rows += [made.row] if made.row is not None else []
+        if rows and batch.nth <= self.framed:
+            sheet = framed(np.concatenate(rows[:ROWS]), columns=3)
+            save_picture(self.out / f"photos{suffix(batch.nth)}.png", titled(sheet, PHOTO_TITLES), MARK)
+        return written
 
     def show(self, iteration: int) -> None:
         """Says where to look at what is left after so many iterations."""
         if self.framed:
             frames = (f"{folder}/{iteration:04d}.png" for folder in ("hats_imgs", "completed"))
-            names = ("sheet.png", "completion.gif", "before.png", "masked.png", *frames)
-            say("look at " + ", ".join(f"{self.out}/{name}" for name in names))
+            names = ("photos.png", "sheet.png", "completion.gif", "before.png", "masked.png", *frames)
+            say("look at " + ", ".join(f"{self.out}/{name}" for name in names if (self.out / name).exists()))
         say(f"completed pictures: {self.out}/final")
 
 

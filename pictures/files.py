@@ -97,6 +97,12 @@ def read_photo(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
         return pixels, None if opaque.all() else opaque
 
 
+def colours(path: str | Path) -> tuple[bool, bytes | None]:
+    """Whether a picture file is grey, and its colour profile, if it has one; PictureError if that cannot be told."""
+    with _opened(path) as picture:
+        return picture.mode[0] in "1LIF", picture.info.get("icc_profile")
+
+
 def pixel_count(path: str | Path) -> int:
     """Of a picture file, whose pixels need not be readable; PictureError if that cannot be told."""
     with _opened(path) as picture:
@@ -258,12 +264,12 @@ def load_picture(path: str | Path, size: int, c_dim: int) -> tuple[np.ndarray, b
         return fitted.reshape(size, size, c_dim), picture.size != (size, size)
 
 
-def load_each(paths: Mapping[int, Path], load: Callable[[Path], Any]) -> dict[int, Any]:
-    """What `load` makes of each path, by the paths' numbers; names those it cannot load."""
+def load_each(items: Mapping[int, Any], load: Callable[[Any], Any]) -> dict[int, Any]:
+    """What `load` makes of each path, or what stands for one, by their numbers; names those it cannot load."""
     loaded = {}
-    for number, path in paths.items():
+    for number, item in items.items():
         try:
-            loaded[number] = load(path)
+            loaded[number] = load(item)
         except UserError as error:
             say(f"left out: {error}")
     return loaded
@@ -296,13 +302,16 @@ def _on_disk(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def save_picture(path: Path, pixels: np.ndarray, note: str = "") -> None:
-    """Writes uint8 [H, W, 3] or [H, W, 1] as a PNG file, with a `note` that `read_note` finds again."""
+def save_picture(path: Path, pixels: np.ndarray, note: str = "", profile: bytes | None = None) -> None:
+    """Writes uint8 [H, W, 3] or [H, W, 1] as a PNG file, with a `note` that `read_note` finds again.
+
+    profile: that of its colours, if it has one.
+    """
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     info = PngImagePlugin.PngInfo()
     if note:
         info.add_text("Comment", note)
-    write_atomic(path, lambda partial: picture.save(partial, pnginfo=info))
+    write_atomic(path, lambda partial: picture.save(partial, pnginfo=info, icc_profile=profile))
 
 
 def read_note(path: Path, damaged: bool = False) -> str | None:

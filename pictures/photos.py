@@ -61,6 +61,19 @@ def covered(shape: Sequence[int], transforms: Sequence[np.ndarray], size: int) -
     return inside > 0
 
 
+def hidden_by(shape: Sequence[int], mask: np.ndarray, transforms: Sequence[np.ndarray]) -> np.ndarray:
+    """bool [H, W] of that `shape`: which pixels of a photo a mask of the frame, bool [size, size], hides.
+
+    The mask is 1 where a pixel is known, and the same in each of the frames.
+    """
+    height, width = shape
+    hidden = np.zeros((height, width), bool)
+    for transform in transforms:
+        back = inverse(transform)
+        hidden |= cv2.warpAffine((~mask).astype(np.uint8), back, (width, height), None, cv2.INTER_NEAREST) > 0
+    return hidden
+
+
 def carried_back(
     photo: np.ndarray, known: np.ndarray, transforms: Sequence[np.ndarray], faces: np.ndarray
 ) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from pictures.files import OPAQUE, SUFFIXES, PictureError, central_square, load_picture, read_picture, resized
+from pictures.incomplete import Incomplete
 from pictures.masks import WITHOUT_HOLE, checked, make_mask
 from pictures.options import MaskOptions
 from utils import UserError
@@ -23,6 +24,27 @@ class Loaded(NamedTuple):
     """uint8 [size, size, c_dim]."""
     fitted: bool
     """Whether it was cropped or resized."""
+
+    @property
+    def made_of(self) -> tuple[np.ndarray, np.ndarray]:
+        """What a completion of it depends on."""
+        return self.picture, self.mask
+
+    @property
+    def incomplete(self) -> Incomplete:
+        """It alone."""
+        return Incomplete(self.picture[None], self.mask)
+
+
+class Final(NamedTuple):
+    """What is written of a completed picture."""
+
+    pixels: np.ndarray
+    """uint8 [H, W, C]."""
+    profile: bytes | None = None
+    """Of its colours."""
+    row: np.ndarray | None = None
+    """uint8 [3, S, S, 3]: a photo before, masked and completed, small."""
 
 
 class MaskedReader:
@@ -51,6 +73,14 @@ class MaskedReader:
         mask = read_mask(find_mask(folder, path), invert) if folder else self.mask
         return load_masked(path, self.size, self.c_dim, mask, by_transparency=self.options.usual)
 
+    def with_faces(self, loaded: dict[int, Loaded]) -> dict[int, Loaded]:
+        """The pictures as they are: each is a face."""
+        return loaded
+
+    def final(self, loaded: Loaded, faces: np.ndarray) -> Final:
+        """What is written of a picture with its one completed face, uint8 [1, size, size, c_dim]."""
+        return Final(faces[0])
+
 
 def load_masked(path: Path, size: int, c_dim: int, mask: np.ndarray, by_transparency: bool = False) -> Loaded:
     """A picture and its mask. Known pixels do not depend on hidden ones, not even when resized.
@@ -78,11 +108,16 @@ def read_mask(path: Path, invert: bool = False) -> np.ndarray:
 
     `invert`: white is the hole. UserError if it is not square, PictureError if it cannot be read.
     """
-    picture = read_picture(path, "L")
-    height, width = picture.shape
+    mask = read_any_mask(path, invert)
+    height, width = mask.shape
     if height != width:
         raise UserError(f"the mask {path} is {width}x{height}: crop it to a square, as pictures are")
-    return (picture >= OPAQUE) ^ invert
+    return mask
+
+
+def read_any_mask(path: Path, invert: bool = False) -> np.ndarray:
+    """The same of any shape, bool [H, W]."""
+    return (read_picture(path, "L") >= OPAQUE) ^ invert
 
 
 def find_mask(folder: Path, picture: Path) -> Path:
@@ -112,6 +147,15 @@ def fit_mask(mask: np.ndarray, size: int, name: str) -> np.ndarray:
     return checked(_covered(mask, size) >= OPAQUE, name)
 
 
-def _covered(mask: np.ndarray, size: int) -> np.ndarray:
-    """bool [S, S] resized to uint8 [size, size]: how much of what a pixel covers is known, 0 to 255."""
-    return np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize((size, size), Image.Resampling.BOX))
+def stretched(mask: np.ndarray, width: int, height: int) -> np.ndarray:
+    """bool [H, W] resized to [height, width] as in `fit_mask`; ValueError if that has not the same shape."""
+    # A side that is resized with the other is a whole number again.
+    if abs(mask.shape[1] * height - mask.shape[0] * width) > max(*mask.shape, width, height):
+        raise ValueError(f"{mask.shape[1]}x{mask.shape[0]}")
+    return _covered(mask, width, height) >= OPAQUE
+
+
+def _covered(mask: np.ndarray, width: int, height: int | None = None) -> np.ndarray:
+    """bool [H, W] resized to uint8 [height, width], or a square: how much of what a pixel covers is known, 0 to 255."""
+    size = (width, height or width)
+    return np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX))

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+ROWS = 8  # at most, of pictures that are to be looked at
 BORDER = 4  # pixels between framed pictures
+SMALL = 320  # pixels of a thumbnail's side
 TITLE = 16  # height of a title's letters in pixels
 
 
@@ -36,3 +38,12 @@ def titled(sheet: np.ndarray, titles: Sequence[str]) -> np.ndarray:
         draw.text((BORDER + i * (sheet.shape[1] - BORDER) // len(titles), BORDER), title, 0, font)
     above = np.asarray(margin)[..., None].repeat(sheet.shape[2], axis=2)
     return np.concatenate([above, sheet])
+
+
+def thumbnail(photo: np.ndarray) -> np.ndarray:
+    """uint8 [SMALL, SMALL, 3]: a photo [H, W, 3], as large as it fits in there, on white."""
+    picture = Image.fromarray(photo)
+    picture.thumbnail((SMALL, SMALL))
+    sheet = Image.new("RGB", (SMALL, SMALL), "white")
+    sheet.paste(picture, ((SMALL - picture.width) // 2, (SMALL - picture.height) // 2))
+    return np.asarray(sheet)

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_
 from PIL import Image
 
 from dcgan.options import POST, SearchOptions
-from jobs.options import CompleteOptions
+from jobs.options import CompleteOptions, PhotoOptions
 from pictures.options import MaskOptions
 from pictures.sheets import BORDER, TITLE
 
@@ -152,7 +153,7 @@ def options_of(monkeypatch, argv):
     """What complete.py makes of its arguments."""
     monkeypatch.setattr("jobs.completing.complete", lambda *options: received.extend(options))
     received: list = []
-    importlib.import_module("complete").main(argv.split())
+    importlib.import_module("complete").main(shlex.split(argv))
     return tuple(received)
 
 
@@ -166,16 +167,17 @@ def test_every_option_reaches_the_search(monkeypatch):
     )
     assert options_of(monkeypatch, argv) == (
         CompleteOptions((Path("x.png"), Path("y.png")), Path("c"), 16, Path("o"), 2, True, "none"),
+        PhotoOptions(),
         MaskOptions("random", None, None, False, 0.25, 0.18),
         SearchOptions(
             *("pgd", "fit", 7, 2, "none", 0.3, 0.4, 5, 0.6, 11, 12, 13, 14, 15, 17, 8, 16, 19, 4, 21, 22, 9, 10)
         ),
     )
-    assert options_of(monkeypatch, "x.png --maskType center --centerScale .3")[1] == MaskOptions(
+    assert options_of(monkeypatch, "x.png --maskType center --centerScale .3")[2] == MaskOptions(
         "center", None, None, False, 0.3
     )
     for kind, flag, field in (("grid", "--gridStep", "grid_step"), ("lowres", "--lowresBlock", "lowres_block")):
-        masks = options_of(monkeypatch, f"x.png --maskType {kind} {flag} 5")[1]
+        masks = options_of(monkeypatch, f"x.png --maskType {kind} {flag} 5")[2]
         assert masks == MaskOptions(kind, **{field: 5})
         with pytest.raises(SystemExit):
             options_of(monkeypatch, f"x.png --maskType random {flag} 5")
@@ -183,12 +185,18 @@ def test_every_option_reaches_the_search(monkeypatch):
         ("--maskFile", MaskOptions(file=Path("m"), invert=True)),
         ("--maskDir", MaskOptions(folder=Path("m"), invert=True)),
     ):
-        assert options_of(monkeypatch, f"x.png {flag} m --invertMask")[1] == masks
+        assert options_of(monkeypatch, f"x.png {flag} m --invertMask")[2] == masks
+    for argv, photos in (
+        ("--photo", PhotoOptions(True)),
+        ("--photo --alignment a", PhotoOptions(True, None, Path("a"))),
+        ("--photo --points '-1,2.5 3,4 5,6'", PhotoOptions(True, ((-1, 2.5), (3, 4), (5, 6)))),
+    ):
+        assert options_of(monkeypatch, f"x.png {argv}")[1] == photos
 
 
 def test_the_posts_search_is_the_readmes_command(monkeypatch):
     (argv,) = re.findall(r"complete\.py (.*--lrDecay none.*)", (ROOT / "README.md").read_text())
-    files, _, search = options_of(monkeypatch, argv)
+    files, _, _, search = options_of(monkeypatch, argv)
     assert search == POST
     assert files.blend == "none"
 

@@ -16,7 +16,7 @@ from jobs.results import UNFINISHED, Batch, Outcome, Results, note
 from pictures.files import read_note, read_picture, save_picture
 from pictures.incomplete import Incomplete
 from pictures.options import MaskOptions
-from pictures.reading import MaskedReader
+from pictures.reading import Loaded, MaskedReader
 from utils import UserError
 
 SEARCH = SearchOptions(n_iter=3, refine=0, out_interval=0)
@@ -85,7 +85,11 @@ def finish(job, batches):
 
 def batch_of(imgs, numbers):
     pictures = np.stack([read_picture(path) for path in imgs])
-    return Batch(1, imgs, Incomplete(pictures, ~HOLE, numbers=numbers), [note(number) for number in numbers])
+    loaded = {
+        number: Loaded(path, ~HOLE, read_picture(path), False) for number, path in zip(numbers, imgs, strict=True)
+    }
+    notes = {number: note(number) for number in numbers}
+    return Batch(1, loaded, notes, Incomplete(pictures, ~HOLE, numbers=numbers))
 
 
 # ---------------------------------------------------------------------------------------- missing
@@ -173,7 +177,7 @@ def test_a_batch_whose_sheet_is_missing_or_another_calls_is_missing(tmp_path, im
     every = job_of(tmp_path, imgs, framed, framed=3)
     batches = list(every.missing(imgs, 2))
     assert numbers(batches) == [(0, 1), (2, 3), (4,)]
-    assert not any(every.results.has(batch) for batch in batches)
+    assert not any(every.results.has(batch.nth, batch.notes) for batch in batches)
 
 
 # --------------------------------------------------------------------------------------- complete
@@ -198,7 +202,7 @@ def test_a_signal_ends_the_search_with_the_state_reached(tmp_path, imgs):
     assert outcome.iteration == 0 and (outcome.completed[:, HOLE] == 0).all()
     job.write(batch, outcome)
     assert read_note(tmp_path / "out" / "final" / "000.png") == UNFINISHED
-    assert not job.results.has(batch)
+    assert not job.results.has(batch.nth, batch.notes)
 
 
 def test_blending_is_as_named(tmp_path, imgs):
@@ -221,7 +225,7 @@ def test_frames_are_recorded_if_there_are_to_be_some(tmp_path, imgs, framed):
     search = replace(SEARCH, out_interval=2)
     job = job_of(tmp_path, imgs, search)
     job.results = SimpleNamespace(  # type: ignore[assignment]
-        frames=lambda batch: frames if framed else None, sheet_note=lambda batch, iteration: f"after {iteration}"
+        frames=lambda batch: frames if framed else None, sheet_note=lambda notes, iteration: f"after {iteration}"
     )
     outcome = job.complete(batch_of(imgs, range(5)), [])
     assert job.dcgan.asked[0][1] == (search if framed else replace(search, out_interval=0))

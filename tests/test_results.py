@@ -14,7 +14,7 @@ from PIL import Image
 from dcgan.options import SearchOptions
 from jobs import frames as frames_module
 from jobs.completing import complete, listed
-from jobs.options import CompleteOptions
+from jobs.options import CompleteOptions, PhotoOptions
 from jobs.stopping import stop_signals
 from model import DCGAN
 from pictures.options import MaskOptions
@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
 def call(folder, out, *imgs, search=SEARCH, mask_folder=None):
     imgs = imgs or (folder / "faces",)
     files = CompleteOptions(imgs, checkpoint_dir=folder / "model", out_dir=folder / out, batch_size=3)
-    return complete(files, MaskOptions(folder=mask_folder), search)
+    return complete(files, PhotoOptions(), MaskOptions(folder=mask_folder), search)
 
 
 def contents(out):
@@ -178,12 +178,11 @@ def test_one_line_for_many_without_a_mask(folder, capsys):
     assert {"hats_01.log", "hats_03.log"} <= set(os.listdir(folder / "masked" / "logs"))
 
 
-def test_a_whole_photo_is_said_to_need_alignment(folder, capsys, request):
+def test_a_whole_photo_is_said_to_be_one(folder, capsys, request):
     photo = request.config.rootpath / "data" / "demo" / "raw" / "astronaut.png"
     call(folder, "photo", photo, folder / "faces")
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if "face" in line and "align.py" in line]
-    assert "astronaut.png" in line
-    assert "align innerEyesAndBottomLip aligned --size 16" in line
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "face" in line]
+    assert "astronaut.png" in line and "--photo" in line
 
 
 def test_masks_below_the_pictures_are_no_pictures(folder, capsys):

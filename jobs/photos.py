@@ -1,0 +1,171 @@
+"""Photos to complete: their masks and faces, and how the completed faces make a completed photo."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from jobs.aligning import earlier_rows, predictor_path
+from jobs.options import PhotoOptions
+from jobs.results import digest
+from pictures.faces import TEMPLATES, FaceFinder, face_transform
+from pictures.files import PictureError, colours, load_each, pixel_count, read_photo
+from pictures.finding import LANDMARKS, damaged_faces
+from pictures.incomplete import Incomplete
+from pictures.masks import WITHOUT_HOLE, checked, make_mask
+from pictures.options import MaskOptions
+from pictures.photos import carried_back, covered, hidden_by, in_frames, pixel_side
+from pictures.reading import Final, find_mask, mask_files, read_any_mask, stretched
+from pictures.sheets import thumbnail
+from utils import Progress, UserError, say
+
+SMALL = 16  # pixels: of a smaller face little is to be seen
+HELP = 'name its inner eye corners and lower lip by --points "x,y x,y x,y", or an undamaged version\'s --alignment'
+
+
+@dataclass(frozen=True)
+class LoadedPhoto:
+    """A photo to complete, and once they are found the faces to complete in it."""
+
+    path: Path
+    made_of: tuple[str]
+    """What a completion of it depends on, digested."""
+    transforms: tuple[np.ndarray, ...] = ()
+    """[k], each [2, 3], from the photo into the model's frame."""
+    incomplete: Incomplete | None = None
+    """[k] faces there."""
+
+    fitted = False  # into a square
+
+
+class PhotoReader:
+    """Reads photos and the masks that the options give them, finds their faces, and puts them together again."""
+
+    lowres = 0
+
+    def __init__(self, photos: PhotoOptions, masks: MaskOptions, size: int, c_dim: int, seed: int):
+        """For a model's frames [size, size, c_dim]. Random masks follow from `seed`. UserError if the options name no
+        mask that can be used, no landmark model, or no alignment.
+        """
+        self.options, self.size, self.c_dim = masks, size, c_dim
+        if masks.kind in WITHOUT_HOLE:
+            raise UserError(f"--maskType {masks.kind} is for aligned pictures, without --photo: name another")
+        if masks.folder and not masks.folder.is_dir():
+            raise UserError(f"no folder {masks.folder}: name a folder of masks")
+        self.mask = read_any_mask(masks.file, masks.invert) if masks.file else None
+        self.in_frame = make_mask(masks.kind or "center", size, masks, seed)
+        self.finder = FaceFinder(str(predictor_path(None)))
+        self.points = photos.points and [transform_by(face, size) for face in np.reshape(photos.points, (-1, 3, 2))]
+        self.alignment = alignment_of(photos.alignment, size) if photos.alignment else None
+
+    def has_mask(self, path: Path) -> bool:
+        """Whether there is a mask for the photo; not whether it can be read."""
+        return not self.options.folder or bool(mask_files(self.options.folder, path))
+
+    def read(self, path: Path) -> LoadedPhoto:
+        """A photo, not yet its faces; UserError if it or its mask cannot be read, or if the mask does not fit."""
+        pixels, known, by_face = self._masked(path)
+        given = self._given(path)
+        holes = [self.in_frame] if by_face else []
+        return LoadedPhoto(path, (digest(np.where(known[..., None], pixels, 0), known, *holes, *given),))
+
+    def _masked(self, path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
+        """The photo, uint8 [H, W, 3], which pixels are known, bool [H, W], and whether its faces have holes besides."""
+        pixels, opaque = read_photo(path)
+        known = np.ones(pixels.shape[:2], bool) if opaque is None else opaque
+        folder = self.options.folder
+        mask = read_any_mask(find_mask(folder, path), self.options.invert) if folder else self.mask
+        by_face = mask is None and not (self.options.usual and opaque is not None)
+        if mask is not None:
+            height, width = known.shape
+            try:
+                known = known & stretched(mask, width, height)
+            except ValueError as error:
+                raise UserError(
+                    f"the mask of {path} is {error}, and it is {width}x{height}: bring both into one shape"
+                ) from error
+        if not by_face:
+            checked(known, f"the mask of {path}")
+        return pixels, known, by_face
+
+    def _given(self, path: Path) -> list[np.ndarray]:
+        """Where the options say that the photo's faces are."""
+        if self.points:
+            return self.points
+        if self.alignment is None:
+            return []
+        if path.stem not in self.alignment:
+            raise UserError(f"{path} has no face in the alignment that is named: name one for it, or none")
+        return [self.alignment[path.stem]]
+
+    def with_faces(self, loaded: dict[int, LoadedPhoto]) -> dict[int, LoadedPhoto]:
+        """The photos with their faces; names those without one."""
+        progress = Progress(len(loaded), "photos")
+
+        def look(photo: LoadedPhoto) -> LoadedPhoto:
+            progress.update(progress.done + 1, "looking for faces")
+            return self._with_faces(photo)
+
+        return load_each(loaded, look)
+
+    def _with_faces(self, photo: LoadedPhoto) -> LoadedPhoto:
+        """The photo with its faces that meet the hole; UserError if there is none. Says what else is to be known."""
+        pixels, known, by_face = self._masked(photo.path)
+        shape = known.shape
+        transforms = self._given(photo.path) or damaged_faces(self.finder, pixels, known, self.size)
+        if by_face:
+            known = known & ~hidden_by(shape, self.in_frame, transforms)
+        squares = [covered(shape, [transform], self.size) for transform in transforms]
+        meet = [transform for transform, inside in zip(transforms, squares, strict=True) if (inside & ~known).any()]
+        meet = [t for t in meet if in_frames(pixels, known, [t], self.size).masks.any()]
+        if not meet:
+            raise UserError(f"{photo.path}: no face is found at its hole; {HELP}")
+        outside = (~known & ~covered(shape, meet, self.size)).sum() / (~known).sum()
+        if outside >= 0.005:
+            say(f"{photo.path}: {outside:.0%} of its hole lie outside its faces, and are filled by a spline alone")
+        for transform in meet:
+            side = pixel_side(transform) * self.size
+            if side < SMALL:
+                say(f"{photo.path}: a face of {side:.0f} pixels is small: little is to be seen of it")
+        return replace(photo, transforms=tuple(meet), incomplete=in_frames(pixels, known, meet, self.size, self.c_dim))
+
+    def final(self, photo: LoadedPhoto, faces: np.ndarray) -> Final:
+        """What is written of the photo with the completed `faces`, uint8 [k, size, size, c_dim]."""
+        pixels, known, by_face = self._masked(photo.path)
+        if by_face:
+            known = known & ~hidden_by(known.shape, self.in_frame, photo.transforms)
+        completed = carried_back(pixels, known, photo.transforms, faces)
+        masked = np.where(known[..., None], pixels, np.uint8(128))
+        row = np.stack([thumbnail(picture) for picture in (pixels, masked, completed)])
+        grey, profile = colours(photo.path)
+        return Final(completed[..., :1] if grey else completed, profile, row)
+
+
+def transform_by(points: np.ndarray, size: int) -> np.ndarray:
+    """[2, 3], into a frame of `size`, of the face whose inner eye corners and lower lip are at `points`, [3, 2] (x, y).
+
+    UserError if they lie on one line.
+    """
+    (ax, ay), (bx, by) = points[1] - points[0], points[2] - points[0]
+    area = ax * by - ay * bx
+    if abs(area) < 1e-3 * np.square(np.ptp(points, axis=0)).sum():
+        raise UserError("the --points lie on one line: name the inner corners of both eyes, and the lower lip")
+    landmarks = np.zeros((68, 2))
+    landmarks[list(TEMPLATES[LANDMARKS])] = points if area > 0 else points[[1, 0, 2]]
+    return face_transform(landmarks, LANDMARKS, size)
+
+
+def alignment_of(path: Path, size: int) -> dict[str, np.ndarray]:
+    """By the photos' stems, the transforms [2, 3] of an alignment.csv into a frame of `size`; UserError for another."""
+    transforms = {}
+    for source, output, status, *numbers in earlier_rows(path):
+        if status != "aligned":
+            continue
+        try:
+            side = np.sqrt(pixel_count(path.parent / output))
+        except PictureError:
+            side = size  # the faces are not there any more: they were the model's, presumably
+        transforms[Path(source).stem] = np.array(list(map(float, numbers))).reshape(2, 3) * size / side
+    if not transforms:
+        raise UserError(f"{path} has no aligned face: name the alignment.csv that align.py wrote for the photos")
+    return transforms
