@@ -2,6 +2,7 @@
 """Measures completions of test faces: the paper's experiment, beside the post's search and classical inpainting.
 
 python evaluate.py data/your-test-data/aligned
+python evaluate.py data/your-test-data/raw --photo --faces 256
 python evaluate.py data/your-test-data/aligned --faces 8 --masks center half --methods default telea
 
 PSNR in dB and SSIM are those of the whole picture and of the hole; sharp is the mean gradient in the hole as a share of
@@ -18,9 +19,14 @@ from jobs.options import METHODS, EvaluateOptions
 def main(argv=None) -> None:
     methods = "\n".join(f"  {name}: {what}" for name, what in METHODS.items())
     (options,) = parse(f"{__doc__}\nMethods:\n{methods}", EvaluateOptions, argv=argv)
-    from jobs.evaluating import evaluate
+    if options.photo:
+        from jobs.evaluating_photos import evaluate_photos
 
-    evaluate(options)
+        evaluate_photos(options)
+    else:
+        from jobs.evaluating import evaluate
+
+        evaluate(options)
 
 
 if __name__ == "__main__":

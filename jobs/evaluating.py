@@ -81,7 +81,7 @@ def evaluate(options: EvaluateOptions) -> None:
 
 def usable(named: Sequence[str] | None) -> list[str]:
     """The methods named, or all for which there is what they need; UserError if one named lacks it."""
-    methods = list(named or METHODS)
+    methods = [name for name in named or METHODS if name != "aligned"]
     if "biharmonic" in methods and not importlib.util.find_spec("skimage"):
         if named:
             raise UserError("biharmonic needs scikit-image: pip install scikit-image")

@@ -119,6 +119,8 @@ class PhotoOptions(Options):
 
 
 PAPERS_MASKS = ("center", "pattern", "random80", "half")
+PHOTO_MASKS = ("center", "eyes", "mouth", "half")
+PHOTO_METHODS = ("default", "aligned", "spline", "telea", "navier-stokes")
 METHODS = {
     "default": "complete.py as it is: L-BFGS, in z and in G's feature maps, blended by a spline in tension",
     "likely": "the same with --zLength 0: what is hidden as it most likely is, pixel by pixel, and smooth",
@@ -129,6 +131,7 @@ METHODS = {
     "post": "the post's search, G(z) as it is",
     "post-fast": "the post's loss minimised by L-BFGS from a fitted z, G(z) as it is",
     "hmc": "Hamiltonian Monte Carlo instead of L-BFGS: a sample instead of the least loss, blended as by default",
+    "aligned": "--photo: the default, told where the faces of the undamaged photos are",
     "spline": "no model: the spline in tension through the known pixels",
     "telea": "no model: OpenCV's inpainting by Telea's method",
     "navier-stokes": "no model: OpenCV's inpainting by Navier and Stokes' equations",
@@ -147,11 +150,21 @@ class EvaluateOptions(Options):
     out_dir: Path = option(Path("evaluation"), "where the table and pictures go", "--outDir", check=Path, metavar="DIR")
     faces: int = option(64, "how many faces, spread over the folder", check=number(int, 1))
     masks: tuple[str, ...] | None = option(
-        None, "which of the paper's masks (default: all)", choices=PAPERS_MASKS, nargs="+"
+        None,
+        f"which masks (default: the paper's, {', '.join(PAPERS_MASKS)}; of photos {', '.join(PHOTO_MASKS)})",
+        choices=tuple(dict.fromkeys((*PAPERS_MASKS, *PHOTO_MASKS))),
+        nargs="+",
     )
-    methods: tuple[str, ...] | None = option(None, "which methods (default: all)", choices=tuple(METHODS), nargs="+")
+    methods: tuple[str, ...] | None = option(
+        None, "which methods (default: all that can be used)", choices=tuple(METHODS), nargs="+"
+    )
     batch_size: int = option(64, "pictures searched at a time", "--batchSize", check=number(int, 1))
     seed: int = option(0, "what the masks follow from", check=seed_check)
+    photo: bool = option(
+        False,
+        "DIR holds whole photos: hide parts of their faces, find these, and measure in the hole, at the photos' size",
+        "--photo",
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from jobs.options import PhotoOptions
 from jobs.results import digest
 from pictures.faces import TEMPLATES, FaceFinder, face_transform
 from pictures.files import PictureError, colours, load_each, pixel_count, read_photo
-from pictures.finding import LANDMARKS, damaged_faces
+from pictures.finding import damaged_faces
 from pictures.incomplete import Incomplete
 from pictures.masks import WITHOUT_HOLE, checked, make_mask
 from pictures.options import MaskOptions
@@ -19,6 +19,7 @@ from pictures.reading import Final, find_mask, mask_files, read_any_mask, stretc
 from pictures.sheets import thumbnail
 from utils import Progress, UserError, say
 
+LANDMARKS = "innerEyesAndBottomLip"  # as the bundled model's faces were aligned
 SMALL = 16  # pixels: of a smaller face little is to be seen
 HELP = 'name its inner eye corners and lower lip by --points "x,y x,y x,y", or an undamaged version\'s --alignment'
 

@@ -1,0 +1,212 @@
+"""Measures completions of whole photos with a hole in a face: how well it is found, and how well completed."""
+
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dcgan.checkpoints import model_directory
+from jobs.aligning import predictor_path
+from jobs.evaluating import BY_MODEL, RADIUS, mean_and_error, paper_mask
+from jobs.options import PHOTO_MASKS, PHOTO_METHODS, EvaluateOptions
+from model import DCGAN
+from pictures.blending import blend
+from pictures.faces import FaceFinder, face_transform, inverse
+from pictures.files import find_pictures, load_each, read_picture, save_picture
+from pictures.finding import damaged_faces
+from pictures.incomplete import Incomplete
+from pictures.metrics import psnr, ssim
+from pictures.photos import carried_back, hidden_by, in_frames
+from pictures.sheets import ROWS, framed, thumbnail, titled
+from utils import Progress, UserError, only_writer, say, write_atomic, write_rows
+
+LANDMARKS = "innerEyesAndBottomLip"
+FAR = 0.25  # of the frame's side: a face displaced by more is not the one that was to be found
+MARGIN = 8  # pixels around the hole that SSIM's windows look at
+# In the model's frame, (left, top, right, bottom) in shares of its side.
+BOXES = {"eyes": (0.06, 0.03, 0.94, 0.34), "mouth": (0.19, 0.59, 0.81, 0.94)}
+COLUMNS = ["mask", "method", "photos", "psnr_hole", "psnr_hole_error", "ssim_hole", "ssim_hole_error"]
+FOUND_COLUMNS = ["found", "displacement_median", "displacement_90"]
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A photo with a hole in its face."""
+
+    photo: np.ndarray
+    """uint8 [H, W, 3], whole."""
+    known: np.ndarray
+    """bool [H, W]."""
+    true: np.ndarray
+    """[2, 3]: the transform of the undamaged photo's face."""
+    found: np.ndarray | None
+    """[2, 3]: that found in the damaged one, if it is the same face."""
+    displacement: float
+    """Mean distance of a face's place in the frame from the true one, in pixels of the frame; nan if not found."""
+
+
+def evaluate_photos(options: EvaluateOptions) -> None:
+    """Prints the table, and writes it and a picture a mask into `out_dir`; UserError if there is nothing to measure."""
+    if os.path.realpath(options.out_dir) == os.path.realpath(options.dataset):
+        raise UserError(f"{options.dataset} holds the photos: name another --outDir")
+    methods = options.methods or PHOTO_METHODS
+    if set(methods) - set(PHOTO_METHODS):
+        raise UserError(f"--photo has no method {min(set(methods) - set(PHOTO_METHODS))}: {', '.join(PHOTO_METHODS)}")
+    with only_writer(options.out_dir):
+        paths = find_pictures(options.dataset, [options.out_dir])
+        if options.faces < len(paths):
+            paths = [paths[i * len(paths) // options.faces] for i in range(options.faces)]
+        directory = model_directory(options.checkpoint_dir)
+        dcgan = DCGAN.load(directory)
+        say(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(paths)} photos")
+        table: list[list] = [[*COLUMNS, *FOUND_COLUMNS]]
+        kinds = options.masks or PHOTO_MASKS
+        for kind in kinds:
+            table += measure_mask(kind, methods, dcgan, paths, options)
+            write_atomic(options.out_dir / "photos.csv", functools.partial(write_rows, rows=table))
+        named = ", ".join(f"{options.out_dir}/photos_{kind}.png" for kind in kinds)
+        say(f"look at {options.out_dir}/photos.csv and {named}")
+
+
+def measure_mask(
+    kind: str, methods: Sequence[str], dcgan: DCGAN, paths: Sequence[Path], options: EvaluateOptions
+) -> list[list]:
+    """The table's rows for one kind of mask; prints them, and writes a picture of the first photos."""
+    finder = FaceFinder(str(predictor_path(None)))
+    measured: dict[str, list] = {method: [] for method in methods}
+    displacements: list[float] = []
+    rows: list[np.ndarray] = []
+    progress = Progress(len(paths), "photos")
+
+    def damaged(number: int) -> Damaged:
+        return damage(paths[number], mask_of(kind, dcgan.image_size, options.seed + number), finder)
+
+    for first in range(0, len(paths), options.batch_size):
+        numbers = range(first, min(first + options.batch_size, len(paths)))
+        batch = list(load_each({number: number for number in numbers}, damaged).values())
+        if not batch:
+            continue
+        displacements += [each.displacement for each in batch]
+        completed = {method: list(complete_by(method, dcgan, batch)) for method in methods}
+        for method, photos in completed.items():
+            measured[method] += [closeness(photo, each) for photo, each in zip(photos, batch, strict=True)]
+        if not rows:
+            for each, *photos in zip(batch[:ROWS], *completed.values(), strict=False):
+                masked = np.where(each.known[..., None], each.photo, np.uint8(128))
+                rows += [thumbnail(photo) for photo in (each.photo, masked, *photos)]
+        progress.update(numbers[-1] + 1, kind)
+    if not displacements:
+        raise UserError(
+            f"no face is found in the photos of {options.dataset}: name photos of faces seen from the front"
+        )
+    save_picture(
+        options.out_dir / f"photos_{kind}.png",
+        titled(framed(np.stack(rows), 2 + len(methods)), ["true", "masked", *methods]),
+    )
+    return table_of(kind, measured, np.array(displacements))
+
+
+def table_of(kind: str, measured: dict[str, list], displacements: np.ndarray) -> list[list]:
+    """The table's rows, printed: [n, 2] PSNR in dB and SSIM of each method, and how far off the faces were found."""
+    found = np.isfinite(displacements).mean()
+    median, most = np.nanquantile(displacements, (0.5, 0.9)) if found else (np.nan, np.nan)
+    say(f"{kind}: {found:.1%} of {len(displacements)} faces found, displaced by {median:.2f} pixels (90 %: {most:.2f})")
+    rows = []
+    for method, values in measured.items():
+        means, errors = mean_and_error(np.array(values).T)
+        say(f"{method:14} PSNR {means[0]:.2f} +- {errors[0]:.2f}  SSIM {means[1]:.3f} +- {errors[1]:.3f}")
+        numbers = (means[0], errors[0], means[1], errors[1], found, median, most)
+        rows.append([kind, method, len(values), *(f"{number:.5g}" for number in numbers)])
+    return rows
+
+
+def mask_of(kind: str, size: int, seed: int) -> np.ndarray:
+    """One of the paper's masks or a BOX, bool [size, size], 1 where a pixel is known."""
+    if kind not in BOXES:
+        return paper_mask(kind, size, seed)
+    left, top, right, bottom = (round(share * size) for share in BOXES[kind])
+    mask = np.ones((size, size), bool)
+    mask[top:bottom, left:right] = False
+    return mask
+
+
+def damage(path: Path, mask: np.ndarray, finder: FaceFinder) -> Damaged:
+    """The photo with the `mask`, bool [size, size], laid over its largest face; UserError if none is found."""
+    photo = read_picture(path)
+    faces = finder.faces(photo)
+    if not faces:
+        raise UserError(f"no face in {path}")
+    true = face_transform(finder.landmarks(photo, faces[0]), LANDMARKS, len(mask))
+    known = ~hidden_by(photo.shape[:2], mask, [true])
+    if known.all() or not known.any():
+        raise UserError(f"the face of {path} lies outside the photo")
+    found = damaged_faces(finder, photo, known, len(mask))
+    distances = [displacement(transform, true, len(mask)) for transform in found]
+    nearest = int(np.argmin(distances)) if found and min(distances) <= FAR * len(mask) else None
+    if nearest is None:
+        return Damaged(photo, known, true, None, np.nan)
+    return Damaged(photo, known, true, found[nearest], distances[nearest])
+
+
+def displacement(transform: np.ndarray, true: np.ndarray, size: int) -> float:
+    """How far `transform` brings the photo's points from where `true` brings them in the frame: the mean, in pixels."""
+    back = inverse(true)
+    change = np.column_stack([transform[:, :2] @ back[:, :2], transform @ np.append(back[:, 2], 1)])
+    y, x = np.indices((size, size)).reshape(2, -1)
+    return float(np.linalg.norm(change @ np.stack([x, y, np.ones_like(x)]) - np.stack([x, y]), axis=0).mean())
+
+
+def complete_by(method: str, dcgan: DCGAN, batch: Sequence[Damaged]) -> Iterator[np.ndarray]:
+    """The photos, completed; by the spline alone where a face was not found."""
+    if method in ("default", "aligned"):
+        yield from by_model(dcgan, batch, [each.found if method == "default" else each.true for each in batch])
+        return
+    for each in batch:
+        if method == "spline":
+            yield carried_back(
+                each.photo, each.known, [], np.zeros((0, dcgan.image_size, dcgan.image_size, 3), np.uint8)
+            )
+        else:
+            kind = cv2.INPAINT_TELEA if method == "telea" else cv2.INPAINT_NS
+            hidden = np.where(each.known[..., None], each.photo, 0)
+            yield cv2.inpaint(hidden, (~each.known).astype(np.uint8), RADIUS, kind)
+
+
+def by_model(dcgan: DCGAN, batch: Sequence[Damaged], transforms: Sequence[np.ndarray | None]) -> Iterator[np.ndarray]:
+    """The photos, completed by the model, where a transform says how their face comes into its frame."""
+    size = dcgan.image_size
+    parts = [
+        in_frames(each.photo, each.known, [transform], size, dcgan.c_dim)
+        for each, transform in zip(batch, transforms, strict=True)
+        if transform is not None
+    ]
+    incomplete = Incomplete(
+        np.concatenate([part.pictures for part in parts]), np.concatenate([part.masks for part in parts])
+    )
+    search, blending = BY_MODEL["default"]
+    for state in dcgan.complete(incomplete, search):
+        generated = state.generated
+    faces = iter(blend(generated, incomplete, blending))
+    for each, transform in zip(batch, transforms, strict=True):
+        chosen = [] if transform is None else [transform]
+        face = np.zeros((0, size, size, 3), np.uint8) if transform is None else next(faces)[None]
+        yield carried_back(each.photo, each.known, chosen, face)
+
+
+def closeness(completed: np.ndarray, damaged: Damaged) -> tuple[float, float]:
+    """PSNR in dB and SSIM, in the hole, at the photo's resolution."""
+    hole = ~damaged.known
+    rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
+    top, left = max(0, rows[0] - MARGIN), max(0, columns[0] - MARGIN)
+    part = np.s_[top : rows[-1] + MARGIN + 1, left : columns[-1] + MARGIN + 1]
+    pair = completed[part][None], damaged.photo[part][None]
+    in_hole = psnr(*pair, hole[part][None])[0]
+    if min(hole[part].shape) < 11:
+        return in_hole, np.nan
+    similar = ssim(*pair)[0]
+    where = hole[part][5:-5, 5:-5]
+    return in_hole, similar[where].mean() if where.any() else np.nan
