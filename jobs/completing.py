@@ -104,7 +104,7 @@ def open_reader(photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: 
         return MaskedReader(masks, dcgan.image_size, dcgan.c_dim, seed)
     from jobs.photos import PhotoReader
 
-    return PhotoReader(photos, masks, dcgan.image_size, dcgan.c_dim, seed)
+    return PhotoReader(photos, masks, dcgan, seed)
 
 
 class Completion:

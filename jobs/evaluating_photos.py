@@ -13,6 +13,7 @@ from dcgan.checkpoints import model_directory
 from jobs.aligning import predictor_path
 from jobs.evaluating import BY_MODEL, RADIUS, mean_and_error, paper_mask
 from jobs.options import PHOTO_MASKS, PHOTO_METHODS, EvaluateOptions
+from jobs.photos import LANDMARKS, typical_face
 from model import DCGAN
 from pictures.blending import blend
 from pictures.faces import FaceFinder, face_transform, inverse
@@ -24,7 +25,6 @@ from pictures.photos import carried_back, hidden_by, in_frames
 from pictures.sheets import ROWS, framed, thumbnail, titled
 from utils import Progress, UserError, only_writer, say, write_atomic, write_rows
 
-LANDMARKS = "innerEyesAndBottomLip"
 FAR = 0.25  # of the frame's side: a face displaced by more is not the one that was to be found
 MARGIN = 8  # pixels around the hole that SSIM's windows look at
 # In the model's frame, (left, top, right, bottom) in shares of its side.
@@ -76,14 +76,14 @@ def measure_mask(
     kind: str, methods: Sequence[str], dcgan: DCGAN, paths: Sequence[Path], options: EvaluateOptions
 ) -> list[list]:
     """The table's rows for one kind of mask; prints them, and writes a picture of the first photos."""
-    finder = FaceFinder(str(predictor_path(None)))
+    finder, typical = FaceFinder(str(predictor_path(None))), typical_face(dcgan)
     measured: dict[str, list] = {method: [] for method in methods}
     displacements: list[float] = []
     rows: list[np.ndarray] = []
     progress = Progress(len(paths), "photos")
 
     def damaged(number: int) -> Damaged:
-        return damage(paths[number], mask_of(kind, dcgan.image_size, options.seed + number), finder)
+        return damage(paths[number], mask_of(kind, dcgan.image_size, options.seed + number), finder, typical)
 
     for first in range(0, len(paths), options.batch_size):
         numbers = range(first, min(first + options.batch_size, len(paths)))
@@ -134,8 +134,11 @@ def mask_of(kind: str, size: int, seed: int) -> np.ndarray:
     return mask
 
 
-def damage(path: Path, mask: np.ndarray, finder: FaceFinder) -> Damaged:
-    """The photo with the `mask`, bool [size, size], laid over its largest face; UserError if none is found."""
+def damage(path: Path, mask: np.ndarray, finder: FaceFinder, typical: np.ndarray) -> Damaged:
+    """The photo with the `mask`, bool [size, size], laid over its largest face; UserError if none is found.
+
+    typical: as for `damaged_faces`.
+    """
     photo = read_picture(path)
     faces = finder.faces(photo)
     if not faces:
@@ -144,7 +147,7 @@ def damage(path: Path, mask: np.ndarray, finder: FaceFinder) -> Damaged:
     known = ~hidden_by(photo.shape[:2], mask, [true])
     if known.all() or not known.any():
         raise UserError(f"the face of {path} lies outside the photo")
-    found = damaged_faces(finder, photo, known, len(mask))
+    found = damaged_faces(finder, photo, known, len(mask), typical)
     distances = [displacement(transform, true, len(mask)) for transform in found]
     nearest = int(np.argmin(distances)) if found and min(distances) <= FAR * len(mask) else None
     if nearest is None:

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jobs.aligning import earlier_rows, predictor_path
 from jobs.options import PhotoOptions
 from jobs.results import digest
+from ops import to_uint8
 from pictures.faces import TEMPLATES, FaceFinder, face_transform
 from pictures.files import PictureError, colours, load_each, pixel_count, read_photo
 from pictures.finding import damaged_faces
@@ -19,7 +21,11 @@ from pictures.reading import Final, find_mask, mask_files, read_any_mask, stretc
 from pictures.sheets import thumbnail
 from utils import Progress, UserError, say
 
+if TYPE_CHECKING:
+    from model import DCGAN
+
 LANDMARKS = "innerEyesAndBottomLip"  # as the bundled model's faces were aligned
+TYPICAL = 64  # samples of G whose mean is a face
 SMALL = 16  # pixels: of a smaller face little is to be seen
 HELP = 'name its inner eye corners and lower lip by --points "x,y x,y x,y", or an undamaged version\'s --alignment'
 
@@ -44,11 +50,13 @@ class PhotoReader:
 
     lowres = 0
 
-    def __init__(self, photos: PhotoOptions, masks: MaskOptions, size: int, c_dim: int, seed: int):
-        """For a model's frames [size, size, c_dim]. Random masks follow from `seed`. UserError if the options name no
-        mask that can be used, no landmark model, or no alignment.
+    def __init__(self, photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: int):
+        """For the model's frames. Random masks follow from `seed`.
+
+        UserError if the options name no mask that can be used, or no alignment, or if there is no landmark model.
         """
-        self.options, self.size, self.c_dim = masks, size, c_dim
+        self.options, self.size, self.c_dim = masks, dcgan.image_size, dcgan.c_dim
+        size = self.size
         if masks.kind in WITHOUT_HOLE:
             raise UserError(f"--maskType {masks.kind} is for aligned pictures, without --photo: name another")
         if masks.folder and not masks.folder.is_dir():
@@ -56,6 +64,7 @@ class PhotoReader:
         self.mask = read_any_mask(masks.file, masks.invert) if masks.file else None
         self.in_frame = make_mask(masks.kind or "center", size, masks, seed)
         self.finder = FaceFinder(str(predictor_path(None)))
+        self.typical = typical_face(dcgan)
         self.points = photos.points and [transform_by(face, size) for face in np.reshape(photos.points, (-1, 3, 2))]
         self.alignment = alignment_of(photos.alignment, size) if photos.alignment else None
 
@@ -113,7 +122,7 @@ class PhotoReader:
         """The photo with its faces that meet the hole; UserError if there is none. Says what else is to be known."""
         pixels, known, by_face = self._masked(photo.path)
         shape = known.shape
-        transforms = self._given(photo.path) or damaged_faces(self.finder, pixels, known, self.size)
+        transforms = self._given(photo.path) or damaged_faces(self.finder, pixels, known, self.size, self.typical)
         if by_face:
             known = known & ~hidden_by(shape, self.in_frame, transforms)
         squares = [covered(shape, [transform], self.size) for transform in transforms]
@@ -140,6 +149,12 @@ class PhotoReader:
         row = np.stack([thumbnail(picture) for picture in (pixels, masked, completed)])
         grey, profile = colours(photo.path)
         return Final(completed[..., :1] if grey else completed, profile, row)
+
+
+def typical_face(dcgan: "DCGAN") -> np.ndarray:
+    """uint8 [size, size, c_dim]: the mean of G(z) over some z."""
+    z = np.random.default_rng(0).uniform(-1, 1, (TYPICAL, dcgan.z_dim)).astype(np.float32)
+    return to_uint8(np.mean(dcgan.generator(z), axis=0))
 
 
 def transform_by(points: np.ndarray, size: int) -> np.ndarray:

@@ -8,41 +8,56 @@ the visible landmarks are the likeliest; where all can be seen it is nearly alig
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import dlib
 import numpy as np
 
 from pictures.faces import HUGE, FaceFinder, filled
-from pictures.photos import covered
+from pictures.photos import carried_back, covered, in_frames
 
 LOOK = 1200  # pixels of a photo's longer side, at first; faces of 40 pixels are found in it
 DOUBTFUL = -0.7  # dlib's score of what may be a face if a hole is in it; it takes for a face what is above 0
 # Deviations of dlib's landmarks from where they should be, in shares of the frame's side.
 SEEN, GUESSED = 1 / 64, 12 / 64
+LOOKS = 2  # at the landmarks, with a face in the hole
 REACH = 0.02  # of the side of dlib's box: what is nearer to the hole is guessed
 
 
-def damaged_faces(finder: FaceFinder, photo: np.ndarray, known: np.ndarray, size: int) -> list[np.ndarray]:
+def damaged_faces(
+    finder: FaceFinder, photo: np.ndarray, known: np.ndarray, size: int, typical: np.ndarray | None = None
+) -> list[np.ndarray]:
     """[2, 3] for each face of a photo, uint8 [H, W, 3], whose aligned square meets the hole, the surest first.
 
     All faces if nothing is hidden. The hole is where bool [H, W] is not `known`; what is hidden there has no say.
-    size: the side of the frame.
+    size: the side of the frame. typical: a face in the frame, uint8 [size, size, C], with which in the hole the
+    landmarks are looked at again.
     """
     shown, whole = filled(photo, known), known.all()
     for scored in _looks(finder, shown):
-        found = [
-            (score, _transform(finder, shown, known, box, size)) for box, score in scored if score > 0 or not whole
-        ]
+        found = [(score, box, _transform(finder, shown, known, box, size)) for box, score in scored]
+        sure = [(box, transform) for score, box, transform in found if score > 0]
         meeting = [
-            (score, transform)
-            for score, transform in found
-            if whole or (covered(known.shape, [transform], size) & ~known).any()
+            (score, box, each) for score, box, each in found if (covered(known.shape, [each], size) & ~known).any()
         ]
+        if whole and sure:
+            return [transform for _, transform in sure]
         if meeting:
-            sure = [transform for score, transform in meeting if score > 0]
-            return sure or [meeting[0][1]]
+            chosen = [(box, each) for score, box, each in meeting if score > 0] or [meeting[0][1:]]
+            return [_again(finder, photo, known, *each, typical) for each in chosen]
     return []
+
+
+def _again(
+    finder: FaceFinder, photo: np.ndarray, known: np.ndarray, box: dlib.rectangle, transform: np.ndarray, typical: Any
+) -> np.ndarray:
+    """[2, 3]: the map of the face in the box, of which `transform` is a guess, with the `typical` one in its hole."""
+    for _ in range(LOOKS if typical is not None else 0):
+        size = len(typical)
+        face = in_frames(photo, known, [transform], size, typical.shape[2]).filled(typical[None])
+        transform = _transform(finder, carried_back(photo, known, [transform], face), known, box, size)
+    return transform
 
 
 def _looks(finder: FaceFinder, photo: np.ndarray) -> Iterator[list[tuple[dlib.rectangle, float]]]:

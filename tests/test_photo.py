@@ -1,0 +1,174 @@
+"""complete.py --photo: the demonstration photo with holes, turned, with several faces; bit by bit; and bad calls."""
+
+import numpy as np
+import pytest
+from conftest import ROOT, assert_fails, assert_works, run_script
+from PIL import Image, ImageCms
+
+from jobs.aligning import predictor_path
+from jobs.photos import transform_by
+from pictures.faces import FaceFinder, face_transform, inverse
+from pictures.finding import damaged_faces
+from pictures.photos import hidden_by
+
+DEMO = Image.open(ROOT / "data" / "demo" / "raw" / "astronaut.png").convert("RGB").crop((100, 0, 400, 260))
+MOUTH = (90, 135, 170, 165)  # left, top, right, bottom in DEMO
+MODEL = ("--checkpointDir", ROOT / "checkpoints" / "pretrained")
+
+
+def pixels(path):
+    return np.asarray(Image.open(path))
+
+
+def erased(photo, *boxes):
+    """The photo with transparent boxes."""
+    photo = photo.convert("RGBA")
+    for box in boxes:
+        photo.paste((0, 0, 0, 0), box)
+    return photo
+
+
+def complete(cwd, *args):
+    return run_script("complete.py", "--photo", *args, "--nIter", 2, *MODEL, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Photos, and what completing most of them has left."""
+    folder = tmp_path_factory.mktemp("photo")
+    (folder / "in").mkdir()
+    erased(DEMO, MOUTH, (0, 0, 20, 20)).save(folder / "in" / "erased.png")
+    two = Image.new("RGB", (600, 260))
+    two.paste(DEMO, (0, 0))
+    two.paste(DEMO.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (300, 0))
+    left, top, right, bottom = MOUTH
+    erased(two, MOUTH, (600 - right, top, 600 - left, bottom)).save(folder / "in" / "two.png")
+    Image.effect_noise((200, 150), 50).convert("RGB").save(folder / "in" / "none.png")
+    result = complete(folder, "in", "--outDir", "out", "--outInterval", 1)
+    assert_fails(result, 1, "1 of 3 pictures are left out")
+    (folder / "stdout").write_text(result.stdout)
+    return folder
+
+
+def test_the_hole_is_completed_and_every_known_pixel_stays(folder):
+    for name in ("erased", "two"):
+        photo, final = pixels(folder / "in" / f"{name}.png"), pixels(folder / "out" / "final" / f"{name}.png")
+        known = photo[..., 3] > 0
+        np.testing.assert_array_equal(final[known], photo[known][:, :3])
+    left, top, right, bottom = MOUTH
+    true = np.asarray(DEMO).astype(int)[top:bottom, left:right]
+    found = pixels(folder / "out" / "final" / "erased.png")[top:bottom, left:right]
+    assert abs(found - true).mean() < 40 < abs(128 - true).mean()
+
+
+def test_what_is_said(folder):
+    said = (folder / "stdout").read_text().splitlines()
+    assert any("none.png: no face is found at its hole" in line and "--points" in line for line in said)
+    assert any("erased.png: 14% of its hole lie outside its faces" in line for line in said)
+
+
+def test_frames_show_the_faces_and_a_second_sheet_the_photos(folder):
+    out = folder / "out"
+    assert pixels(out / "before.png").shape == (64, 3 * 64, 3)  # one face and two
+    assert sorted(path.name for path in (out / "logs").glob("hats*")) == ["hats_00.log", "hats_02.log", "hats_05.log"]
+    assert pixels(out / "photos.png").shape[1] > 3 * 300
+    assert "out/photos.png" in (folder / "stdout").read_text()
+
+
+def test_the_same_call_again_does_nothing_and_one_without_a_result_does_that(folder):
+    finals = sorted((folder / "out" / "final").iterdir())
+    times = [path.stat().st_mtime_ns for path in finals]
+    result = complete(folder, "in", "--outDir", "out", "--outInterval", 1)
+    assert_fails(result, 1, "1 of 3")
+    assert "2 of 3 pictures were completed by an earlier call" in result.stdout
+    assert [path.stat().st_mtime_ns for path in finals] == times
+    whole = finals[0].read_bytes()
+    finals[0].unlink()
+    complete(folder, "in", "--outDir", "out", "--outInterval", 1)
+    assert finals[0].read_bytes() == whole
+
+
+def test_a_turned_photo_with_a_profile_a_mask_of_another_size_and_points(folder, tmp_path):
+    """The camera lay on its side; the mask and the points are those of the upright photo."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    DEMO.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif, icc_profile=profile)
+    mask = Image.new("L", DEMO.size, 255)
+    mask.paste(0, MOUTH)
+    mask.resize((150, 130), Image.Resampling.NEAREST).save(tmp_path / "mask.png")
+    args = ["turned.png", "--maskFile", "mask.png", "--points", "111,107 138,108 125,166"]
+    assert_works(complete(tmp_path, *args))
+    with Image.open(tmp_path / "completions" / "final" / "turned.png") as final:
+        assert final.size == DEMO.size and final.info["icc_profile"] == profile
+        same = (np.asarray(final) == np.asarray(DEMO)).all(axis=2)
+    left, top, right, bottom = MOUTH
+    hole = np.zeros(same.shape, bool)
+    hole[top:bottom, left:right] = True
+    assert same[~hole][: 50 * 300].all() and same[~hole].mean() > 0.99 and same[hole].mean() < 0.1
+
+
+def test_a_grey_photo_stays_grey(tmp_path):
+    DEMO.convert("L").save(tmp_path / "grey.png")
+    assert_works(complete(tmp_path, "grey.png", "--maskType", "center", "--outInterval", 0))
+    assert pixels(tmp_path / "completions" / "final" / "grey.png").shape == DEMO.size[::-1]
+
+
+def test_an_undamaged_versions_alignment(folder, tmp_path):
+    DEMO.save(tmp_path / "erased.png")
+    result = run_script(
+        "align.py", "erased.png", "align", "innerEyesAndBottomLip", "aligned", "--size", 32, cwd=tmp_path
+    )
+    assert_works(result)
+    args = [folder / "in" / "erased.png", "--alignment", "aligned/alignment.csv", "--outInterval", 1]
+    assert_works(complete(tmp_path, *args))
+    face = pixels(tmp_path / "completions" / "before.png").astype(int)
+    finder = FaceFinder(str(predictor_path(None)))
+    photo = np.asarray(DEMO)
+    transform = face_transform(finder.landmarks(photo, finder.faces(photo)[0]), "innerEyesAndBottomLip", 64)
+    back = inverse(transform)
+    x, y = (back @ [5, 40, 1]).round().astype(int)
+    assert abs(face[40, 5] - photo[y, x]).max() < 40
+
+
+@pytest.mark.parametrize("box", [(16, 16, 48, 48), (4, 2, 60, 22), (12, 38, 52, 60), (0, 0, 32, 64)])
+def test_a_damaged_face_is_found_near_where_it_is(box):
+    """The center, eyes, mouth and left half of the face hidden: displaced by less than 4 pixels of 64."""
+    photo = np.asarray(DEMO)
+    finder = FaceFinder(str(predictor_path(None)))
+    true = face_transform(finder.landmarks(photo, finder.faces(photo)[0]), "innerEyesAndBottomLip", 64)
+    left, top, right, bottom = box
+    mask = np.ones((64, 64), bool)
+    mask[top:bottom, left:right] = False
+    known = ~hidden_by(photo.shape[:2], mask, [true])
+    found = [damaged_faces(finder, np.where(known[..., None], photo, v).astype(np.uint8), known, 64) for v in (0, 255)]
+    np.testing.assert_array_equal(*found)  # what is hidden has no say
+    (transform,) = found[0]
+    y, x = np.indices((64, 64)).reshape(2, -1)
+    back = inverse(true)
+    photo_places = back[:, :2] @ np.stack([x, y]) + back[:, 2:]
+    assert np.linalg.norm(transform[:, :2] @ photo_places + transform[:, 2:] - np.stack([x, y]), axis=0).mean() < 4
+
+
+def test_points_in_any_order_of_the_eyes():
+    points = np.array([[111.0, 107], [138, 108], [125, 166]])
+    np.testing.assert_allclose(transform_by(points, 64), transform_by(points[[1, 0, 2]], 64))
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["in/erased.png", "--points", "1,1 2,2 3,3"], 1, ["one line"]),
+        (["in/erased.png", "--points", "1,1 2,2"], 2, ["three points"]),
+        (["in/erased.png", "in/two.png", "--points", "1,1 2,2 3,9"], 1, ["one photo"]),
+        (["in/erased.png", "--maskType", "lowres"], 1, ["lowres", "aligned"]),
+        (["in/erased.png", "--alignment", "missing.csv"], 1, ["missing.csv"]),
+        (["in/erased.png", "--maskFile", "in/none.png"], 1, ["none of the pictures"]),
+    ],
+)
+def test_bad_calls(folder, args, code, words):
+    assert_fails(complete(folder, *args, "--outDir", "bad"), code, *words)
+
+
+def test_points_need_photo(folder):
+    assert_fails(run_script("complete.py", "x.png", "--points", "1,1 2,2 3,9", cwd=folder), 2, "--photo")
