@@ -6,17 +6,18 @@ python complete.py face.png --maskFile hole.png --outInterval 2 --checkpointDir 
 """
 
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
-from dcgan.options import SearchOptions
+from dcgan.options import DeviceOptions, SearchOptions
 from jobs.command import parse, run
 from jobs.options import CompleteOptions, PhotoOptions
 from pictures.options import MaskOptions
 
 
 def main(argv=None) -> int | None:
-    files, photos, masks, search = parse(__doc__, CompleteOptions, PhotoOptions, MaskOptions, SearchOptions, argv=argv)
+    kinds = CompleteOptions, PhotoOptions, MaskOptions, SearchOptions, DeviceOptions
+    files, photos, masks, search, devices = parse(__doc__, *kinds, argv=argv)
     from jobs.completing import complete
 
-    return complete(files, photos, masks, search)
+    return complete(files, photos, masks, search, devices)
 
 
 if __name__ == "__main__":

@@ -12,21 +12,22 @@ is what the method's own search minimises, and tells nothing between methods tha
 """
 
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
+from dcgan.options import DeviceOptions
 from jobs.command import parse, run
 from jobs.options import METHODS, EvaluateOptions
 
 
 def main(argv=None) -> None:
     methods = "\n".join(f"  {name}: {what}" for name, what in METHODS.items())
-    (options,) = parse(f"{__doc__}\nMethods:\n{methods}", EvaluateOptions, argv=argv)
+    options, devices = parse(f"{__doc__}\nMethods:\n{methods}", EvaluateOptions, DeviceOptions, argv=argv)
     if options.photo:
         from jobs.evaluating_photos import evaluate_photos
 
-        evaluate_photos(options)
+        evaluate_photos(options, devices)
     else:
         from jobs.evaluating import evaluate
 
-        evaluate(options)
+        evaluate(options, devices)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dcgan import checkpoints
+from dcgan import checkpoints, devices
+from dcgan.devices import LOSS_SCALE, chosen, dtype_policy, replica_uniform
 from dcgan.options import KEEP, NetworkOptions, SearchOptions, TrainOptions
 from dcgan.search import search
 from dcgan.training import Training
@@ -26,6 +27,7 @@ from ops import (
     Weights,
     batch_norm,
     block_means,
+    computing_in,
     conv2d,
     conv2d_transpose,
     cross_entropy,
@@ -116,15 +118,22 @@ class DCGAN:
         gf_dim: int | Sequence[int] = NetworkOptions.gf_dim,
         df_dim: int | Sequence[int] = NetworkOptions.df_dim,
         seed: int = 0,
+        precision: str = "float32",
+        strategy: tf.distribute.Strategy | None = None,
     ):
         """Networks as `NetworkOptions` says, with random weights that follow from `seed`.
 
-        ValueError if there are no such networks.
+        precision: of `DeviceOptions`; weights, images and logits are float32 in any. strategy: by which several devices
+        have a replica of the networks each, and train together. ValueError if there are no such networks.
         """
+        self.precision = chosen(precision)
+        self.policy = dtype_policy(self.precision)
+        self.strategy = strategy or tf.distribute.get_strategy()
         self.options = NetworkOptions(image_size, c_dim, z_dim, gf_dim, df_dim)
         self.image_size, self.c_dim, self.z_dim = self.options.image_size, self.options.c_dim, self.options.z_dim
-        self.generator = self._build_generator(seed)
-        self.discriminator = self._build_discriminator(seed + 1)
+        with self.strategy.scope():
+            self.generator = self._build_generator(seed)
+            self.discriminator = self._build_discriminator(seed + 1)
         self.step = tf.Variable(0, dtype=tf.int64)  # steps of training that made the weights
         self.training: Training | None = None
 
@@ -133,32 +142,34 @@ class DCGAN:
     def _build_generator(self, seed: int) -> keras.Model:
         weights = Weights(seed)
         widths = self.options.g_dims
-        layers = [
-            keras.Input((self.z_dim,)),
-            linear(4 * 4 * widths[0], weights, "g_h0_lin"),
-            keras.layers.Reshape((4, 4, widths[0])),  # 4x4x512 at image_size 64
-            batch_norm("g_bn0"),
-            keras.layers.ReLU(),
-        ]
-        for i, width in enumerate(widths[1:], 1):  # -> 8x8x256 -> 16x16x128 -> 32x32x64
-            layers += [conv2d_transpose(width, weights, f"g_h{i}"), batch_norm(f"g_bn{i}"), keras.layers.ReLU()]
-        layers += [  # -> 64x64x3
-            conv2d_transpose(self.c_dim, weights, f"g_h{len(widths)}"),
-            keras.layers.Activation("tanh"),
-        ]
+        with computing_in(self.policy):
+            layers = [
+                keras.Input((self.z_dim,)),
+                linear(4 * 4 * widths[0], weights, "g_h0_lin"),
+                keras.layers.Reshape((4, 4, widths[0])),  # 4x4x512 at image_size 64
+                batch_norm("g_bn0"),
+                keras.layers.ReLU(),
+            ]
+            for i, width in enumerate(widths[1:], 1):  # -> 8x8x256 -> 16x16x128 -> 32x32x64
+                layers += [conv2d_transpose(width, weights, f"g_h{i}"), batch_norm(f"g_bn{i}"), keras.layers.ReLU()]
+            layers += [  # -> 64x64x3
+                conv2d_transpose(self.c_dim, weights, f"g_h{len(widths)}"),
+                keras.layers.Activation("tanh", dtype="float32"),
+            ]
         return keras.Sequential(layers, name="generator")
 
     def _build_discriminator(self, seed: int) -> keras.Model:
         weights = Weights(seed)
         widths = self.options.d_dims
-        layers = [
-            keras.Input((self.image_size, self.image_size, self.c_dim)),
-            conv2d(widths[0], weights, "d_h0_conv"),  # 64x64x3 -> 32x32x64
-            lrelu(),
-        ]
-        for i, width in enumerate(widths[1:], 1):  # -> 16x16x128 -> 8x8x256 -> 4x4x512
-            layers += [conv2d(width, weights, f"d_h{i}_conv"), batch_norm(f"d_bn{i}"), lrelu()]
-        layers += [keras.layers.Flatten(), linear(1, weights, f"d_h{len(widths)}_lin")]
+        with computing_in(self.policy):
+            layers = [
+                keras.Input((self.image_size, self.image_size, self.c_dim)),
+                conv2d(widths[0], weights, "d_h0_conv"),  # 64x64x3 -> 32x32x64
+                lrelu(),
+            ]
+            for i, width in enumerate(widths[1:], 1):  # -> 16x16x128 -> 8x8x256 -> 4x4x512
+                layers += [conv2d(width, weights, f"d_h{i}_conv"), batch_norm(f"d_bn{i}"), lrelu()]
+            layers += [keras.layers.Flatten(), linear(1, weights, f"d_h{len(widths)}_lin")]
         return keras.Sequential(layers, name="discriminator")
 
     # ------------------------------------------------------------------------------------ training
@@ -176,7 +187,9 @@ class DCGAN:
         training = self.start_training()
         for optimizer in (training.g_optimizer, training.d_optimizer):
             optimizer.learning_rate, optimizer.beta_1 = options.learning_rate, options.beta1
+        self._share_statistics(training, not options.local_norm)
         batch_size, batches = min(options.batch_size, len(pictures)), options.batches(len(pictures))
+        mine = devices.share(self.strategy, batch_size)
         steps = range(int(self.step), origin + options.epochs * batches)
 
         @lru_cache(maxsize=1)
@@ -185,11 +198,12 @@ class DCGAN:
 
         def load(step: int) -> np.ndarray:
             epoch, batch = divmod(step - origin, batches)
-            return pictures[order(epoch)[batch * batch_size : (batch + 1) * batch_size]]
+            return pictures[order(epoch)[batch * batch_size : (batch + 1) * batch_size][mine]]
 
         for step, x_real in zip(steps, one_ahead(load, steps), strict=True):
             with enough_memory(batch_size, self.image_size):
-                outcome = self._train_step(training, tf.constant(x_real), tf.constant(step), options)
+                parts = devices.parts(self.strategy, x_real)
+                outcome = self._train_step(training, parts, tf.constant(step), options)
             epoch, batch = divmod(step - origin, batches)
             yield TrainStep(step + 1, epoch, batch + 1, batches, *outcome)
         self.settle_statistics()
@@ -204,20 +218,28 @@ class DCGAN:
     def start_training(self) -> Training:
         """The state of the training; one that begins with the model's weights if there is none yet."""
         if self.training is None:
-            generator = self._build_generator(seed=0)
-            generator.set_weights(self.generator.get_weights())
-            self.training = Training(generator, self.discriminator, self.step)
+            with self.strategy.scope():
+                generator = self._build_generator(seed=0)
+                generator.set_weights(self.generator.get_weights())
+                self.training = Training(generator, self.discriminator, self.step, LOSS_SCALE.get(self.policy))
         return self.training
 
     @tf.function
     def _train_step(self, training: Training, pictures, step, options: TrainOptions):
-        """One D update and two G updates; returns what TrainStep holds of them."""
-        seeds = tf.stack([[options.seed, 2 * step], [options.seed, 2 * step + 1]])
-        batch_size = tf.shape(pictures)[0]
+        """One D update and two G updates; returns what TrainStep holds of them. pictures: of each replica its own."""
+        losses, *others = self.strategy.run(self._updates, (training, pictures, step, options))
+        self._update_average(training, options.ema)
+        training.step.assign_add(1)
+        mean = self.strategy.reduce("MEAN", losses, axis=None)
+        return mean, *(tf.concat(self.strategy.experimental_local_results(each), 0) for each in others)
+
+    def _updates(self, training: Training, pictures, step, options: TrainOptions):
+        """What a replica does of a step; its losses, z and logits."""
         x_real = to_float(pictures)
         if options.flip:
-            x_real = random_flip(x_real, seeds[1])
-        z = tf.random.stateless_uniform([batch_size, self.z_dim], seeds[0], minval=-1.0)
+            coins = replica_uniform([len(pictures)], [options.seed, 2 * step + 1])
+            x_real = random_flip(x_real, coins)
+        z = 2 * replica_uniform([len(pictures), self.z_dim], [options.seed, 2 * step]) - 1
 
         with tf.GradientTape() as tape:
             x_fake = training.generator(z, training=True)
@@ -225,13 +247,11 @@ class DCGAN:
                 d_losses, d_logits_real, d_logits_fake = self._update_discriminator(training, x_real, x_fake)
             # G has not changed since, so its first update needs no second forward pass.
             g_loss = self._g_loss(x_fake)
-        self._update_generator(training, tape, g_loss)
+        training.update_generator(tape, g_loss)
         with tf.GradientTape() as tape:
             g_loss = self._g_loss(training.generator(z, training=True))
-        self._update_generator(training, tape, g_loss)
+        training.update_generator(tape, g_loss)
 
-        self._update_average(training, options.ema)
-        training.step.assign_add(1)
         return tf.stack([*d_losses, g_loss]), z, d_logits_real, d_logits_fake
 
     def _update_discriminator(self, training: Training, x_real, x_fake):
@@ -242,16 +262,11 @@ class DCGAN:
             d_loss_real = cross_entropy(d_logits_real, 1.0)
             d_loss_fake = cross_entropy(d_logits_fake, 0.0)
             d_loss = d_loss_real + d_loss_fake
-        variables = self.discriminator.trainable_variables
-        training.d_optimizer.apply(tape.gradient(d_loss, variables), variables)
+        training.update_discriminator(tape, d_loss)
         return (d_loss, d_loss_real, d_loss_fake), d_logits_real, d_logits_fake
 
     def _g_loss(self, x_fake):
         return cross_entropy(self.discriminator(x_fake, training=True), 1.0)
-
-    def _update_generator(self, training: Training, tape, g_loss):
-        variables = training.generator.trainable_variables
-        training.g_optimizer.apply(tape.gradient(g_loss, variables), variables)
 
     def _update_average(self, training: Training, ema: float):
         # The ramp keeps the random first weights from lingering in the average of a short run.
@@ -259,7 +274,14 @@ class DCGAN:
         decay = tf.minimum(ema, (1 + step) / (10 + step))
         weights = zip(self.generator.trainable_variables, training.generator.trainable_variables, strict=True)
         for average, live in weights:
-            average.assign(live + decay * (average - live))
+            self.strategy.extended.update(average.value, lambda a, b: a.assign(b + decay * (a - b)), (live.value,))
+
+    def _share_statistics(self, training: Training, wanted: bool) -> None:
+        """Has batch normalisation look at all replicas' parts of a batch, if that is `wanted` and there are several."""
+        for network in (training.generator, self.discriminator):
+            for layer in network.layers:
+                if isinstance(layer, keras.layers.BatchNormalization):
+                    layer.synchronized = wanted and self.strategy.num_replicas_in_sync > 1
 
     def settle_statistics(self) -> None:
         """Gives the generator's batch normalisation the statistics of its own feature maps, for up to 256 fixed z.
@@ -272,7 +294,7 @@ class DCGAN:
         with enough_memory(count, self.image_size):
             for layer in self.generator.layers:
                 if isinstance(layer, keras.layers.BatchNormalization):
-                    mean, variance = tf.nn.moments(x, list(range(x.shape.rank - 1)))
+                    mean, variance = tf.nn.moments(tf.cast(x, tf.float32), list(range(x.shape.rank - 1)))
                     layer.moving_mean.assign(mean)
                     layer.moving_variance.assign(variance)
                 x = layer(x)
@@ -357,14 +379,16 @@ class DCGAN:
         checkpoints.write(Path(directory), self.options, variables, int(self.step), keep)
 
     @classmethod
-    def load(cls, directory: str | Path, training: bool = False) -> "DCGAN":
+    def load(cls, directory: str | Path, training: bool = False, **devices: Any) -> "DCGAN":
         """The model in `directory`, ready for use, or to go on with its `training`.
+
+        devices: `precision` and `strategy`, as DCGAN takes them; it may have been trained with others.
 
         The directory may hold a TensorFlow 1 checkpoint of the post's repository. UserError if there is no model, no
         training state, or nothing undamaged.
         """
         stored = checkpoints.read(Path(directory), training)
-        dcgan = cls(**asdict(stored.options))
+        dcgan = cls(**asdict(stored.options), **devices)
         if training:
             dcgan.start_training()
         variables = dcgan._named_variables()

@@ -1,7 +1,7 @@
 """The DCGAN's building blocks (Radford et al., arXiv:1511.06434), thin over Keras layers.
 
-Images and feature maps are NHWC float32. Who needs TensorFlow or Keras takes them from here: they are imported
-quietly, once.
+Images are NHWC float32, and so are feature maps, unless layers are made within `computing_in`. Who needs TensorFlow or
+Keras takes them from here: they are imported quietly, once.
 """
 
 import os
@@ -16,6 +16,7 @@ import numpy as np
 from utils import UserError, quiet_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow is imported
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # others may want some of the GPU's memory
 # Keras would obey a settings file in the home directory, and write one where there is none.
 os.environ.update(KERAS_BACKEND="tensorflow", KERAS_HOME=os.devnull)
 with quiet_stderr():
@@ -60,24 +61,115 @@ class Linear(keras.layers.Dense):
         return super().call(fill_rows(x))[: tf.shape(x)[0]]
 
 
+@contextmanager
+def computing_in(policy: str) -> Iterator[None]:
+    """Layers made in here compute as Keras' dtype policy says, `mixed_bfloat16` for one. Their variables are float32.
+
+    At the ends of a network a few bits are worth more than the little time: `linear` layers compute in float32.
+    """
+    usual = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(usual)
+
+
 def linear(units: int, weights: Weights, name: str) -> keras.layers.Layer:
-    """[B, n] -> [B, units], with bias."""
-    return Linear(units, kernel_initializer=weights, name=name)
+    """[B, n] -> [B, units], with bias, float32."""
+    return Linear(units, kernel_initializer=weights, name=name, dtype="float32")
+
+
+SMALL = 0 if tf.config.list_physical_devices("GPU") else 8  # side of maps that the CPU's convolutions are slow on
+
+
+def _by_product(x, side: int) -> bool:
+    """Whether the kernel's gradient is a matrix product: in bfloat16 that is twice as fast as oneDNN's own kernel."""
+    return x.dtype == tf.bfloat16 and side <= SMALL
+
+
+def _kernel_gradient(large, small):
+    """Of a convolution of `large` [B, 2s, 2s, c] whose output has the gradient `small` [B, s, s, n]: [5, 5, c, n]."""
+    c, n = large.shape[-1], small.shape[-1]
+    patches = tf.image.extract_patches(large, [1, 5, 5, 1], [1, 2, 2, 1], [1, 1, 1, 1], "SAME")
+    product = tf.matmul(tf.reshape(patches, [-1, 25 * c]), tf.reshape(small, [-1, n]), transpose_a=True)
+    return tf.reshape(product, [5, 5, c, n])
+
+
+@tf.custom_gradient
+def _conv2d(x, kernel):
+    def gradients(dy):
+        return tf.nn.conv2d_transpose(dy, kernel, tf.shape(x), 2, "SAME"), _kernel_gradient(x, dy)
+
+    return tf.nn.conv2d(x, kernel, 2, "SAME"), gradients
+
+
+@tf.custom_gradient
+def _conv2d_transpose(x, kernel):
+    def gradients(dy):
+        return tf.nn.conv2d(dy, kernel, 2, "SAME"), _kernel_gradient(dy, x)
+
+    batch, height, width, _ = tf.unstack(tf.shape(x))
+    return tf.nn.conv2d_transpose(x, kernel, [batch, 2 * height, 2 * width, kernel.shape[2]], 2, "SAME"), gradients
+
+
+class Conv2D(keras.layers.Conv2D):
+    """A convolution 5x5 with stride 2, SAME."""
+
+    def call(self, x):
+        if not _by_product(x, x.shape[1]):
+            return super().call(x)
+        return tf.nn.bias_add(_conv2d(x, tf.convert_to_tensor(self.kernel)), self.bias)
+
+
+class Conv2DTranspose(keras.layers.Conv2DTranspose):
+    """What takes a gradient back through `Conv2D`, as a layer."""
+
+    def call(self, x):
+        if not _by_product(x, 2 * x.shape[1]):
+            return super().call(x)
+        return tf.nn.bias_add(_conv2d_transpose(x, tf.convert_to_tensor(self.kernel)), self.bias)
 
 
 def conv2d(filters: int, weights: Weights, name: str) -> keras.layers.Layer:
     """[B, 2s, 2s, c] -> [B, s, s, filters]: 5x5 kernel, stride 2, SAME, with bias."""
-    return keras.layers.Conv2D(filters, 5, strides=2, padding="same", kernel_initializer=weights, name=name)
+    return Conv2D(filters, 5, strides=2, padding="same", kernel_initializer=weights, name=name)
 
 
 def conv2d_transpose(filters: int, weights: Weights, name: str) -> keras.layers.Layer:
     """[B, s, s, c] -> [B, 2s, 2s, filters]: 5x5 kernel, stride 2, SAME, with bias."""
-    return keras.layers.Conv2DTranspose(filters, 5, strides=2, padding="same", kernel_initializer=weights, name=name)
+    return Conv2DTranspose(filters, 5, strides=2, padding="same", kernel_initializer=weights, name=name)
+
+
+class BatchNorm(keras.layers.BatchNormalization):
+    """Keras' layer with TensorFlow's own kernel for training, which reads the maps twice instead of ten times.
+
+    Where it is `synchronized` over several replicas it is Keras' own. Replicas share the mean of their statistics.
+    """
+
+    def add_weight(self, *args, trainable=True, **kwargs):
+        aggregation = None if trainable else "mean"
+        return super().add_weight(*args, trainable=trainable, aggregation=aggregation, **kwargs)
+
+    def call(self, x, training=None):
+        if not training or self.synchronized:
+            return super().call(x, training)
+        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=x, scale=self.gamma, offset=self.beta, mean=[], variance=[], epsilon=self.epsilon, is_training=True
+        )
+        n = tf.cast(tf.size(x) / x.shape[-1], tf.float32)
+        variance *= (n - 1) / n  # the kernel's is the unbiased one
+        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(self.momentum * moving + (1 - self.momentum) * value)
+        return y
 
 
 def batch_norm(name: str) -> keras.layers.Layer:
-    """Normalises each channel: by the batch when training, by the moving statistics (momentum 0.9) otherwise."""
-    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
+    """Normalises each channel: by the batch when training, by the moving statistics (momentum 0.9) otherwise.
+
+    Statistics are float32.
+    """
+    return BatchNorm(momentum=0.9, epsilon=1e-5, name=name)
 
 
 def lrelu() -> keras.layers.Layer:
@@ -130,10 +222,9 @@ def cross_entropy(logits, label: float):
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(tf.fill(tf.shape(logits), label), logits))
 
 
-def random_flip(images, seed):
-    """Mirrors about half of the images [B, H, W, C]; which ones follows from `seed`, two integers."""
-    coins = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed)
-    return tf.where(coins < 0.5, images, images[:, :, ::-1])
+def random_flip(images, coins):
+    """Mirrors the images [B, H, W, C] whose coin, of [B] in [0, 1), is at least a half."""
+    return tf.where(coins[:, None, None, None] < 0.5, images, images[:, :, ::-1])
 
 
 def block_means(images, side: int):

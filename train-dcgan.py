@@ -8,18 +8,18 @@ The same command again goes on where the run stopped. Watch it: tensorboard --lo
 """
 
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
-from dcgan.options import NetworkOptions, TrainOptions
+from dcgan.options import DeviceOptions, NetworkOptions, TrainOptions
 from jobs.command import parse, run
 from jobs.options import RunOptions
 
 
 def main(argv=None) -> int | None:
-    files, networks, options = parse(
-        __doc__, RunOptions, NetworkOptions, TrainOptions, argv=argv, models=NetworkOptions
+    files, networks, options, devices = parse(
+        __doc__, RunOptions, NetworkOptions, TrainOptions, DeviceOptions, argv=argv, models=NetworkOptions
     )
     from jobs.training import train
 
-    return train(files, networks, options)
+    return train(files, networks, options, devices)
 
 
 if __name__ == "__main__":

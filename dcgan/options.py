@@ -127,6 +127,11 @@ class TrainOptions(Options):
         "keeps no average",
         check=number(float, 0, below=1),
     )
+    local_norm: bool = option(
+        False,
+        "on several devices: normalise by each one's part of the batch instead of the whole, which spares them some "
+        "messages",
+    )
     seed: int = option(
         0, "the same seed gives the same run: the order of the pictures, z and flips follow from it", check=seed_check
     )
@@ -134,6 +139,18 @@ class TrainOptions(Options):
     def batches(self, pictures: int) -> int:
         """Steps an epoch of so many pictures."""
         return pictures // min(self.batch_size, pictures)
+
+
+@dataclass(frozen=True)
+class DeviceOptions(Options):
+    """Devices. How the machine computes; what is saved fits any other."""
+
+    precision: str = option(
+        "auto",
+        "of feature maps: float32; mixed, bfloat16 (or float16 on older GPUs) but where it matters; or auto, mixed "
+        "where the processor or GPU has instructions for it",
+        choices=("auto", "float32", "mixed"),
+    )
 
 
 APPROACHES = ("lbfgs", "adam", "pgd", "hmc")

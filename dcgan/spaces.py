@@ -68,6 +68,7 @@ class FeatureMaps(NamedTuple):
         h = tf.constant(z, tf.float32)
         for layer in generator.layers[: _block_end(generator, side)]:
             h = layer(h)
+        h = tf.cast(h, tf.float32)
         return cls(generator, side, h, tf.reduce_mean(tf.abs(h), axis=[1, 2, 3], keepdims=True), weight)
 
     @property

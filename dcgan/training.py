@@ -6,12 +6,33 @@ from ops import Adam, keras, named_variables, tf
 class Training:
     """The generator that is updated, whose average is the model's, an optimizer for each network, and the step."""
 
-    def __init__(self, generator: keras.Model, discriminator: keras.Model, step: tf.Variable):
-        """`generator` is to be updated; `discriminator` and `step`, the number of steps done, are the model's own."""
-        self.generator, self.step = generator, step
-        self.g_optimizer, self.d_optimizer = (Adam(epsilon=1e-8, name="adam") for _ in range(2))
+    def __init__(
+        self, generator: keras.Model, discriminator: keras.Model, step: tf.Variable, loss_scale: float | None = None
+    ):
+        """`generator` is to be updated; `discriminator` and `step`, the number of steps done, are the model's own.
+
+        loss_scale: what losses are multiplied by on their way back, which keeps small gradients from being lost.
+        """
+        self.generator, self.discriminator, self.step = generator, discriminator, step
+        strategy = tf.distribute.get_strategy()
+        self.share = 1 / strategy.num_replicas_in_sync  # of a replica's loss: gradients are summed
+        self.g_optimizer, self.d_optimizer = (
+            Adam(epsilon=1e-8, loss_scale_factor=loss_scale, name="adam") for _ in range(2)
+        )
         self.g_optimizer.build(generator.trainable_variables)
         self.d_optimizer.build(discriminator.trainable_variables)
+
+    def update_generator(self, tape: tf.GradientTape, g_loss) -> None:
+        """One of Adam's steps down the loss that the tape has seen."""
+        self._update(self.g_optimizer, self.generator, tape, g_loss)
+
+    def update_discriminator(self, tape: tf.GradientTape, d_loss) -> None:
+        """One of Adam's steps down the loss that the tape has seen."""
+        self._update(self.d_optimizer, self.discriminator, tape, d_loss)
+
+    def _update(self, optimizer: Adam, network: keras.Model, tape: tf.GradientTape, loss) -> None:
+        variables = network.trainable_variables
+        optimizer.apply(tape.gradient(loss, variables, optimizer.scale_loss(tf.constant(self.share))), variables)
 
     def named_variables(self) -> dict[str, tf.Variable]:
         """What a checkpoint holds of it."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dcgan.options import RATES, SearchOptions
+from dcgan.options import RATES, DeviceOptions, SearchOptions
 from jobs.options import CompleteOptions, PhotoOptions
 from jobs.results import Batch, Outcome, Results, digest, note, written
 from jobs.stopping import stop_signals
@@ -28,7 +28,9 @@ NAMED = 3  # pictures, in a line about many
 LOOKS = 64  # for faces, in pictures that had to be fitted; a look takes up to a third of a second
 
 
-def complete(files: CompleteOptions, photos: PhotoOptions, masks: MaskOptions, search: SearchOptions) -> int | None:
+def complete(
+    files: CompleteOptions, photos: PhotoOptions, masks: MaskOptions, search: SearchOptions, devices: DeviceOptions
+) -> int | None:
     """Completes the pictures that an earlier call has not, and says where they are.
 
     128 and the signal's number if one stopped it, once what there was is written. UserError if a picture cannot be
@@ -41,7 +43,7 @@ def complete(files: CompleteOptions, photos: PhotoOptions, masks: MaskOptions, s
         batches = -(-len(imgs) // files.batch_size) if files.all_frames else 1
         framed = batches if search.out_interval else 0
         results = Results(files.out_dir, imgs, search.iterations, search.out_interval, framed)
-        dcgan = open_model(files.checkpoint_dir, files.img_size, masks.lowres)
+        dcgan = open_model(files.checkpoint_dir, files.img_size, masks.lowres, devices)
         reader = open_reader(photos, masks, dcgan, search.seed)
         if photos.points and len(imgs) > 1:
             raise UserError(f"--points are those of one photo, and there are {len(imgs)}: complete it alone")
@@ -83,13 +85,13 @@ def _is_of(others: Set[str], path: Path, folder: Path) -> bool:
     return any(str(each) in others and str(each) != top for each in (real, *real.parents))
 
 
-def open_model(named: Path, size: int | None, lowres: int) -> "DCGAN":
+def open_model(named: Path, size: int | None, lowres: int, devices: DeviceOptions) -> "DCGAN":
     """The model to complete with; UserError if there is none, or none for these options."""
     from dcgan.checkpoints import model_directory
     from model import DCGAN
 
     directory = model_directory(named)
-    dcgan = DCGAN.load(directory)
+    dcgan = DCGAN.load(directory, precision=devices.precision)
     if size and size != dcgan.image_size:
         raise UserError(f"the model in {directory} is for --imgSize {dcgan.image_size}, not {size}")
     if lowres and dcgan.image_size % lowres:

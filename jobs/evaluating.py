@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from dcgan.checkpoints import model_directory
-from dcgan.options import POST, SearchOptions
+from dcgan.options import POST, DeviceOptions, SearchOptions
 from jobs.aligning import predictor_path
 from jobs.options import METHODS, PAPERS_MASKS, EvaluateOptions
 from model import DCGAN
@@ -48,7 +48,7 @@ BY_MODEL = {
 }
 
 
-def evaluate(options: EvaluateOptions) -> None:
+def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
     """Prints the table, and writes it and a picture a mask into `out_dir`; UserError if there is nothing to measure."""
     if os.path.realpath(options.out_dir) == os.path.realpath(options.dataset):
         raise UserError(f"{options.dataset} holds the faces: name another --outDir")
@@ -58,7 +58,7 @@ def evaluate(options: EvaluateOptions) -> None:
             paths = [paths[i * len(paths) // options.faces] for i in range(options.faces)]
         methods = usable(options.methods)
         directory = model_directory(options.checkpoint_dir)
-        dcgan = DCGAN.load(directory)
+        dcgan = DCGAN.load(directory, precision=devices.precision)
         if dcgan.image_size < 16:
             raise UserError(f"the model in {directory} is for {dcgan.image_size} pixels: SSIM needs 16 or more")
         loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim)[0])

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from dcgan.checkpoints import model_directory
+from dcgan.options import DeviceOptions
 from jobs.aligning import predictor_path
 from jobs.evaluating import BY_MODEL, RADIUS, mean_and_error, paper_mask
 from jobs.options import PHOTO_MASKS, PHOTO_METHODS, EvaluateOptions
@@ -49,7 +50,7 @@ class Damaged:
     """Mean distance of a face's place in the frame from the true one, in pixels of the frame; nan if not found."""
 
 
-def evaluate_photos(options: EvaluateOptions) -> None:
+def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
     """Prints the table, and writes it and a picture a mask into `out_dir`; UserError if there is nothing to measure."""
     if os.path.realpath(options.out_dir) == os.path.realpath(options.dataset):
         raise UserError(f"{options.dataset} holds the photos: name another --outDir")
@@ -61,7 +62,7 @@ def evaluate_photos(options: EvaluateOptions) -> None:
         if options.faces < len(paths):
             paths = [paths[i * len(paths) // options.faces] for i in range(options.faces)]
         directory = model_directory(options.checkpoint_dir)
-        dcgan = DCGAN.load(directory)
+        dcgan = DCGAN.load(directory, precision=devices.precision)
         say(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(paths)} photos")
         table: list[list] = [[*COLUMNS, *FOUND_COLUMNS]]
         kinds = options.masks or PHOTO_MASKS

@@ -7,8 +7,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dcgan import checkpoints, tensorflow1
-from dcgan.options import NetworkOptions, TrainOptions
+from dcgan.devices import Worker, agree, all_there
+from dcgan.devices import strategy as strategy_of
+from dcgan.options import DeviceOptions, NetworkOptions, TrainOptions
 from jobs.options import RunOptions
 from jobs.record import Record
 from jobs.stopping import stop_signals
@@ -21,21 +25,28 @@ from utils import OutputError, UserError, WrongCommand, drop_output, only_writer
 FEW = 1000  # pictures: so few D tells apart by heart, and G learns no more (Karras et al., arXiv:2006.06676, figure 1)
 
 
-def train(run: RunOptions, named: Mapping[str, Any], options: TrainOptions) -> int | None:
+def train(run: RunOptions, named: Mapping[str, Any], options: TrainOptions, devices: DeviceOptions) -> int | None:
     """Trains the model in `checkpoint_dir`, or begins one there; 128 and the signal's number if one stopped it.
 
-    named: what of NetworkOptions was asked for; the rest is the model's. UserError if the pictures, the model or the
-    folders are not as the options ask, or if training goes wrong.
+    named: what of NetworkOptions was asked for; the rest is the model's. Of the workers of a cluster all train, and the
+    chief writes. UserError if the pictures, the model or the folders are not as the options ask, or if training goes
+    wrong.
     """
+    worker = Worker.of_cluster()
+    chief = worker.index == 0
+    if worker.count > 1:
+        say(f"worker {worker.index} of {worker.count}; waits for the others")
+    strategy = strategy_of(worker)
     folders = (run.checkpoint_dir, run.sample_dir, run.log_dir)
-    with only_writers(folders):
+    with all_there(), only_writers(folders if chief else ()):
         resumed = bool(checkpoints.checkpoints(run.checkpoint_dir))
         found = Record.load(run.checkpoint_dir) if resumed else None
         record = found or Record.new()
         paths = training_pictures(run, record)
-        check_folders(run, record)
-        dcgan = open_model(run, named, options.seed, resumed)
-        record = go_on(record, run, options, int(dcgan.step), paths).writing(folders, run.checkpoint_dir)
+        if chief:
+            check_folders(run, record)
+        dcgan = open_model(run, named, options.seed, resumed, precision=devices.precision, strategy=strategy)
+        record = go_on(record, run, options, dcgan, paths).writing(folders, run.checkpoint_dir)
         stretch = record.stretches[-1]
         last_step = stretch.origin + options.epochs * stretch.batches
         if int(dcgan.step) >= last_step:
@@ -44,15 +55,19 @@ def train(run: RunOptions, named: Mapping[str, Any], options: TrainOptions) -> i
         memory = free_memory() / 2 if run.memory is None else run.memory * 1e9
         pictures = Dataset(paths, dcgan.image_size, dcgan.c_dim, memory)
         pictures[[0]]  # if none can be read, nothing is begun
-        if not resumed:
+        agree(strategy, [int(dcgan.step), len(paths), last_step], "pictures, options and model")
+        if chief and not resumed:
             dcgan.start_training()
             dcgan.settle_statistics()
             dcgan.save(run.checkpoint_dir, run.keep)  # what cannot be written is better found now than in an hour
-        if record != found:
+        if chief and record != found:
             record.save(run.checkpoint_dir)  # before the other folders hold what only it can tell from another run's
         introduce(dcgan, pictures, options)
         with stop_signals() as received:
-            train_to(last_step, dcgan, pictures, run, options, record, received)
+            if chief:
+                train_to(last_step, dcgan, pictures, run, options, record, received)
+            else:
+                help_to_train(dcgan, pictures, options, stretch.origin, received)
     if received and int(dcgan.step) < last_step:
         say(f"stopped at step {int(dcgan.step)}; the same command goes on from there")
         return 128 + received[0]
@@ -99,6 +114,14 @@ def train_to(
         raise
 
 
+def help_to_train(dcgan: DCGAN, pictures: Dataset, options: TrainOptions, origin: int, received: Sequence[int]) -> None:
+    """What a worker does that is not the chief: the same steps, without a trace, until a signal is received."""
+    for state in dcgan.train(pictures, options, origin):
+        np.asarray(state.losses)  # waits for the device: the loop runs no further ahead than the chief's
+        if received:
+            return
+
+
 @contextmanager
 def only_writers(folders: Iterable[Path]) -> Iterator[None]:
     """`only_writer` of each of the folders, some of which may be the same."""
@@ -127,11 +150,12 @@ def check_folders(run: RunOptions, record: Record) -> None:
         raise UserError(f"{samples} is a sample of another run: name another --sample_dir")
 
 
-def go_on(record: Record, run: RunOptions, options: TrainOptions, step: int, paths: Sequence[Path]) -> Record:
-    """The record of the run that goes on with these pictures after `step`; says what has changed.
+def go_on(record: Record, run: RunOptions, options: TrainOptions, dcgan: DCGAN, paths: Sequence[Path]) -> Record:
+    """The record of the run that goes on with these pictures from the model; says what has changed.
 
     UserError if the pictures are altogether others than before.
     """
+    step = int(dcgan.step)
     names = [path.relative_to(run.dataset).as_posix() for path in paths]
     if record.knows_none(names):
         raise UserError(
@@ -140,7 +164,7 @@ def go_on(record: Record, run: RunOptions, options: TrainOptions, step: int, pat
         )
     if step and not record.stretches:
         say("what the run was trained with so far is not recorded: nobody can say whether it is the same now")
-    settings = asdict(options) | {"train_size": run.train_size}
+    settings = asdict(options) | {"train_size": run.train_size, "precision": dcgan.precision}
     del settings["epochs"]
     record, changes = record.going_on(step, settings, names, options.batches(len(names)))
     if changes:
@@ -148,8 +172,8 @@ def go_on(record: Record, run: RunOptions, options: TrainOptions, step: int, pat
     return record
 
 
-def open_model(run: RunOptions, named: Mapping[str, Any], seed: int, resumed: bool) -> DCGAN:
-    """The DCGAN to train: that in `checkpoint_dir` if it is `resumed`, that of --init, or a new one.
+def open_model(run: RunOptions, named: Mapping[str, Any], seed: int, resumed: bool, **devices: Any) -> DCGAN:
+    """The DCGAN to train, on the `devices`: that in `checkpoint_dir` if it is `resumed`, that of --init, or a new one.
 
     UserError if the model is of other networks than `named`.
     """
@@ -158,10 +182,10 @@ def open_model(run: RunOptions, named: Mapping[str, Any], seed: int, resumed: bo
     source = run.checkpoint_dir if resumed else run.init
     if source is None:
         try:
-            return DCGAN(**asdict(NetworkOptions(**named)), seed=seed)
+            return DCGAN(**asdict(NetworkOptions(**named)), seed=seed, **devices)
         except ValueError as error:
             raise WrongCommand(error) from error
-    dcgan = DCGAN.load(source, training=resumed)
+    dcgan = DCGAN.load(source, training=resumed, **devices)
     for name, value in named.items():
         if not has(dcgan.options, name, value):
             theirs, asked = (

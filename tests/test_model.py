@@ -303,7 +303,7 @@ def test_each_update_leaves_the_other_network_alone():
     d = trainable(dcgan.discriminator)
     with tf.GradientTape() as tape:
         g_loss = dcgan._g_loss(training.generator(uniform((4, 100)), training=True))
-    dcgan._update_generator(training, tape, g_loss)
+    training.update_generator(tape, g_loss)
     assert all((a == b).all() for a, b in zip(d, trainable(dcgan.discriminator), strict=True))
     assert sum((a != b).any() for a, b in zip(g, trainable(training.generator), strict=True)) >= len(g) - 1
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, blobs, write_pictures
 from PIL import Image
 
-from dcgan.options import SearchOptions
+from dcgan.options import DeviceOptions, SearchOptions
 from jobs import frames as frames_module
 from jobs.completing import complete, listed
 from jobs.options import CompleteOptions, PhotoOptions
@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
 def call(folder, out, *imgs, search=SEARCH, mask_folder=None):
     imgs = imgs or (folder / "faces",)
     files = CompleteOptions(imgs, checkpoint_dir=folder / "model", out_dir=folder / out, batch_size=3)
-    return complete(files, PhotoOptions(), MaskOptions(folder=mask_folder), search)
+    return complete(files, PhotoOptions(), MaskOptions(folder=mask_folder), search, DeviceOptions("float32"))
 
 
 def contents(out):

@@ -16,7 +16,7 @@ import pytest
 from conftest import blobs, write_pictures
 
 from dcgan import checkpoints
-from dcgan.options import TrainOptions
+from dcgan.options import DeviceOptions, TrainOptions
 from jobs.options import RunOptions
 from jobs.training import train
 from jobs.training_log import TrainingLog
@@ -61,7 +61,7 @@ def here(trained, tmp_path, monkeypatch) -> Path:
 
 def go(epochs, named=None, batch_size=4, seed=0, **run):
     options = TrainOptions(epochs=epochs, batch_size=batch_size, seed=seed)
-    return train(RunOptions(**{"dataset": Path("faces"), **run}), named or {}, options)
+    return train(RunOptions(**{"dataset": Path("faces"), **run}), named or {}, options, DeviceOptions("float32"))
 
 
 @contextmanager

@@ -19,10 +19,10 @@ import pytest
 from conftest import assert_fails, assert_works, blobs, process, run_script, write_pictures
 from PIL import Image
 
-from dcgan.options import TrainOptions
+from dcgan.options import DeviceOptions, TrainOptions
 from jobs.options import RunOptions
 
-COMMON = ["--dataset", "faces", "--batch_size", 4, "--image_size", 16]
+COMMON = ["--dataset", "faces", "--batch_size", 4, "--image_size", 16, "--precision", "float32"]
 SMALL = ["--gf_dim", 4, "--df_dim", 4]
 ENDLESS = [*SMALL, "--epoch", 100000, "--checkpoint_interval", 20]
 CURVES = ["d_loss", "d_loss_fake", "d_loss_real", "g_loss"]
@@ -98,13 +98,15 @@ def test_every_option_reaches_the_training(monkeypatch):
     argv = (
         "--dataset x --train_size 1 --init y --checkpoint_dir c --sample_dir s --log_dir l --sample_interval 2"
         " --checkpoint_interval 3 --keep 4 --memory 5 --image_size 16 --c_dim 1 --z_dim 6 --gf_dim 7 --df_dim 8,9"
-        " --epoch 10 --batch_size 11 --learning_rate 12 --beta1 .13 --flip --ema .14 --seed 15"
+        " --epoch 10 --batch_size 11 --learning_rate 12 --beta1 .13 --flip --ema .14 --local_norm"
+        " --seed 15 --precision mixed"
     )
     monkeypatch.setattr("jobs.training.train", lambda *options: options)
     assert importlib.import_module("train-dcgan").main(argv.split()) == (
         RunOptions(Path("x"), 1, Path("y"), Path("c"), Path("s"), Path("l"), 2, 3, 4, 5),
         {"image_size": 16, "c_dim": 1, "z_dim": 6, "gf_dim": 7, "df_dim": (8, 9)},
-        TrainOptions(10, 11, 12, 0.13, True, 0.14, 15),
+        TrainOptions(10, 11, 12, 0.13, True, 0.14, True, 15),
+        DeviceOptions("mixed"),
     )
 
 
