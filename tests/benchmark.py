@@ -25,7 +25,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-STEP, ITERATION = 5.5e9, 1.3e9  # multiply-adds x 2 of an image of 64x64, in a training step and a search iteration
+STEP, ITERATION = 5.5e9, 0.65e9  # multiply-adds x 2 of an image of 64x64, in a training step and a search iteration
 PRECISIONS = ("float32", "mixed")
 PHOTOS = 32
 

@@ -172,6 +172,8 @@ def trained(tmp_path_factory) -> Path:
         4,
         "--checkpoint_interval",
         3,
+        "--precision",
+        "float32",
         cwd=folder,
     )
     assert_works(result)
