@@ -147,10 +147,15 @@ class DeviceOptions(Options):
 
     precision: str = option(
         "auto",
-        "of feature maps: float32; mixed, bfloat16 (or float16 on older GPUs) but where it matters; or auto, mixed "
-        "where the processor or GPU has instructions for it",
+        "of feature maps: float32; mixed, bfloat16 (float16 on older GPUs) but where it matters; or auto: mixed to "
+        "train, where the processor or GPU has instructions for it, and float32 to complete",
         choices=("auto", "float32", "mixed"),
     )
+
+    @property
+    def of_search(self) -> str:
+        """The precision to complete with. Short floats make more of what machines and sizes of batches differ in."""
+        return "float32" if self.precision == "auto" else self.precision
 
 
 APPROACHES = ("lbfgs", "adam", "pgd", "hmc")

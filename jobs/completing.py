@@ -43,7 +43,7 @@ def complete(
         batches = -(-len(imgs) // files.batch_size) if files.all_frames else 1
         framed = batches if search.out_interval else 0
         results = Results(files.out_dir, imgs, search.iterations, search.out_interval, framed)
-        dcgan = open_model(files.checkpoint_dir, files.img_size, masks.lowres, devices)
+        dcgan = open_model(files.checkpoint_dir, files.img_size, masks.lowres, devices.of_search)
         reader = open_reader(photos, masks, dcgan, search.seed)
         if photos.points and len(imgs) > 1:
             raise UserError(f"--points are those of one photo, and there are {len(imgs)}: complete it alone")
@@ -85,13 +85,13 @@ def _is_of(others: Set[str], path: Path, folder: Path) -> bool:
     return any(str(each) in others and str(each) != top for each in (real, *real.parents))
 
 
-def open_model(named: Path, size: int | None, lowres: int, devices: DeviceOptions) -> "DCGAN":
+def open_model(named: Path, size: int | None, lowres: int, precision: str = "float32") -> "DCGAN":
     """The model to complete with; UserError if there is none, or none for these options."""
     from dcgan.checkpoints import model_directory
     from model import DCGAN
 
     directory = model_directory(named)
-    dcgan = DCGAN.load(directory, precision=devices.precision)
+    dcgan = DCGAN.load(directory, precision=precision)
     if size and size != dcgan.image_size:
         raise UserError(f"the model in {directory} is for --imgSize {dcgan.image_size}, not {size}")
     if lowres and dcgan.image_size % lowres:

@@ -58,7 +58,7 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
             paths = [paths[i * len(paths) // options.faces] for i in range(options.faces)]
         methods = usable(options.methods)
         directory = model_directory(options.checkpoint_dir)
-        dcgan = DCGAN.load(directory, precision=devices.precision)
+        dcgan = DCGAN.load(directory, precision=devices.of_search)
         if dcgan.image_size < 16:
             raise UserError(f"the model in {directory} is for {dcgan.image_size} pixels: SSIM needs 16 or more")
         loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim)[0])

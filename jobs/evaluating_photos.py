@@ -62,7 +62,7 @@ def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
         if options.faces < len(paths):
             paths = [paths[i * len(paths) // options.faces] for i in range(options.faces)]
         directory = model_directory(options.checkpoint_dir)
-        dcgan = DCGAN.load(directory, precision=devices.precision)
+        dcgan = DCGAN.load(directory, precision=devices.of_search)
         say(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(paths)} photos")
         table: list[list] = [[*COLUMNS, *FOUND_COLUMNS]]
         kinds = options.masks or PHOTO_MASKS

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_pictures
 from PIL import Image
 
-from dcgan.options import POST, SearchOptions
+from dcgan.options import POST, DeviceOptions, SearchOptions
 from jobs.options import CompleteOptions, PhotoOptions
 from pictures.options import MaskOptions
 from pictures.sheets import BORDER, TITLE
@@ -163,7 +163,7 @@ def test_every_option_reaches_the_search(monkeypatch):
         " --approach pgd --start fit --lr 2 --lrDecay none --beta1 .3 --beta2 .4 --eps 5 --momentum .6"
         " --nIter 7 --lam 8 --outInterval 9 --seed 10 --hmcBeta 11 --hmcEps 12 --hmcL 13 --hmcAnneal 14"
         " --contextWindow 15 --contextFloor 17 --zPenalty 16 --zLength 19 --maskType random --randomShare .18"
-        " --refine 4 --refineIter 21 --refinePenalty 22"
+        " --refine 4 --refineIter 21 --refinePenalty 22 --precision mixed"
     )
     assert options_of(monkeypatch, argv) == (
         CompleteOptions((Path("x.png"), Path("y.png")), Path("c"), 16, Path("o"), 2, True, "none"),
@@ -172,6 +172,7 @@ def test_every_option_reaches_the_search(monkeypatch):
         SearchOptions(
             *("pgd", "fit", 7, 2, "none", 0.3, 0.4, 5, 0.6, 11, 12, 13, 14, 15, 17, 8, 16, 19, 4, 21, 22, 9, 10)
         ),
+        DeviceOptions("mixed"),
     )
     assert options_of(monkeypatch, "x.png --maskType center --centerScale .3")[2] == MaskOptions(
         "center", None, None, False, 0.3
@@ -196,7 +197,7 @@ def test_every_option_reaches_the_search(monkeypatch):
 
 def test_the_posts_search_is_the_readmes_command(monkeypatch):
     (argv,) = re.findall(r"complete\.py (.*--lrDecay none.*)", (ROOT / "README.md").read_text())
-    files, _, _, search = options_of(monkeypatch, argv)
+    files, _, _, search, _ = options_of(monkeypatch, argv)
     assert search == POST
     assert files.blend == "none"
 

@@ -10,6 +10,7 @@ import pytest
 from conftest import assert_fails, assert_works, blobs, run_script, write_pictures
 from PIL import Image
 
+from dcgan.options import DeviceOptions
 from jobs.evaluating import closeness, inpaint, mean_and_error, paper_mask
 from jobs.options import PAPERS_MASKS, EvaluateOptions
 
@@ -105,9 +106,13 @@ def test_inpainting_reads_no_hidden_pixel_and_keeps_the_known(method):
 def test_every_option_reaches_the_evaluation(monkeypatch):
     monkeypatch.setattr("jobs.evaluating.evaluate", lambda *options: received.extend(options))
     received: list = []
-    argv = "x --checkpointDir c --outDir o --faces 3 --masks half center --methods telea --batchSize 4 --seed 5"
+    argv = (
+        "x --checkpointDir c --outDir o --faces 3 --masks half center --methods telea --batchSize 4 --seed 5"
+        " --precision mixed"
+    )
     importlib.import_module("evaluate").main(argv.split())
-    assert received == [EvaluateOptions(Path("x"), Path("c"), Path("o"), 3, ("half", "center"), ("telea",), 4, 5)]
+    options = EvaluateOptions(Path("x"), Path("c"), Path("o"), 3, ("half", "center"), ("telea",), 4, 5)
+    assert received == [options, DeviceOptions("mixed")]
 
 
 def test_bad_calls(folder):
