@@ -172,3 +172,12 @@ class DistributionsOptions(Options):
     """Plots."""
 
     out_dir: Path = option(Path("."), "where the four plots are written", "--outDir", check=Path, metavar="DIR")
+
+
+@dataclass(frozen=True)
+class PaintOptions(Options):
+    """Page."""
+
+    checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path, metavar="DIR")
+    host: str = option("127.0.0.1", "address to serve at; 0.0.0.0 lets other machines in, too", metavar="ADDRESS")
+    port: int = option(7860, "port to serve at", check=number(int, 1, 65535))

@@ -16,6 +16,7 @@ CALLS = {
     "complete.py": ["raw/0.png"],
     "evaluate.py": ["raw"],
     "simple-distributions.py": [],
+    "paint.py": [],
 }
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 README = (ROOT / "README.md").read_text()
 QUICK_START = README.split("## Quick start")[1].split("\n## ")[0]
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py") if os.access(path, os.X_OK))
-INSTALLS_OR_CHECKS = r"pip install|venv \.venv|\b(ruff|mypy|pytest)\b|^(git|cd|source|sudo) "
+# paint.py serves until Ctrl-C: test_paint.py has it do so.
+LEFT_OUT = r"pip install|venv \.venv|\b(ruff|mypy|pytest)\b|^(git|cd|source|sudo) |paint\.py"
 SHORTER = {
     "align.py": "--jobs 1",
     "train-dcgan.py": "--epoch 1 --batch_size 2 --gf_dim 4 --df_dim 4",
@@ -28,7 +29,7 @@ def commands(text):
     """The commands in the text's blocks, shortened."""
     blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
     found = [part.strip() for block in blocks for part in re.split(r"&&|\n", block.replace("\\\n", ""))]
-    found = [command for command in found if command and not re.search(INSTALLS_OR_CHECKS, command)]
+    found = [command for command in found if command and not re.search(LEFT_OUT, command)]
     options = [" ".join(o for name, o in SHORTER.items() if re.search(rf"(^|[/ ]){name}", c)) for c in found]
     return [" ".join(pair) for pair in zip(found, options, strict=True)]
 

@@ -19,6 +19,7 @@ SCRIPTS = {
     ],
     "evaluate.py": ["(default: 64)", "biharmonic: no model", "(default: evaluation)"],
     "simple-distributions.py": ["(default: .)"],
+    "paint.py": ["(default: 127.0.0.1)", "(default: 7860)"],
 }
 
 

@@ -1,0 +1,328 @@
+"""paint.py: what the page's buttons do, by hand-made cases; and the page in a browser, if there is one."""
+
+import importlib.util
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import ROOT, assert_fails, lively, process, run_script
+from PIL import Image
+
+from jobs import canvas
+from jobs.canvas import DEMO, VIEW, Painter, in_view, open_canvas, painted, search_options, to_view
+from pictures.files import read_picture
+from utils import UserError
+
+# ---------------------------------------------------------------------------------------- canvases
+
+
+def layer(height, width, *box):
+    """uint8 [height, width, 4], painted in the box (top, bottom, left, right)."""
+    top, bottom, left, right = box
+    pixels = np.zeros((height, width, 4), np.uint8)
+    pixels[top:bottom, left:right] = (255, 0, 150, 255)
+    return pixels
+
+
+def test_a_photo_keeps_its_pixels_and_is_shown_smaller(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (2 * VIEW, VIEW // 2, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a <b>.png")
+    opened = open_canvas(tmp_path / "a <b>.png")
+    np.testing.assert_array_equal(opened.photo, pixels)
+    assert opened.known.all() and opened.view.shape == (VIEW, VIEW // 4, 3) and opened.name == "a <b>"
+    means = pixels.reshape(VIEW, 2, VIEW // 4, 2, 3).mean(axis=(1, 3))
+    assert np.abs(opened.view - means).max() <= 1
+
+
+def test_what_is_transparent_is_a_hole_that_shows_nothing(tmp_path):
+    pixels = np.full((20, 30, 4), 200, np.uint8)
+    pixels[5:10, :7, 3] = 0
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    opened = open_canvas(tmp_path / "a.png")
+    np.testing.assert_array_equal(opened.known, pixels[..., 3] > 0)
+    assert (opened.view[~opened.known] == 128).all() and (opened.view[opened.known] == 200).all()
+    np.testing.assert_array_equal(painted(opened, []), opened.known)
+
+
+def test_no_photo(tmp_path):
+    (tmp_path / "x.jpg").write_text("nothing")
+    with pytest.raises(UserError) as error:
+        open_canvas(tmp_path / "x.jpg")
+    assert "x.jpg" in str(error.value) and str(tmp_path) not in str(error.value)
+
+
+def test_what_is_painted_is_the_hole_at_the_photos_size():
+    opened = SimpleNamespace(known=np.ones((40, 60), bool))
+    hole = ~painted(opened, [layer(20, 30, 4, 9, 10, 20), layer(20, 30, 15, 18, 0, 3)])
+    expected = np.zeros((40, 60), bool)
+    expected[8:18, 20:40] = expected[30:36, :6] = True
+    np.testing.assert_array_equal(hole, expected)
+
+
+@pytest.mark.parametrize(("layers", "word"), [([], "Nothing"), ([layer(4, 4, 0, 4, 0, 4)], "Everything")])
+def test_a_hole_that_hides_nothing_or_everything(layers, word):
+    with pytest.raises(UserError, match=f"{word} is painted"):
+        painted(SimpleNamespace(known=np.ones((8, 8), bool)), layers)
+
+
+# ------------------------------------------------------------------------------------- completions
+
+
+@pytest.fixture(scope="module")
+def painter():
+    return Painter(lively(8, 5))
+
+
+@pytest.fixture
+def demo():
+    opened = open_canvas(DEMO)
+    return opened, painted(opened, [layer(512, 512, 138, 152, 205, 240)])
+
+
+def test_a_completion_changes_the_hole_alone(painter, demo, monkeypatch):
+    opened, known = demo
+    *frames, last = painter.complete(opened, known, 0)
+    seen = [frame.view for frame in frames if frame.view is not None]
+    assert len(seen) == search_options(0).iterations // canvas.FRAMES + 1
+    for picture in (*seen, last.result):
+        assert picture.shape == opened.photo.shape
+        np.testing.assert_array_equal(picture[known], opened.photo[known])
+    assert (last.result[~known] != opened.photo[~known]).mean() > 0.5
+    again, other = (list(painter.complete(opened, known, seed))[-1].result for seed in (0, 1))
+    np.testing.assert_array_equal(again, last.result)
+    assert (other[~known] != last.result[~known]).any()
+
+
+def test_a_photo_without_a_face(painter, demo):
+    opened, known = demo
+    faceless = canvas.Canvas("wall", np.full_like(opened.photo, 90), known, opened.view)
+    with pytest.raises(UserError, match="No face is found"):
+        list(painter.complete(faceless, known, 0))
+    assert not painter.busy.locked()
+
+
+def test_a_grey_photo_stays_grey_and_its_profile_is_kept(painter, tmp_path):
+    Image.open(DEMO).convert("L").save(tmp_path / "grey.png", icc_profile=b"a profile")
+    opened = open_canvas(tmp_path / "grey.png")
+    *_, last = painter.complete(opened, painted(opened, [layer(512, 512, 138, 152, 205, 240)]), 0)
+    assert last.result.shape == (512, 512, 1) and opened.profile == b"a profile"
+
+
+def test_a_completion_that_is_left_lets_the_next_one_begin(painter, demo):
+    frames = painter.complete(*demo, 0)
+    next(frames)
+    assert painter.busy.locked()
+    del frames
+    assert not painter.busy.locked()
+
+
+def test_frames_show_a_large_photo_as_its_result_will_be():
+    y, x = np.mgrid[: 2 * VIEW + 217, : 3 * VIEW // 2]
+    photo = np.dstack([x // 8, y // 8, (x + y) // 16]).astype(np.uint8)
+    opened = canvas.Canvas("large", photo, np.ones(photo.shape[:2], bool), to_view(photo))
+    known = painted(opened, [layer(*opened.view.shape[:2], 300, 420, 200, 330)])
+    transform = np.array([[0.03, 0.002, -6.0], [-0.002, 0.03, -9.0]])
+    face = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3), np.uint8).repeat(8, 1).repeat(8, 2)
+    seen = in_view(opened, known, [transform], face)
+    result = to_view(canvas.carried_back(photo, known, [transform], face))
+    difference = np.abs(seen.astype(int) - result)
+    assert (result != opened.view).any(axis=2).sum() > 10000
+    changed = np.argwhere((seen != opened.view).any(axis=2))
+    assert (changed.min(axis=0) >= (299, 199)).all() and (changed.max(axis=0) <= (420, 330)).all()
+    assert difference.mean() < 0.2 and np.quantile(difference, 0.999) < 12
+
+
+# ------------------------------------------------------------------------------------ command line
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def with_gradio(monkeypatch, there):
+    found = importlib.util.find_spec
+    spec = SimpleNamespace() if there else None
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: spec if name == "gradio" else found(name, *rest)
+    )
+
+
+def test_without_gradio_the_command_that_installs_it_is_said(tmp_path, monkeypatch):
+    with_gradio(monkeypatch, False)
+    assert_fails(run_script("paint.py", cwd=tmp_path), 1, "pip install -r requirements-paint.txt")
+    assert (ROOT / "requirements-paint.txt").is_file()
+
+
+def test_a_port_or_address_that_is_not_free(tmp_path, monkeypatch):
+    with_gradio(monkeypatch, True)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert_fails(run_script("paint.py", "--port", port, cwd=tmp_path), 1, str(port), "--port")
+    assert_fails(run_script("paint.py", "--host", "203.0.113.7", cwd=tmp_path), 1, "203.0.113.7", "--host")
+
+
+def test_no_model(tmp_path, monkeypatch):
+    with_gradio(monkeypatch, True)
+    result = run_script("paint.py", "--port", free_port(), "--checkpointDir", "nowhere", cwd=tmp_path)
+    assert_fails(result, 1, "nowhere")
+
+
+# ------------------------------------------------------------------------------------- the browser
+
+CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+MISSING = [name for name in ("gradio", "selenium") if not importlib.util.find_spec(name)]
+MISSING += [name for name, path in (("chromium", CHROMIUM), ("chromedriver", DRIVER)) if not path]
+ZOOM = 0.74  # of the demonstration photo in a window as wide as here
+EYE = (
+    np.array([[-60, -146], [-48, -144], [-50, -140]]) * ZOOM
+)  # seen from the photo's middle; that of the other photo is there
+PINK = (255, 45, 149)
+
+
+class Visit:
+    """A browser that looks at the page."""
+
+    def __init__(self, address, downloads):
+        from selenium import webdriver
+
+        options = webdriver.ChromeOptions()
+        options.binary_location = CHROMIUM
+        for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1280,1000"):
+            options.add_argument(f"--{argument}")
+        options.add_argument("--enable-unsafe-swiftshader")  # WebGL without a GPU
+        options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+        options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+        self.driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+        self.driver.get(address)
+
+    def wait(self, condition):
+        deadline = time.monotonic() + 90
+        while not (found := condition()):
+            assert time.monotonic() < deadline, self.status()
+            time.sleep(0.1)
+        return found
+
+    def find(self, selector):
+        return self.driver.find_elements("css selector", selector)
+
+    def status(self):
+        return self.driver.execute_script("return document.getElementById('status').innerText").strip()
+
+    def press(self, text):
+        """Presses a button once it can be; the page may replace it between two commands."""
+        from selenium.common import WebDriverException
+
+        def pressed():
+            with suppress(WebDriverException, StopIteration):
+                next(button for button in self.find("button") if button.text == text and button.is_enabled()).click()
+                return True
+            return False
+
+        self.wait(pressed)
+
+    def pink(self):
+        screen = Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
+        return int((np.abs(np.asarray(screen).astype(int) - PINK).sum(axis=2) < 30).sum())
+
+    def stroke(self, points):
+        """Paints, again while the editor is not ready."""
+        from selenium.common import WebDriverException
+        from selenium.webdriver import ActionChains
+
+        points = points.round().astype(int)
+        first, steps = points[0].tolist(), np.diff(points, axis=0).tolist()
+
+        def painted():
+            with suppress(WebDriverException, IndexError):
+                hand = ActionChains(self.driver, duration=50)
+                hand.move_to_element_with_offset(self.find("canvas")[0], *first).click_and_hold()
+                for step in steps:
+                    hand.move_by_offset(*step)
+                hand.release().perform()
+                time.sleep(0.5)
+            return self.pink() > 400
+
+        self.wait(painted)
+
+    def upload(self, path):
+        self.find("input[type=file]")[-1].send_keys(str(path))
+
+    def hosts(self):
+        """All that the browser has asked anything of."""
+        messages = (json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance"))
+        asked = (m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent")
+        return {url.split("/")[2] for url in asked if not url.startswith(("data:", "blob:"))}
+
+
+@pytest.mark.skipif(bool(MISSING), reason=f"no {' and no '.join(MISSING)}: see tests/requirements-paint.txt")
+def test_the_page_in_a_browser(tmp_path):
+    for name in ("work", "tmp", "downloads"):
+        (tmp_path / name).mkdir()
+    Image.fromarray(read_picture(DEMO)[12:212, 100:300]).save(tmp_path / "A & B.jpg")
+    (tmp_path / "broken.png").write_text("no picture")
+    port = free_port()
+    env = {name: value for name, value in os.environ.items() if "DISPLAY" not in name}
+    command = process("paint.py", "--port", port, "--checkpointDir", ROOT / "checkpoints" / "pretrained")
+    server = subprocess.Popen(
+        command,
+        cwd=tmp_path / "work",
+        env=env | {"TMPDIR": str(tmp_path / "tmp")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        address = next(line for line in server.stdout if "http:" in line).split()[4].rstrip(",")
+        assert address == f"http://127.0.0.1:{port}"
+        visit = Visit(address, tmp_path / "downloads")
+        try:
+            visit_page(visit, tmp_path)
+            assert visit.hosts() == {f"127.0.0.1:{port}"}
+        finally:
+            visit.driver.quit()
+        server.send_signal(signal.SIGINT)
+        _, said = server.communicate(timeout=30)
+    finally:
+        server.kill()
+    assert (server.returncode, said) == (0, "")
+    assert not list((tmp_path / "work").iterdir()) and not list((tmp_path / "tmp").glob("paint-*"))
+
+
+def visit_page(visit, folder):
+    visit.press("Complete")
+    visit.wait(lambda: visit.status().startswith("Nothing is painted"))
+    visit.stroke(EYE)
+    visit.press("Complete")
+    assert_saved(visit, folder / "downloads", "astronaut", read_picture(DEMO))
+    visit.upload(folder / "broken.png")
+    visit.wait(lambda: "broken.png" in visit.status())
+    visit.upload(folder / "A & B.jpg")
+    visit.wait(lambda: visit.pink() < 200)
+    visit.stroke(np.array([[-4, 0], [8, 1]]))
+    visit.press("Another seed")
+    assert_saved(visit, folder / "downloads", "A & B", read_picture(folder / "A & B.jpg"))
+
+
+def assert_saved(visit, downloads, name, photo):
+    """The picture and the mask can be saved; it differs from the photo within the stroke alone."""
+    visit.wait(lambda: visit.status().startswith("Done"))
+    files = {what: downloads / f"{name}-{what}.png" for what in ("completed", "mask")}
+    for what, button in (("completed", "Save picture"), ("mask", "Save mask")):
+        visit.press(button)
+        visit.wait(files[what].is_file)
+    picture, mask = (read_picture(Path(path)) for path in files.values())
+    hole = mask[..., 0] == 0
+    assert 100 < hole.sum() < 10000 and set(np.unique(mask)) == {0, 255}
+    np.testing.assert_array_equal(picture[~hole], photo[~hole])
+    assert (picture[hole] != photo[hole]).any(axis=1).mean() > 0.9
