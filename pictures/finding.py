@@ -18,7 +18,8 @@ from pictures.faces import HUGE, FaceFinder, filled
 from pictures.photos import carried_back, covered, in_frames
 
 LOOK = 1200  # pixels of a photo's longer side, at first; faces of 40 pixels are found in it
-DOUBTFUL = -0.7  # dlib's score of what may be a face if a hole is in it; it takes for a face what is above 0
+DOUBTFUL = -0.7  # dlib's score of what may be a face if the hole is in it; it takes for a face what is above 0
+MOST = 0.5  # of the hole lies in the square of what is doubtful and yet taken for a face
 # Deviations of dlib's landmarks from where they should be, in shares of the frame's side.
 SEEN, GUESSED = 1 / 64, 12 / 64
 LOOKS = 2  # at the landmarks, with a face in the hole
@@ -38,13 +39,13 @@ def damaged_faces(
     for scored in _looks(finder, shown):
         found = [(score, box, _transform(finder, shown, known, box, size)) for box, score in scored]
         sure = [(box, transform) for score, box, transform in found if score > 0]
-        meeting = [
-            (score, box, each) for score, box, each in found if (covered(known.shape, [each], size) & ~known).any()
-        ]
         if whole and sure:
             return [transform for _, transform in sure]
-        if meeting:
-            chosen = [(box, each) for score, box, each in meeting if score > 0] or [meeting[0][1:]]
+        shares = [(covered(known.shape, [each], size) & ~known).sum() / max(1, (~known).sum()) for *_, each in found]
+        meeting = [(*face, share) for face, share in zip(found, shares, strict=True) if share > 0]
+        chosen = [(box, each) for score, box, each, _ in meeting if score > 0]
+        chosen = chosen or [(box, each) for _, box, each, share in meeting if share > MOST][:1]
+        if chosen:
             return [_again(finder, photo, known, *each, typical) for each in chosen]
     return []
 
