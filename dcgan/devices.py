@@ -4,15 +4,13 @@ One device computes as it is. Several of one machine, and the machines of a clus
 replica of the networks (TensorFlow's MirroredStrategy and MultiWorkerMirroredStrategy).
 """
 
-import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from dcgan.workers import Worker
 from ops import tf
 from utils import UserError
 
@@ -55,33 +53,6 @@ def _processor_flags() -> set[str]:
             if line.startswith("flags"):
                 return set(line.split())
     return set()
-
-
-@dataclass(frozen=True)
-class Worker:
-    """A process of those that train one model."""
-
-    index: int = 0
-    """The chief is 0: it alone writes."""
-    count: int = 1
-
-    @classmethod
-    def of_cluster(cls) -> "Worker":
-        """The one that TF_CONFIG says this process is; UserError if that is not to be understood."""
-        if "TF_CONFIG" not in os.environ:
-            return cls()
-        try:
-            config = json.loads(os.environ["TF_CONFIG"])
-            cluster, task = config["cluster"], config["task"]
-            worker = cls(int(task["index"]), len(cluster["worker"]))
-            if len(cluster) > 1 or task["type"] != "worker" or not 0 <= worker.index < worker.count:
-                raise ValueError
-            return worker
-        except (ValueError, TypeError, LookupError, AttributeError):
-            raise UserError(
-                "TF_CONFIG does not name workers and which of them this is, as in "
-                '{"cluster": {"worker": ["first:2222", "second:2222"]}, "task": {"type": "worker", "index": 0}}'
-            ) from None
 
 
 def strategy(worker: Worker) -> tf.distribute.Strategy:

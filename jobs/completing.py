@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dcgan.options import RATES, DeviceOptions, SearchOptions
+from dcgan.workers import ALONE, Worker
 from jobs.options import CompleteOptions, PhotoOptions
 from jobs.results import Batch, Outcome, Results, digest, note, written
 from jobs.stopping import stop_signals
@@ -33,12 +34,14 @@ def complete(
 ) -> int | None:
     """Completes the pictures that an earlier call has not, and says where they are.
 
+    Of the workers of a cluster each completes its share of the batches, into the same folder; frames are the chief's.
     128 and the signal's number if one stopped it, once what there was is written. UserError if a picture cannot be
     completed, once the others are.
     """
     if search.lr and search.approach not in RATES:
         say(f"--lr has no effect on --approach {search.approach}")
-    with only_writer(files.out_dir):
+    worker = Worker.of_cluster()
+    with only_writer(files.out_dir / f".worker{worker.index}" if worker.index else files.out_dir):
         imgs = listed(files.imgs, files.out_dir, masks)
         batches = -(-len(imgs) // files.batch_size) if files.all_frames else 1
         framed = batches if search.out_interval else 0
@@ -48,7 +51,7 @@ def complete(
         if photos.points and len(imgs) > 1:
             raise UserError(f"--points are those of one photo, and there are {len(imgs)}: complete it alone")
         job = Completion(dcgan, search, files.blend, reader, results)
-        for batch in job.missing(imgs, files.batch_size):
+        for batch in job.missing(imgs, files.batch_size, worker):
             with stop_signals() as received:
                 outcome = job.complete(batch, received)
                 job.write(batch, outcome)
@@ -125,15 +128,20 @@ class Completion:
         self.tally: Counter[str] = Counter()
         self.faceless: list[Path] = []
 
-    def missing(self, imgs: Sequence[Path], batch_size: int) -> Iterator[Batch]:
-        """The batches of which something is missing."""
+    def missing(self, imgs: Sequence[Path], batch_size: int, worker: Worker = ALONE) -> Iterator[Batch]:
+        """The batches of which something is missing, but for those of other workers."""
         weights = [*self.dcgan.generator.get_weights(), *self.dcgan.discriminator.get_weights()]
-        how = digest(*weights, dataclasses.replace(self.search, out_interval=0), self.reader.lowres, self.blending)
+        search = dataclasses.replace(self.search, out_interval=0)
+        how = digest(*weights, self.dcgan.precision, search, self.reader.lowres, self.blending)
         numbers = self._with_masks(imgs)
         parts = [numbers[first : first + batch_size] for first in range(0, len(numbers), batch_size)]
-        self.progress.total = len(parts) * self.search.iterations
+        self.progress.total = len(parts[worker.index :: worker.count]) * self.search.iterations
         nth = 1
-        for part in parts:
+        for place, part in enumerate(parts):
+            if place % worker.count != worker.index:
+                self.tally["of others"] += len(part)
+                nth += 1
+                continue
             loaded = load_each({number: imgs[number] for number in part}, self.reader.read)
             # Faces are looked for only if something is missing; photos without one are out then.
             if loaded and not self.results.has(nth, _notes(how, loaded)):
@@ -192,14 +200,14 @@ class Completion:
 
     def report(self, imgs: Sequence[Path]) -> None:
         """Says what has become of the pictures; UserError if not all are completed."""
-        tally, pictures = self.tally, len(imgs)
+        tally, pictures = self.tally, len(imgs) - self.tally["of others"]
         if tally["fitted"]:
             say(f"cropped to a square and resized to the model's size: {tally['fitted']} of {pictures} pictures")
         self._name_photos()
         if tally["kept"]:
             say(f"{tally['kept']} of {pictures} pictures were completed by an earlier call with the same options")
         done = tally["completed"] + tally["kept"]
-        if not done:
+        if pictures and not done:
             raise UserError("none of the pictures can be completed, see above")
         self.results.show(self.search.iterations)
         if done < pictures:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from dcgan import checkpoints, tensorflow1
-from dcgan.devices import Worker, agree, all_there
+from dcgan.devices import agree, all_there
 from dcgan.devices import strategy as strategy_of
 from dcgan.options import DeviceOptions, NetworkOptions, TrainOptions
+from dcgan.workers import Worker
 from jobs.options import RunOptions
 from jobs.record import Record
 from jobs.stopping import stop_signals

@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT, blobs, write_pictures
 
 from dcgan.options import SearchOptions
+from dcgan.workers import Worker
 from jobs.completing import Completion
 from jobs.results import UNFINISHED, Batch, Outcome, Results, note
 from pictures.files import read_note, read_picture, save_picture
@@ -26,6 +27,8 @@ HOLE[2:6, 2:6] = True
 
 class Model:
     """Searches by counting: G(z) after iteration i is i all over, of which picture number 13 is never any."""
+
+    precision = "float32"
 
     def __init__(self, weight=1.0):
         network = SimpleNamespace(get_weights=lambda: [np.array([weight])])
@@ -141,6 +144,19 @@ def test_what_is_missing_does_not_depend_on_how_it_was_batched(tmp_path, imgs):
     first = job_of(tmp_path, imgs)
     finish(first, first.missing(imgs, 2))
     assert numbers(job_of(tmp_path, imgs).missing(imgs, 4)) == []
+
+
+def test_workers_share_the_batches(tmp_path, imgs, capsys):
+    for index, share in ((0, [(0, 1), (4,)]), (1, [(2, 3)]), (0, []), (1, [])):
+        job = job_of(tmp_path, imgs)
+        batches = list(job.missing(imgs, 2, Worker(index, 2)))
+        assert numbers(batches) == share
+        finish(job, batches)
+        job.report(imgs)
+    assert "left out" not in capsys.readouterr().out
+    job = job_of(tmp_path, imgs)
+    assert numbers(job.missing(imgs, 5, Worker(1, 2))) == []
+    job.report(imgs)  # without a share there is nothing to complain of
 
 
 @pytest.mark.parametrize(

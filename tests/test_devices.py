@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, blobs, process, write_pictures
 
-from dcgan.devices import Worker
 from dcgan.options import TrainOptions
+from dcgan.workers import Worker
 from model import DCGAN
 from utils import UserError
 
