@@ -11,12 +11,12 @@ import numpy as np
 
 from dcgan.options import SearchOptions
 from jobs.aligning import predictor_path
-from jobs.photos import typical_face
+from jobs.photos import LITTLE, typical_face
 from pictures.faces import FaceFinder
 from pictures.files import OPAQUE, colours, read_photo
 from pictures.finding import damaged_faces
 from pictures.incomplete import HIDDEN
-from pictures.photos import carried_back, covered, in_frames
+from pictures.photos import carried_back, in_frames, share_outside
 from utils import UserError
 
 if TYPE_CHECKING:
@@ -130,9 +130,11 @@ class Painter:
                     yield Frame(said, in_view(canvas, known, transforms, state.generated))
             yield Frame("Blending ...")
             result = carried_back(canvas.photo, known, transforms, state.generated)
-            outside = (~known & ~covered(known.shape, transforms, size)).sum() / (~known).sum()
+            outside = share_outside(known, transforms, size)
             rest = (
-                f" {outside:.0%} of the hole lies outside the face: there it is only smooth." if outside > 0.005 else ""
+                f" {outside:.0%} of the hole lies outside the face: there it is only smooth."
+                if outside > LITTLE
+                else ""
             )
             yield Frame(f"Done.{rest}", to_view(result), result[..., :1] if canvas.grey else result)
 

@@ -16,7 +16,7 @@ from pictures.finding import damaged_faces
 from pictures.incomplete import Incomplete
 from pictures.masks import WITHOUT_HOLE, checked, make_mask
 from pictures.options import MaskOptions
-from pictures.photos import carried_back, covered, hidden_by, in_frames, pixel_side
+from pictures.photos import carried_back, covered, hidden_by, in_frames, pixel_side, share_outside
 from pictures.reading import Final, find_mask, mask_files, read_any_mask, stretched
 from pictures.sheets import thumbnail
 from utils import Progress, UserError, say
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LANDMARKS = "innerEyesAndBottomLip"  # as the bundled model's faces were aligned
 TYPICAL = 64  # samples of G whose mean is a face
+LITTLE = 0.005  # of the hole: too little to be said
 SMALL = 16  # pixels: of a smaller face little is to be seen
 HELP = 'name its inner eye corners and lower lip by --points "x,y x,y x,y", or an undamaged version\'s --alignment'
 
@@ -130,8 +131,8 @@ class PhotoReader:
         meet = [t for t in meet if in_frames(pixels, known, [t], self.size).masks.any()]
         if not meet:
             raise UserError(f"{photo.path}: no face is found at its hole; {HELP}")
-        outside = (~known & ~covered(shape, meet, self.size)).sum() / (~known).sum()
-        if outside >= 0.005:
+        outside = share_outside(known, meet, self.size)
+        if outside > LITTLE:
             say(f"{photo.path}: {outside:.0%} of its hole lie outside its faces, and are filled by a spline alone")
         for transform in meet:
             side = pixel_side(transform) * self.size

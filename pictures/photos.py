@@ -61,6 +61,11 @@ def covered(shape: Sequence[int], transforms: Sequence[np.ndarray], size: int) -
     return inside > 0
 
 
+def share_outside(known: np.ndarray, transforms: Sequence[np.ndarray], size: int) -> float:
+    """How much of the hole, that is where bool [H, W] is not `known`, lies in none of the frames, 0 to 1."""
+    return float((~known & ~covered(known.shape, transforms, size)).sum() / (~known).sum())
+
+
 def hidden_by(shape: Sequence[int], mask: np.ndarray, transforms: Sequence[np.ndarray]) -> np.ndarray:
     """bool [H, W] of that `shape`: which pixels of a photo a mask of the frame, bool [size, size], hides.
 
