@@ -1,0 +1,60 @@
+"""evaluate.py --photo: its measures by hand, and its table of the demonstration photo."""
+
+import csv
+
+import numpy as np
+import pytest
+from conftest import ROOT, assert_fails, assert_works, run_script
+
+from jobs.evaluating_photos import BOXES, Damaged, closeness, displacement, mask_of
+
+MODEL = ROOT / "checkpoints" / "pretrained"
+TRUE = np.array([[0.5, 0.1, -20.0], [-0.1, 0.5, 7.0]])
+
+
+def test_displacement_is_how_far_points_are_brought_from_where_they_should_be():
+    assert displacement(TRUE, TRUE, 64) == pytest.approx(0, abs=1e-9)
+    assert displacement(TRUE + [[0, 0, 3], [0, 0, -4]], TRUE, 64) == pytest.approx(5)
+    larger = 1.1 * TRUE  # by a tenth of each pixel's distance from the frame's corner
+    distances = np.hypot(*np.indices((64, 64)))
+    assert displacement(larger, TRUE, 64) == pytest.approx(0.1 * distances.mean())
+
+
+def test_closeness_is_that_in_the_hole():
+    photo = np.random.default_rng(0).integers(0, 200, (40, 50, 3), np.uint8)
+    known = np.ones((40, 50), bool)
+    known[12:30, 20:40] = False
+    damaged = Damaged(photo, known, TRUE, None, np.nan)
+    completed = np.where(known[..., None], photo // 2, photo + 10).astype(np.uint8)
+    in_hole, similar = closeness(completed, damaged)
+    assert in_hole == pytest.approx(10 * np.log10(255**2 / 100))
+    assert 0 < similar < 1
+    assert closeness(photo, damaged) == (np.inf, pytest.approx(1))
+
+
+def test_boxes_hide_what_they_are_named_after():
+    for kind, (_, top, _, bottom) in BOXES.items():
+        rows = np.flatnonzero((~mask_of(kind, 64, 0)).any(axis=1))
+        assert (rows[0], rows[-1] + 1) == pytest.approx((64 * top, 64 * bottom), abs=1)
+        assert mask_of(kind, 64, 0).any()
+    assert mask_of("center", 64, 0).mean() == 0.75
+
+
+def test_the_table(tmp_path):
+    args = ["--photo", "--faces", 1, "--masks", "mouth", "--methods", "default", "spline"]
+    assert_works(
+        run_script("evaluate.py", ROOT / "data" / "demo" / "raw", *args, "--checkpointDir", MODEL, cwd=tmp_path)
+    )
+    with open(tmp_path / "evaluation" / "photos.csv", newline="") as file:
+        default, spline = csv.DictReader(file)
+    assert (default["mask"], default["method"], spline["method"]) == ("mouth", "default", "spline")
+    assert float(default["found"]) == 1 and float(default["displacement_median"]) < 5
+    assert float(default["psnr_hole"]) > float(spline["psnr_hole"]) > 10
+    assert (tmp_path / "evaluation" / "photos_mouth.png").exists()
+
+
+def test_bad_calls(tmp_path):
+    faces = ROOT / "data" / "demo" / "raw"
+    assert_fails(run_script("evaluate.py", faces, "--photo", "--methods", "post", cwd=tmp_path), 1, "no method post")
+    args = ["--photo", "--outDir", faces]
+    assert_fails(run_script("evaluate.py", faces, *args, cwd=tmp_path), 1, "holds the photos")
