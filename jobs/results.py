@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pictures.files import read_note, save_picture, unique_names
+from pictures.files import PictureError, read_note, save_picture, unique_names
 from pictures.incomplete import Incomplete
 from pictures.reading import Final
 from pictures.sheets import ROWS, framed, titled
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 MARK = "complete.py of dcgan-completion"
 UNFINISHED = f"{MARK}: unfinished"
-# The files that a completion writes, but for its results in final/. Logs hold no note: they are ours by their names.
 PHOTO_TITLES = ("before", "masked", "completed")
+# The files that a completion writes, but for its results in final/. Logs hold no note: they are ours by their names.
 FRAME_FOLDERS = ("hats_imgs", "completed", "logs")
 FRAME_FILE = re.compile(
     r"((before|masked|sheet|photos|completion|(hats_imgs|completed)/(?P<iteration>\d{4,}))(?P<suffix>(_\d+)?)\.(png|gif))"
@@ -150,13 +150,17 @@ class Results:
                 say(f"{loaded.path}: the loss was not finite, its search began anew {restarts} times{in_vain}")
             if not found:
                 continue
-            written += 1
             if finished or read_note(self.finals[number]) != batch.notes[number]:
-                made = final(loaded, outcome.blended[faces])
+                try:
+                    made = final(loaded, outcome.blended[faces])
+                except PictureError as error:  # a photo is read once more
+                    say(f"left out: {error}")
+                    continue
                 save_picture(
                     self.finals[number], made.pixels, batch.notes[number] if finished else UNFINISHED, made.profile
                 )
                 rows += [made.row] if made.row is not None else []
+            written += 1
         if rows and batch.nth <= self.framed:
             sheet = framed(np.concatenate(rows[:ROWS]), columns=3)
             save_picture(self.out / f"photos{suffix(batch.nth)}.png", titled(sheet, PHOTO_TITLES), MARK)

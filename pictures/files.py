@@ -98,9 +98,14 @@ def read_photo(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def colours(path: str | Path) -> tuple[bool, bytes | None]:
-    """Whether a picture file is grey, and its colour profile, if it has one; PictureError if that cannot be told."""
+    """Whether a picture file is grey, and its colour profile, if it has one for grey or RGB, as it is decoded.
+
+    PictureError if that cannot be told.
+    """
     with _opened(path) as picture:
-        return picture.mode[0] in "1LIF", picture.info.get("icc_profile")
+        grey, profile = picture.mode[0] in "1LIF", picture.info.get("icc_profile")
+    # Its space of colours stands at byte 16 (ICC.1:2022, section 7.2).
+    return grey, profile if profile and profile[16:20] == (b"GRAY" if grey else b"RGB ") else None
 
 
 def pixel_count(path: str | Path) -> int:

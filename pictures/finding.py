@@ -27,15 +27,21 @@ REACH = 0.02  # of the side of dlib's box: what is nearer to the hole is guessed
 
 
 def damaged_faces(
-    finder: FaceFinder, photo: np.ndarray, known: np.ndarray, size: int, typical: np.ndarray | None = None
+    finder: FaceFinder,
+    photo: np.ndarray,
+    known: np.ndarray,
+    size: int,
+    typical: np.ndarray | None = None,
+    everywhere: bool = False,
 ) -> list[np.ndarray]:
     """[2, 3] for each face of a photo, uint8 [H, W, 3], whose aligned square meets the hole, the surest first.
 
-    All faces if nothing is hidden. The hole is where bool [H, W] is not `known`; what is hidden there has no say.
+    All faces if nothing is hidden, or if they are to be found `everywhere`. The hole is where bool [H, W] is not
+    `known`; what is hidden there has no say.
     size: the side of the frame. typical: a face in the frame, uint8 [size, size, C], with which in the hole the
     landmarks are looked at again.
     """
-    shown, whole = filled(photo, known), known.all()
+    shown, whole = filled(photo, known), everywhere or known.all()
     for scored in _looks(finder, shown):
         found = [(score, box, _transform(finder, shown, known, box, size)) for box, score in scored]
         sure = [(box, transform) for score, box, transform in found if score > 0]
@@ -65,7 +71,8 @@ def _looks(finder: FaceFinder, photo: np.ndarray) -> Iterator[list[tuple[dlib.re
     """Boxes in the photo and their scores, the highest first: from afar, then close up if that differs."""
     scale = LOOK / max(photo.shape[:2])
     if scale < 1:
-        small = cv2.resize(photo, None, None, scale, scale, cv2.INTER_AREA)
+        height, width = (max(1, round(scale * n)) for n in photo.shape[:2])
+        small = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
         boxes, scores, _ = finder.detector.run(small, 1, DOUBTFUL)
         yield [(dlib.scale_rect(box, 1 / scale), score) for box, score in zip(boxes, scores, strict=True)]
     if photo.size < HUGE:

@@ -28,7 +28,7 @@ def in_frames(
 
 
 def _in_frame(photo: np.ndarray, known: np.ndarray, transform: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    shrinks = int(pixel_side(transform))
+    shrinks = int(min(pixel_side(transform), *known.shape))
     if shrinks > 1:  # or the pixels between those that are looked at would be lost
         height, width = (n // shrinks for n in known.shape)
         photo = photo[: height * shrinks, : width * shrinks]
@@ -38,6 +38,11 @@ def _in_frame(photo: np.ndarray, known: np.ndarray, transform: np.ndarray, size:
         shift = transform[:, :2].sum(axis=1) * (shrinks - 1) / 2 + transform[:, 2]
         transform = np.column_stack([transform[:, :2] * shrinks, shift])
     return warp(photo, transform, size, size), warp_known(known, transform, size, size)
+
+
+def with_known(photo: np.ndarray, known: np.ndarray, transforms: Sequence[np.ndarray], size: int) -> list[np.ndarray]:
+    """Those of the transforms that bring anything `known` into their frame."""
+    return [each for each in transforms if in_frames(photo, known, [each], size).masks.any()]
 
 
 def pixel_side(transform: np.ndarray) -> float:
@@ -88,8 +93,7 @@ def carried_back(
     alone. known: bool [H, W]; these pixels stay as they are, and no other is read.
     """
     completed = photo.copy()
-    for part in regions(known):
-        hole = ~known[part]
+    for part, hole in regions(known):
         y = np.where(hole[..., None], 0, photo[part]).astype(np.float32)
         weight, weighted = _weighed(part, transforms, faces)
         # The spline through the photo, and that through what the photo differs from the faces by; the latter is added
@@ -100,14 +104,16 @@ def carried_back(
     return completed
 
 
-def regions(known: np.ndarray) -> Iterator[tuple[slice, ...]]:
-    """Boxes around the hole, that is where bool [H, W] is not `known`, with the pixels that its spline depends on."""
-    if known.all():
-        return
-    places = (np.flatnonzero(~known.all(axis=axis)) for axis in (1, 0))
-    yield tuple(
-        slice(max(0, at[0] - 2), min(length, at[-1] + 3)) for at, length in zip(places, known.shape, strict=True)
-    )
+def regions(known: np.ndarray) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+    """The parts of the hole, that is of where bool [H, W] is not `known`, which have nothing to do with each other.
+
+    Each as the box with the pixels that its spline depends on, and bool [h, w], where in the box it is.
+    """
+    around = cv2.dilate((~known).astype(np.uint8), np.ones((5, 5), np.uint8))
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(around)
+    for label, (left, top, width, height, _) in enumerate(boxes[1:], 1):
+        part = np.s_[top : top + height, left : left + width]
+        yield part, ~known[part] & (labels[part] == label)
 
 
 def _weighed(

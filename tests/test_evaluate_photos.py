@@ -1,12 +1,13 @@
 """evaluate.py --photo: its measures by hand, and its table of the demonstration photo."""
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import ROOT, assert_fails, assert_works, run_script
 
-from jobs.evaluating_photos import BOXES, Damaged, closeness, displacement, mask_of
+from jobs.evaluating_photos import BOXES, Damaged, closeness, complete_by, displacement, mask_of
 
 MODEL = ROOT / "checkpoints" / "pretrained"
 TRUE = np.array([[0.5, 0.1, -20.0], [-0.1, 0.5, 7.0]])
@@ -14,7 +15,7 @@ TRUE = np.array([[0.5, 0.1, -20.0], [-0.1, 0.5, 7.0]])
 
 def test_displacement_is_how_far_points_are_brought_from_where_they_should_be():
     assert displacement(TRUE, TRUE, 64) == pytest.approx(0, abs=1e-9)
-    assert displacement(TRUE + [[0, 0, 3], [0, 0, -4]], TRUE, 64) == pytest.approx(5)
+    assert displacement(TRUE + np.array([[0, 0, 3], [0, 0, -4]]), TRUE, 64) == pytest.approx(5)
     larger = 1.1 * TRUE  # by a tenth of each pixel's distance from the frame's corner
     distances = np.hypot(*np.indices((64, 64)))
     assert displacement(larger, TRUE, 64) == pytest.approx(0.1 * distances.mean())
@@ -53,8 +54,21 @@ def test_the_table(tmp_path):
     assert (tmp_path / "evaluation" / "photos_mouth.png").exists()
 
 
+def test_without_a_face_that_is_found_there_is_the_spline():
+    """As when all faces of a batch are lost."""
+    photo = np.random.default_rng(0).integers(0, 255, (30, 30, 3), np.uint8)
+    known = np.ones((30, 30), bool)
+    known[10:20, 10:20] = False
+    lost = Damaged(photo, known, TRUE, None, np.nan)
+    dcgan = SimpleNamespace(image_size=64, c_dim=3)
+    by_default, by_spline = (next(complete_by(method, dcgan, [lost])) for method in ("default", "spline"))
+    np.testing.assert_array_equal(by_default, by_spline)
+
+
 def test_bad_calls(tmp_path):
     faces = ROOT / "data" / "demo" / "raw"
-    assert_fails(run_script("evaluate.py", faces, "--photo", "--methods", "post", cwd=tmp_path), 1, "no method post")
+    assert_fails(run_script("evaluate.py", faces, "--photo", "--methods", "post", cwd=tmp_path), 2, "post is not for")
+    assert_fails(run_script("evaluate.py", faces, "--masks", "eyes", cwd=tmp_path), 2, "eyes is not for aligned faces")
+    assert_fails(run_script("evaluate.py", faces, "--methods", "aligned", cwd=tmp_path), 2, "aligned is not for")
     args = ["--photo", "--outDir", faces]
     assert_fails(run_script("evaluate.py", faces, *args, cwd=tmp_path), 1, "holds the photos")

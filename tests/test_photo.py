@@ -5,11 +5,13 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, run_script
 from PIL import Image, ImageCms
 
-from jobs.aligning import predictor_path
-from jobs.photos import transform_by
+from jobs.aligning import COLUMNS, predictor_path
+from jobs.photos import alignment_of, transform_by
 from pictures.faces import FaceFinder, face_transform, inverse
+from pictures.files import colours
 from pictures.finding import damaged_faces
 from pictures.photos import hidden_by
+from utils import UserError
 
 DEMO = Image.open(ROOT / "data" / "demo" / "raw" / "astronaut.png").convert("RGB").crop((100, 0, 400, 260))
 MOUTH = (90, 135, 170, 165)  # left, top, right, bottom in DEMO
@@ -171,3 +173,40 @@ def test_bad_calls(folder, args, code, words):
 
 def test_points_need_photo(folder):
     assert_fails(run_script("complete.py", "x.png", "--points", "1,1 2,2 3,9", cwd=folder), 2, "--photo")
+
+
+def test_thin_pictures_and_transparent_spots_are_no_obstacle(tmp_path):
+    """A picture two pixels high, and a face whose hole is its middle though another spot is transparent."""
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (5000, 2)).save(tmp_path / "in" / "thin.png")
+    erased(DEMO, (0, 0, 6, 6)).save(tmp_path / "in" / "spot.png")
+    result = complete(tmp_path, "in", "--maskType", "center", "--outDir", "out")
+    assert_fails(result, 1, "1 of 2 pictures are left out")
+    photo, final = pixels(tmp_path / "in" / "spot.png"), pixels(tmp_path / "out" / "final" / "spot.png")
+    changed = (photo[..., :3] != final).any(axis=-1)
+    assert changed[:6, :6].any() and changed[100:160, 90:170].mean() > 0.2
+    assert not changed[200:].any()
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["A/1.jpg,A__1.png,aligned,1,0,0,0,1,0", "B/1.jpg,B__1.png,aligned,1,0,0,0,1,0"], "several photos named 1"),
+        (["1.jpg,1.png,aligned,1,0,0,0,,0"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,0,0,0,0,0,0"], "damaged at 1.jpg"),
+        (["1.jpg,,no face,,,,,,"], "has no aligned face"),
+        ([], "no file"),
+    ],
+)
+def test_alignments_that_say_nothing_sure(tmp_path, rows, words):
+    if rows:
+        (tmp_path / "alignment.csv").write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
+    with pytest.raises(UserError, match=words):
+        alignment_of(tmp_path / "alignment.csv", 64)
+
+
+@pytest.mark.parametrize(("mode", "space", "kept"), [("RGB", b"RGB ", 1), ("CMYK", b"CMYK", 0), ("L", b"RGB ", 0)])
+def test_a_profile_is_kept_only_for_the_colours_that_are_written(tmp_path, mode, space, kept):
+    profile = bytes(16) + space + bytes(108)
+    Image.new(mode, (8, 8)).save(tmp_path / "photo.jpg", icc_profile=profile)
+    assert colours(tmp_path / "photo.jpg") == (mode == "L", profile if kept else None)

@@ -8,10 +8,11 @@ from pictures.blending import blend
 from pictures.faces import inverse, warp, warp_known
 from pictures.files import read_picture
 from pictures.incomplete import Incomplete
-from pictures.photos import carried_back, covered, in_frames, square
+from pictures.photos import carried_back, covered, in_frames, regions, square
 from pictures.spline import interpolated
 
 PHOTO = read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")[:200, 120:320]
+NO_FACES = np.zeros((0, 64, 64, 3), np.uint8)
 TILTED = np.array([[0.65, 0.05, -41.0], [-0.06, 0.7, -56.0]])
 
 
@@ -109,3 +110,12 @@ def test_hidden_pixels_have_no_say():
         incomplete = in_frames(photo, known, [TILTED], 64)
         results.append(carried_back(photo, known, [TILTED], incomplete.filled(np.full_like(incomplete.pictures, 99))))
     np.testing.assert_array_equal(*results)
+
+
+def test_holes_far_apart_are_parts_of_their_own_and_filled_as_alone():
+    first, second = np.s_[10:30, 10:40], np.s_[150:190, 120:180]
+    known = with_hole(first)
+    alone = carried_back(PHOTO, known, [], NO_FACES)
+    known[second] = False
+    assert [hole.shape for _, hole in regions(known)] == [(24, 34), (44, 64)]
+    np.testing.assert_array_equal(carried_back(PHOTO, known, [], NO_FACES)[first], alone[first])

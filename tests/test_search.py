@@ -33,7 +33,7 @@ def second_of_bowl(space, z):
 def points(approach, measure=bowl, z=None, numbers=range(3), **options):
     z = np.zeros((3, 6)) if z is None else z
     search = SearchOptions(approach, **options)
-    objective = Objective(measure, Cube(None, 0.0), search.seed, numbers)
+    objective = Objective(measure, Cube(None, 0.0, 0.0, False), search.seed, numbers)
     return list(SEARCHES[approach](objective, z, search))
 
 
@@ -210,7 +210,7 @@ def test_what_begins_anew_has_no_momentum(approach):
 
 
 def test_what_is_finite_is_not_renewed():
-    objective = Objective(bowl, Cube(None, 0.0), 0, range(3))
+    objective = Objective(bowl, Cube(None, 0.0, 0.0, False), 0, range(3))
     point = objective.at(np.full((3, 6), 7.0))
     np.testing.assert_array_equal(point.z, 1)  # moved into the cube
     same, anew = objective.renewed(point)

@@ -79,5 +79,7 @@ def test_fit_to_nothing_known_is_the_middle():
 def test_the_cube():
     z = np.array([[-3, 0.25, 1, 2]])
     np.testing.assert_array_equal(Cube.project(z), [[-1, 0.25, 1, 1]])
-    np.testing.assert_allclose(Cube(None, 2.0).penalty(np.array([[1.0, 2.0], [0.0, -3.0]])), [10, 18])
-    assert Cube(lambda z: 2 * z, 0.0).images(3) == 6
+    z = np.array([[1.0, 2.0], [0.0, -3.0]])
+    np.testing.assert_allclose(Cube(None, 2.0, 0.0, False).penalty(z), [10, 18])
+    np.testing.assert_allclose(Cube(None, 2.0, 1.0, False).penalty(z), [2 * (5**0.5 - 1) ** 2, 8])
+    assert Cube(lambda z: 2 * z, 0.0, 0.0, False).images(3) == 6
