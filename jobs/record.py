@@ -13,6 +13,7 @@ from typing import Any
 from utils import UserError, write_atomic
 
 FILE = "run.json"
+EARLIER = {"precision": "float32", "local_norm": False}  # what was so before records told of it
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,11 @@ class Record:
         return replace(self, stretches=stretches, names=names), changes
 
     def _changes(self, before: Stretch, now: Stretch, names: Sequence[str]) -> list[str]:
+        settings = EARLIER | before.settings
         changes = [
-            f"--{name} was {_shown(before.settings[name])}, is {_shown(value)}"
+            f"--{name} was {_shown(settings[name])}, is {_shown(value)}"
             for name, value in now.settings.items()
-            if before.settings.get(name, value) != value
+            if settings.get(name, value) != value
         ]
         if before.digest == now.digest:
             return changes

@@ -36,6 +36,11 @@ def test_what_has_changed_is_named():
     assert record.going_on(6, SETTINGS, NAMES[1:], 4)[1] == ["the pictures were 20 others"]
 
 
+def test_what_a_record_is_older_than_is_known():
+    changes = begun().going_on(7, {**SETTINGS, "precision": "mixed", "local_norm": False}, NAMES, 5)[1]
+    assert changes == ["--precision was float32, is mixed"]
+
+
 def begun_as(record: Record) -> Record:
     return Record(record.run, record.folders, list(record.stretches[:1]), NAMES)
 
