@@ -67,7 +67,7 @@ class TrainStep:
     losses: Any
     """[4]: LOSSES as the updates saw them; d_loss is that before the D update, g_loss that of the second G update."""
     z: Any
-    """[batch, z_dim], the step's z."""
+    """[batch, z_dim], the step's z; of several workers this one's part, as of the logits."""
     d_logits_real: Any
     """[batch, 1], of the D update."""
     d_logits_fake: Any
@@ -83,7 +83,10 @@ class SearchStep:
     z: np.ndarray
     """[batch, z_dim] in [-1, 1]."""
     losses: np.ndarray
-    """[batch, 3]: contextual, perceptual and total loss at z; not finite while no z is found where they are."""
+    """[batch, 3]: contextual, perceptual and total loss at z; not finite while no z is found where they are.
+
+    The perceptual loss is NaN where D is not asked: if lam is 0, as by default, and in G's feature maps.
+    """
     restarts: np.ndarray
     """[batch]: how often a picture's search began anew because its loss was not finite."""
     generated: Any
@@ -124,7 +127,8 @@ class DCGAN:
         """Networks as `NetworkOptions` says, with random weights that follow from `seed`.
 
         precision: of `DeviceOptions`; weights, images and logits are float32 in any. strategy: by which several devices
-        have a replica of the networks each, and train together. ValueError if there are no such networks.
+        have a replica of the networks each, and train together. ValueError if there are no such networks, or there is
+        no such precision.
         """
         self.precision = chosen(precision)
         self.policy = dtype_policy(self.precision)
@@ -306,10 +310,10 @@ class DCGAN:
     ) -> Iterator[SearchStep]:
         """Searches for each picture the z in [-1, 1] whose G(z) agrees with what is known of it and looks real.
 
-        Minimises contextual + lam * perceptual + z_penalty * (|z| - z_length)^2 for each picture (the post; paper,
-        section 3.2; the last term is ours) and yields the state after each iteration, with pictures at iteration 0,
-        every `out_interval` iterations, and the last, which comes early once `stopped` is true. A search whose loss is
-        not finite begins anew from a random z.
+        Minimises contextual + lam * perceptual + z_penalty * (|z| - z_length * sqrt(z_dim / 3))^2 for each picture (the
+        post; paper, section 3.2; the last term is ours: sqrt(z_dim / 3) is about the length of a random z) and yields
+        the state after each iteration, with pictures at iteration 0, every `out_interval` iterations, and the last,
+        which comes early once `stopped` is true. A search whose loss is not finite begins anew from a random z.
         ValueError if the pictures are of another kind than the model's.
         """
         self._check(incomplete.pictures)
@@ -379,16 +383,22 @@ class DCGAN:
         checkpoints.write(Path(directory), self.options, variables, int(self.step), keep)
 
     @classmethod
-    def load(cls, directory: str | Path, training: bool = False, **devices: Any) -> "DCGAN":
+    def load(
+        cls,
+        directory: str | Path,
+        training: bool = False,
+        precision: str = "float32",
+        strategy: tf.distribute.Strategy | None = None,
+    ) -> "DCGAN":
         """The model in `directory`, ready for use, or to go on with its `training`.
 
-        devices: `precision` and `strategy`, as DCGAN takes them; it may have been trained with others.
+        precision, strategy: as DCGAN takes them; it may have been trained with others.
 
         The directory may hold a TensorFlow 1 checkpoint of the post's repository. UserError if there is no model, no
         training state, or nothing undamaged.
         """
         stored = checkpoints.read(Path(directory), training)
-        dcgan = cls(**asdict(stored.options), **devices)
+        dcgan = cls(**asdict(stored.options), precision=precision, strategy=strategy)
         if training:
             dcgan.start_training()
         variables = dcgan._named_variables()

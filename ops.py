@@ -23,6 +23,8 @@ with quiet_stderr():
     import keras
     import tensorflow as tf
 
+    GPUS = tf.config.list_physical_devices("GPU")  # looked for in here, for CUDA's libraries say things, too
+
 tf.get_logger().setLevel("ERROR")
 
 DAMAGE = (tf.errors.OpError, ValueError, IndexError)  # what TensorFlow raises on files that are damaged
@@ -80,12 +82,12 @@ def linear(units: int, weights: Weights, name: str) -> keras.layers.Layer:
     return Linear(units, kernel_initializer=weights, name=name, dtype="float32")
 
 
-SMALL = 0 if tf.config.list_physical_devices("GPU") else 8  # side of maps that the CPU's convolutions are slow on
+SLOW_SIDE = 0 if GPUS else 8  # of the largest maps that the CPU's convolutions are slow on
 
 
 def _by_product(x, side: int) -> bool:
     """Whether the kernel's gradient is a matrix product: in bfloat16 that is twice as fast as oneDNN's own kernel."""
-    return x.dtype == tf.bfloat16 and side <= SMALL
+    return x.dtype == tf.bfloat16 and side <= SLOW_SIDE
 
 
 def _kernel_gradient(large, small):

@@ -4,13 +4,16 @@ One device computes as it is. Several of one machine, and the machines of a clus
 replica of the networks (TensorFlow's MirroredStrategy and MultiWorkerMirroredStrategy).
 """
 
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from dcgan.workers import Worker
+from dcgan.options import DeviceOptions
+from dcgan.workers import ALONE, Worker
 from ops import tf
 from utils import UserError
 
@@ -21,8 +24,8 @@ GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineEx
 
 
 def chosen(precision: str) -> str:
-    """The precision of `DeviceOptions`, with "auto" decided: float32 or mixed."""
-    if precision != "auto":
+    """The precision of `DeviceOptions`, with "auto" decided: float32 or mixed; ValueError if it is another."""
+    if DeviceOptions(precision).precision != "auto":
         return precision
     return "mixed" if has_short_floats() else "float32"
 
@@ -56,26 +59,44 @@ def _processor_flags() -> set[str]:
 
 
 def strategy(worker: Worker) -> tf.distribute.Strategy:
-    """How this process' devices, and those of the other workers, train together. Has to come before any tensor."""
+    """How this process' devices, and those of the other workers, train together. Has to come before any tensor.
+
+    Waits for the other workers; UserError if there can be no connection with them.
+    """
     if worker.count > 1:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        try:
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        except tf.errors.OpError as error:
+            raise UserError(
+                f"cannot join the workers of TF_CONFIG ({error.message}): see that each has its own address there, "
+                "with a port that is free"
+            ) from error
     gpus = tf.config.list_logical_devices("GPU")
     return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
+
+
+def worker_of(among: tf.distribute.Strategy) -> Worker:
+    """Which of the workers that train together this process is."""
+    cluster = among.cluster_resolver
+    return Worker(cluster.task_id, cluster.cluster_spec().num_tasks("worker")) if cluster else ALONE
 
 
 def share(among: tf.distribute.Strategy, batch_size: int) -> slice:
     """Which pictures of a batch this process loads; UserError if replicas cannot have equally many."""
     replicas = among.num_replicas_in_sync
     if batch_size % replicas:
-        raise UserError(f"{batch_size} pictures a step cannot be shared by {replicas} devices: name a multiple of that")
-    worker = Worker.of_cluster()
+        raise UserError(
+            f"{replicas} devices cannot have equal shares of {batch_size} pictures a step: name a --batch_size that is "
+            f"a multiple of {replicas}, and no more than there are pictures"
+        )
+    worker = worker_of(among)
     size = batch_size // worker.count
     return slice(worker.index * size, (worker.index + 1) * size)
 
 
 def parts(among: tf.distribute.Strategy, batch: np.ndarray):
     """This process' share of a batch as a tensor, or a part of it on each of its devices."""
-    local = among.num_replicas_in_sync // Worker.of_cluster().count
+    local = among.num_replicas_in_sync // worker_of(among).count
     size = len(batch) // local
 
     def part(context):
@@ -93,12 +114,17 @@ def replica_uniform(shape: Sequence[int], seed: Sequence):
     return whole[context.replica_id_in_sync_group * rows :][:rows]
 
 
-def agree(among: tf.distribute.Strategy, numbers: Sequence[int], what: str) -> None:
-    """Waits for the other workers; UserError unless all have the same numbers, which tell of `what`."""
-    mine = among.experimental_distribute_values_from_function(lambda context: tf.constant([numbers], tf.int64))
+def agree(among: tf.distribute.Strategy, what: Mapping[str, Any]) -> None:
+    """Waits for the other workers; UserError unless each has the same in `what`, by a user's words for it."""
+    digests = [zlib.crc32(repr(value).encode()) for value in what.values()]
+    mine = among.experimental_distribute_values_from_function(lambda context: tf.constant([digests], tf.int64))
     theirs = among.gather(mine, axis=0).numpy()
-    if (theirs != theirs[0]).any():
-        raise UserError(f"the workers have not the same {what}: name the same to each, on a disk that all of them see")
+    differing = [name for name, same in zip(what, (theirs == theirs[0]).all(axis=0), strict=True) if not same]
+    if differing:
+        raise UserError(
+            f"the workers have not the same {' and '.join(differing)}: start all of them again with the same command, "
+            "on a disk that all of them see"
+        )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass
 
 from utils import UserError
@@ -23,8 +24,11 @@ class Worker:
         try:
             config = json.loads(os.environ["TF_CONFIG"])
             cluster, task = config["cluster"], config["task"]
-            worker = cls(int(task["index"]), len(cluster["worker"]))
+            addresses = cluster["worker"]
+            worker = cls(int(task["index"]), len(addresses))
             if len(cluster) > 1 or task["type"] != "worker" or not 0 <= worker.index < worker.count:
+                raise ValueError
+            if not isinstance(addresses, list) or not all(re.fullmatch(r"\S+:\d+", each) for each in addresses):
                 raise ValueError
             return worker
         except (ValueError, TypeError, LookupError, AttributeError):

@@ -9,6 +9,24 @@ from typing import Any
 
 
 @contextmanager
+def signals_by_default() -> Iterator[None]:
+    """Lets Ctrl-C and SIGTERM end the process without Python, whose handlers wait while C++ does.
+
+    A signal that the caller of the program ignores stays ignored.
+    """
+    earlier: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                earlier[number] = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for taken, handler in earlier.items():
+            signal.signal(taken, handler)
+
+
+@contextmanager
 def stop_signals() -> Iterator[list[int]]:
     """Takes note of Ctrl-C and SIGTERM in a list, instead of obeying them at once; a second one is obeyed.
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from dcgan import checkpoints, tensorflow1
-from dcgan.devices import agree, all_there
+from dcgan.devices import agree, all_there, chosen, share
 from dcgan.devices import strategy as strategy_of
 from dcgan.options import DeviceOptions, NetworkOptions, TrainOptions
 from dcgan.workers import Worker
 from jobs.options import RunOptions
 from jobs.record import Record
-from jobs.stopping import stop_signals
+from jobs.stopping import signals_by_default, stop_signals
 from jobs.training_log import TrainingLog, check_owner, note_owner
 from model import DCGAN
 from pictures.dataset import Dataset, free_memory
@@ -36,16 +36,28 @@ def train(run: RunOptions, named: Mapping[str, Any], options: TrainOptions, devi
     worker = Worker.of_cluster()
     chief = worker.index == 0
     if worker.count > 1:
-        say(f"worker {worker.index} of {worker.count}; waits for the others")
-    strategy = strategy_of(worker)
+        say(f"{'the chief' if chief else f'worker {worker.index}'} of {worker.count} workers; waits for the others")
+    with signals_by_default() if worker.count > 1 else nullcontext():
+        strategy = strategy_of(worker)
+    if options.local_norm and strategy.num_replicas_in_sync == 1:
+        say("--local_norm has no effect on one device")
+        options = replace(options, local_norm=False)
     folders = (run.checkpoint_dir, run.sample_dir, run.log_dir)
     with all_there(), only_writers(folders if chief else ()):
         resumed = bool(checkpoints.checkpoints(run.checkpoint_dir))
         found = Record.load(run.checkpoint_dir) if resumed else None
         record = found or Record.new()
         paths = training_pictures(run, record)
+        share(strategy, min(options.batch_size, len(paths)))  # if the devices cannot share it, nothing is begun
         if chief:
             check_folders(run, record)
+        same = {
+            "newest checkpoint": max(checkpoints.checkpoints(run.checkpoint_dir), default=None),
+            "options": (run.init, sorted(named.items()), options),
+            "--precision": chosen(devices.precision),
+            "pictures": names_of(paths, run.dataset),
+        }
+        agree(strategy, same)
         dcgan = open_model(run, named, options.seed, resumed, precision=devices.precision, strategy=strategy)
         record = go_on(record, run, options, dcgan, paths).writing(folders, run.checkpoint_dir)
         stretch = record.stretches[-1]
@@ -56,7 +68,6 @@ def train(run: RunOptions, named: Mapping[str, Any], options: TrainOptions, devi
         memory = free_memory() / 2 if run.memory is None else run.memory * 1e9
         pictures = Dataset(paths, dcgan.image_size, dcgan.c_dim, memory)
         pictures[[0]]  # if none can be read, nothing is begun
-        agree(strategy, [int(dcgan.step), len(paths), last_step], "pictures, options and model")
         if chief and not resumed:
             dcgan.start_training()
             dcgan.settle_statistics()
@@ -70,7 +81,8 @@ def train(run: RunOptions, named: Mapping[str, Any], options: TrainOptions, devi
             else:
                 help_to_train(dcgan, pictures, options, stretch.origin, received)
     if received and int(dcgan.step) < last_step:
-        say(f"stopped at step {int(dcgan.step)}; the same command goes on from there")
+        alone, together = "the same command goes on from there", "start all workers again from the last checkpoint"
+        say(f"stopped at step {int(dcgan.step)}; {alone if worker.count == 1 else together}")
         return 128 + received[0]
     if pictures.left_out:
         say(f"{pictures.left_out} of {len(pictures)} pictures could not be read and were left out")
@@ -143,6 +155,11 @@ def training_pictures(run: RunOptions, record: Record) -> list[Path]:
     return find_pictures(run.dataset, written)[: run.train_size]
 
 
+def names_of(paths: Iterable[Path], dataset: Path) -> list[str]:
+    """The pictures' paths from their folder on."""
+    return [path.relative_to(dataset).as_posix() for path in paths]
+
+
 def check_folders(run: RunOptions, record: Record) -> None:
     """UserError if losses and samples of this run would take the place of another's."""
     check_owner(run.log_dir, record.run, max(checkpoints.checkpoints(run.checkpoint_dir), default=0))
@@ -157,7 +174,7 @@ def go_on(record: Record, run: RunOptions, options: TrainOptions, dcgan: DCGAN, 
     UserError if the pictures are altogether others than before.
     """
     step = int(dcgan.step)
-    names = [path.relative_to(run.dataset).as_posix() for path in paths]
+    names = names_of(paths, run.dataset)
     if record.knows_none(names):
         raise UserError(
             f"{run.dataset} has none of the pictures that the model in {run.checkpoint_dir} is trained with: name "

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dcgan.checkpoints import writable
+from dcgan.devices import worker_of
 from jobs.results import FRAME_FILE
 from model import DCGAN, LOSSES, Pictures, TrainStep
 from ops import event_writer, plain_path, tf, to_uint8
@@ -119,7 +120,7 @@ class TrainingLog:
         pending, self.pending = self.pending, []
         losses = np.stack([state.losses for state, _ in pending])  # waits for the device
         now = time.monotonic()
-        images = sum(state.z.shape[0] for state, _ in pending)
+        images = sum(state.z.shape[0] for state, _ in pending) * worker_of(self.dcgan.strategy).count
         rate = images / (now - self.written)
         self.written = now
         rows = []

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,9 +13,12 @@ import numpy as np
 import pytest
 from conftest import ROOT, blobs, process, write_pictures
 
+from dcgan.devices import worker_of
 from dcgan.options import TrainOptions
-from dcgan.workers import Worker
-from model import DCGAN
+from dcgan.workers import ALONE, Worker
+from jobs.training_log import TrainingLog
+from model import DCGAN, TrainStep
+from ops import tf
 from utils import UserError
 
 TRAIN = """
@@ -53,8 +57,14 @@ def trained(folder: Path, several: bool, local_norm: bool = False, flip: bool = 
     return dict(np.load(folder / "all.npz"))
 
 
-def test_two_devices_train_as_one(tmp_path):
-    one, two = trained(tmp_path / "one", False), trained(tmp_path / "two", True)
+@pytest.fixture(scope="module")
+def two(tmp_path_factory) -> dict:
+    """What two devices train."""
+    return trained(tmp_path_factory.mktemp("two"), True)
+
+
+def test_two_devices_train_as_one(two, tmp_path):
+    one = trained(tmp_path / "one", False)
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-3)
     for name, value in one.items():
         # A bias before a batch normalisation has no gradient but rounding, which Adam makes as large as any.
@@ -62,13 +72,78 @@ def test_two_devices_train_as_one(tmp_path):
             assert np.linalg.norm(two[name] - value) <= 0.02 * np.linalg.norm(value), name
 
 
-def test_resuming_on_two_devices_is_exact(tmp_path):
+def test_resuming_on_two_devices_is_exact(two, tmp_path):
     whole = trained(tmp_path / "whole", True, local_norm=True)
     trained(tmp_path / "parts", True, local_norm=True, epochs=1)
     again = trained(tmp_path / "parts", True, local_norm=True)
     for name, value in whole.items():
         if name != "losses":
             np.testing.assert_array_equal(again[name], value, err_msg=name)
+    assert not np.allclose(whole["losses"], two["losses"], rtol=1e-3, atol=0)  # they are normalised otherwise
+
+
+NORMALISE = """
+import sys
+sys.path.insert(0, {root!r})
+import numpy as np
+from ops import batch_norm, tf
+
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+halves = tf.constant(np.load({file!r}))
+with strategy.scope():
+    layer = batch_norm("bn")
+    layer.build(halves.shape[1:])
+x = strategy.experimental_distribute_values_from_function(lambda context: halves[context.replica_id_in_sync_group])
+y = tf.function(lambda: strategy.run(lambda x: layer(x, training=True), (x,)))()
+mean, variance = layer.moving_mean.numpy(), layer.moving_variance.numpy()
+np.savez({file!r} + ".npz", y=tf.stack(y.values), mean=mean, variance=variance)
+"""
+
+
+def test_each_device_normalises_its_part(tmp_path):
+    """The statistics that both keep are the mean of the two parts'."""
+    halves = np.random.default_rng(0).normal([[[[[0]]]], [[[[3]]]]], 1, (2, 4, 2, 2, 3)).astype(np.float32)
+    np.save(tmp_path / "x.npy", halves)
+    code = NORMALISE.format(root=str(ROOT), file=str(tmp_path / "x.npy"))
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+    found = np.load(tmp_path / "x.npy.npz")
+    mean, variance = (of(halves, axis=(1, 2, 3)) for of in (np.mean, np.var))
+    for half, y, m, v in zip(halves, found["y"], mean, variance, strict=True):
+        np.testing.assert_allclose(y, (half - m) / np.sqrt(v + 1e-5), atol=1e-4)
+    np.testing.assert_allclose(found["mean"], 0.1 * mean.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(found["variance"], 0.9 + 0.1 * variance.mean(axis=0), rtol=1e-4)
+
+
+def test_a_cluster_that_training_was_not_given_is_left_aside(monkeypatch):
+    """The strategy says who trains, not the environment."""
+    monkeypatch.setenv("TF_CONFIG", config_of(["localhost:1", "localhost:2"], 1))
+    dcgan = DCGAN(16, gf_dim=8, df_dim=8)
+    state = next(dcgan.train(blobs(4, 16), TrainOptions(batch_size=4)))
+    assert len(state.z) == 4
+    assert worker_of(tf.distribute.MirroredStrategy(["CPU:0"])) == ALONE
+
+
+class OfThree(tf.distribute.Strategy):
+    """The first of three workers."""
+
+    def __init__(self):
+        super().__init__(tf.distribute.get_strategy().extended)
+
+    cluster_resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": ["a:1", "b:1", "c:1"]}), task_type="worker", task_id=0
+    )
+
+
+def test_the_rate_is_that_of_all_workers(tmp_path, monkeypatch, capsys):
+    dcgan = DCGAN(8, gf_dim=4, df_dim=4)
+    monkeypatch.setattr(dcgan, "strategy", OfThree())
+    log = TrainingLog(dcgan, blobs(4, 8), tmp_path / "samples", tmp_path / "logs", 9, 0)
+    log.written -= 8  # seconds
+    zeros = np.zeros((400, 1), np.float32)
+    log.record(TrainStep(1, 0, 1, 9, np.ones(4, np.float32), zeros, zeros, zeros), sampling=False)
+    assert float(capsys.readouterr().out.split(" images/s")[0].split()[-1]) == pytest.approx(150, rel=0.1)
 
 
 def free_port() -> int:
@@ -77,18 +152,23 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def start_workers(folder: Path, *args) -> list[subprocess.Popen]:
-    """Two workers on this machine, each told by TF_CONFIG which it is."""
-    cluster = {"worker": [f"localhost:{free_port()}" for _ in range(2)]}
-    started = []
-    for index in range(2):
-        config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
-        command = process("train-dcgan.py", "--dataset", "faces", "--batch_size", 8, "--image_size", 16, *args)
-        command += ["--gf_dim", "8", "--df_dim", "8", "--precision", "float32"]
-        env = {**os.environ, "TF_CONFIG": config, "CUDA_VISIBLE_DEVICES": ""}
-        pipe = subprocess.PIPE
-        started.append(subprocess.Popen(command, cwd=folder, env=env, stdout=pipe, stderr=pipe, text=True))
-    return started
+def config_of(addresses: list[str], index: int) -> str:
+    return json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
+
+
+def start_worker(folder: Path, addresses: list[str], index: int, *args) -> subprocess.Popen:
+    """A worker on this machine, told by TF_CONFIG which it is."""
+    command = process("train-dcgan.py", "--dataset", "faces", "--batch_size", 8, "--image_size", 16)
+    command += ["--gf_dim", "8", "--df_dim", "8", "--precision", "float32", *map(str, args)]
+    env = {**os.environ, "TF_CONFIG": config_of(addresses, index), "CUDA_VISIBLE_DEVICES": ""}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, env=env, stdout=pipe, stderr=pipe, text=True)
+
+
+def start_workers(folder: Path, *args, second: tuple = ()) -> list[subprocess.Popen]:
+    """Two workers. second: what is asked of the second alone."""
+    addresses = [f"localhost:{free_port()}" for _ in range(2)]
+    return [start_worker(folder, addresses, index, *args, *others) for index, others in enumerate(((), second))]
 
 
 def test_two_workers_train_as_one_and_do_not_outlive_each_other(tmp_path):
@@ -118,7 +198,49 @@ def test_two_workers_train_as_one_and_do_not_outlive_each_other(tmp_path):
     workers[1].communicate()
 
 
-@pytest.mark.parametrize("config", ["nonsense", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"index": 1}}'])
+@pytest.mark.parametrize(
+    ("args", "second", "words"),
+    [
+        ((), ("--learning_rate", 0.1, "--gf_dim", 4), "the workers have not the same options: start all of them"),
+        (("--batch_size", 7), (), "2 devices cannot have equal shares of 7 pictures a step: name a --batch_size"),
+    ],
+)
+def test_workers_that_cannot_train_together_begin_nothing(args, second, words, tmp_path):
+    write_pictures(tmp_path / "faces", blobs(16, 16))
+    workers = start_workers(tmp_path, *args, second=second)
+    for worker in workers:
+        _, error = worker.communicate(timeout=300)
+        assert worker.returncode == 1
+        assert error.startswith(f"error: {words}") and error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["faces"]
+
+
+def test_a_port_that_is_taken_and_a_wait_that_is_ended(tmp_path):
+    write_pictures(tmp_path / "faces", blobs(16, 16))
+    with socket.create_server(("localhost", 0)) as taken:
+        addresses = [f"localhost:{taken.getsockname()[1]}", "localhost:1"]
+        worker = start_worker(tmp_path, addresses, 0)
+        _, error = worker.communicate(timeout=300)
+    assert worker.returncode == 1
+    assert error.startswith("error: cannot join the workers of TF_CONFIG") and error.count("\n") == 1
+    worker = start_worker(tmp_path, [f"localhost:{free_port()}", "localhost:1"], 0)
+    assert worker.stdout and worker.stdout.readline() == "the chief of 2 workers; waits for the others\n"
+    time.sleep(2)
+    worker.send_signal(signal.SIGINT)
+    worker.communicate(timeout=10)
+    assert worker.returncode == -signal.SIGINT
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "nonsense",
+        "{}",
+        '{"cluster": {"worker": ["a:1"]}, "task": {"index": 1}}',
+        config_of(["localhost"], 0),
+        '{"cluster": {"worker": "localhost:1"}, "task": {"type": "worker", "index": 0}}',
+    ],
+)
 def test_a_cluster_that_is_none_is_refused(config, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", config)
     with pytest.raises(UserError, match="TF_CONFIG does not name workers"):

@@ -58,7 +58,7 @@ def test_gradients_of_small_maps(layer, side, monkeypatch):
     x = tf.constant(rng.integers(-2, 3, (3, side, side, 4)), tf.bfloat16)
     found = []
     for small in (8, 0):
-        monkeypatch.setattr(ops, "SMALL", small)
+        monkeypatch.setattr(ops, "SLOW_SIDE", small)
         with ops.computing_in("mixed_bfloat16"):
             conv = layer(5, ops.Weights(0), "conv")
         conv.build(x.shape)
@@ -121,6 +121,11 @@ def test_a_completion_depends_on_its_own_known_pixels_alone(of_full_size):
         np.testing.assert_array_equal(of_full_size(pictures[:n]).z, whole.z[:n])
     scrambled = np.where(of_full_size.mask[..., None], pictures, 255 - pictures)[:3]
     np.testing.assert_array_equal(of_full_size(scrambled).completed, whole.completed[:3])
+
+
+def test_another_precision_is_refused():
+    with pytest.raises(ValueError, match="bfloat16 is not one of auto, float32, mixed"):
+        DCGAN(**SMALL, precision="bfloat16")
 
 
 def test_auto_goes_by_the_device(monkeypatch):
