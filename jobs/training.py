@@ -54,7 +54,7 @@ def train(run: RunOptions, named: Mapping[str, Any], options: TrainOptions, devi
         same = {
             "newest checkpoint": max(checkpoints.checkpoints(run.checkpoint_dir), default=None),
             "options": (run.init, sorted(named.items()), options),
-            "--precision": chosen(devices.precision),
+            "precision (name one by --precision)": chosen(devices.precision),
             "pictures": names_of(paths, run.dataset),
         }
         agree(strategy, same)
