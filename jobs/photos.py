@@ -130,7 +130,7 @@ class PhotoReader:
         meet = [each for each in transforms if (covered(shape, [each], self.size) & ~known).any()]
         meet = with_known(pixels, known, meet, self.size)
         if not meet:
-            raise UserError(f"{photo.path}: no face is found at its hole; {HELP}")
+            raise UserError(f"{photo.path}: no face is found {'in it' if by_face else 'at its hole'}; {HELP}")
         outside = share_outside(known, meet, self.size)
         if outside > LITTLE:
             say(f"{photo.path}: {outside:.0%} of its hole lie outside its faces, and are filled by a spline alone")

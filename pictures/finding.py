@@ -18,6 +18,7 @@ from pictures.faces import HUGE, FaceFinder, filled
 from pictures.photos import carried_back, covered, in_frames
 
 LOOK = 1200  # pixels of a photo's longer side, at first; faces of 40 pixels are found in it
+CLEAR = 0.3  # dlib's score from which on a face is one for sure; badges and the like come up to it
 DOUBTFUL = -0.7  # dlib's score of what may be a face if the hole is in it; it takes for a face what is above 0
 MOST = 0.5  # of the hole lies in the square of what is doubtful and yet taken for a face
 # Deviations of dlib's landmarks from where they should be, in shares of the frame's side.
@@ -46,7 +47,7 @@ def damaged_faces(
         found = [(score, box, _transform(finder, shown, known, box, size)) for box, score in scored]
         sure = [(box, transform) for score, box, transform in found if score > 0]
         if whole and sure:
-            return [transform for _, transform in sure]
+            return [transform for score, _, transform in found if score > CLEAR] or [sure[0][1]]
         shares = [(covered(known.shape, [each], size) & ~known).sum() / max(1, (~known).sum()) for *_, each in found]
         meeting = [(*face, share) for face, share in zip(found, shares, strict=True) if share > 0]
         chosen = [(box, each) for score, box, each, _ in meeting if score > 0]
