@@ -112,10 +112,11 @@ def test_a_photo_without_a_face(painter, demo):
 
 
 def test_a_grey_photo_stays_grey_and_its_profile_is_kept(painter, tmp_path):
-    Image.open(DEMO).convert("L").save(tmp_path / "grey.png", icc_profile=b"a profile")
+    profile = bytes(16) + b"GRAY" + bytes(108)
+    Image.open(DEMO).convert("L").save(tmp_path / "grey.png", icc_profile=profile)
     opened = open_canvas(tmp_path / "grey.png")
     *_, last = painter.complete(opened, painted(opened, [layer(512, 512, 138, 152, 205, 240)]), 0)
-    assert last.result.shape == (512, 512, 1) and opened.profile == b"a profile"
+    assert last.result.shape == (512, 512, 1) and opened.profile == profile
 
 
 def test_a_completion_that_is_left_lets_the_next_one_begin(painter, demo):
