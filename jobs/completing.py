@@ -175,8 +175,7 @@ class Completion:
         self.tally["fitted"] += sum(each.fitted for each in loaded.values())
         parts = [each.incomplete for each in loaded.values()]
         numbers = [number + k * imgs for number, part in zip(loaded, parts, strict=True) for k in range(len(part))]
-        pictures, masks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("pictures", "masks"))
-        return Batch(nth, loaded, notes, Incomplete(pictures, masks, self.reader.lowres, numbers))
+        return Batch(nth, loaded, notes, Incomplete.joined(parts, self.reader.lowres, numbers))
 
     def complete(self, batch: Batch, received: Sequence[int]) -> Outcome:
         """Searches, until a signal is `received`, and blends; has the frames recorded if the batch is to have some."""

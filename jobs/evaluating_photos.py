@@ -199,8 +199,7 @@ def by_model(dcgan: DCGAN, batch: Sequence[Damaged], transforms: Sequence[np.nda
     ]
     completed: Iterable[np.ndarray] = ()
     if parts:
-        pictures, masks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("pictures", "masks"))
-        incomplete = Incomplete(pictures, masks)
+        incomplete = Incomplete.joined(parts)
         search, blending = BY_MODEL["default"]
         *_, last = dcgan.complete(incomplete, search)
         completed = blend(last.generated, incomplete, blending)

@@ -33,6 +33,12 @@ class Incomplete:
         if len(self.numbers) != len(pictures):
             raise ValueError(f"{len(self.numbers)} numbers for {len(pictures)} pictures")
 
+    @classmethod
+    def joined(cls, parts: Sequence["Incomplete"], lowres: int = 0, numbers: Sequence[int] = ()) -> "Incomplete":
+        """The pictures of all parts, one or more, in one batch."""
+        pictures, masks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("pictures", "masks"))
+        return cls(pictures, masks, lowres, numbers)
+
     def __len__(self) -> int:
         return len(self.pictures)
 
