@@ -5,6 +5,7 @@ import importlib.util
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from jobs.aligning import predictor_path
 from jobs.options import ALIGNED_METHODS, PAPERS_MASKS, EvaluateOptions
 from model import DCGAN
 from pictures.blending import blend
-from pictures.files import find_pictures, load_each, load_picture, save_picture
+from pictures.files import evenly, find_pictures, load_each, load_picture, save_picture
 from pictures.identity import FaceJudge
 from pictures.incomplete import Incomplete
 from pictures.masks import HALVES, make_mask
@@ -50,12 +51,7 @@ BY_MODEL = {
 
 def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
     """Prints the table, and writes it and a picture a mask into `out_dir`; UserError if there is nothing to measure."""
-    if os.path.realpath(options.out_dir) == os.path.realpath(options.dataset):
-        raise UserError(f"{options.dataset} holds the faces: name another --outDir")
-    with only_writer(options.out_dir):
-        paths = find_pictures(options.dataset, [options.out_dir])
-        if options.faces < len(paths):
-            paths = [paths[i * len(paths) // options.faces] for i in range(options.faces)]
+    with chosen_pictures(options) as paths:
         methods = usable(options.methods)
         directory = model_directory(options.checkpoint_dir)
         dcgan = DCGAN.load(directory, precision=devices.of_search)
@@ -77,6 +73,16 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
             write_atomic(options.out_dir / "evaluation.csv", functools.partial(write_rows, rows=table))
         named = ", ".join(f"{options.out_dir}/{kind}.png" for kind in kinds)
         say(f"look at {options.out_dir}/evaluation.csv and {named}")
+
+
+@contextmanager
+def chosen_pictures(options: EvaluateOptions) -> Iterator[list[Path]]:
+    """The pictures to measure by, while this process alone writes `out_dir`; UserError if that is their own folder."""
+    if os.path.realpath(options.out_dir) == os.path.realpath(options.dataset):
+        raise UserError(f"{options.dataset} holds the pictures: name another --outDir")
+    with only_writer(options.out_dir):
+        paths = find_pictures(options.dataset, [options.out_dir])
+        yield evenly(paths, options.count)
 
 
 def usable(named: Sequence[str] | None) -> list[str]:

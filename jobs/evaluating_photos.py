@@ -1,7 +1,6 @@
 """Measures completions of whole photos with a hole in a face: how well it is found, and how well completed."""
 
 import functools
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +11,19 @@ import numpy as np
 from dcgan.checkpoints import model_directory
 from dcgan.options import DeviceOptions
 from jobs.aligning import predictor_path
-from jobs.evaluating import BY_MODEL, RADIUS, mean_and_error, paper_mask
+from jobs.evaluating import BY_MODEL, RADIUS, chosen_pictures, mean_and_error, paper_mask
 from jobs.options import PHOTO_MASKS, PHOTO_METHODS, EvaluateOptions
 from jobs.photos import FRAME, typical_face
 from model import DCGAN
 from pictures.blending import blend
 from pictures.faces import FaceFinder, face_transform, inverse
-from pictures.files import find_pictures, load_each, read_picture, save_picture
+from pictures.files import load_each, read_picture, save_picture
 from pictures.finding import damaged_faces
 from pictures.incomplete import HIDDEN, Incomplete
 from pictures.metrics import psnr, ssim
 from pictures.photos import carried_back, hidden_by, in_frames
 from pictures.sheets import ROWS, framed, thumbnail, titled
-from utils import Progress, UserError, only_writer, say, write_atomic, write_rows
+from utils import Progress, UserError, say, write_atomic, write_rows
 
 FAR = 0.25  # of the frame's side: a face displaced by more is not the one that was to be found
 MARGIN = 8  # pixels around the hole that SSIM's windows look at
@@ -52,13 +51,8 @@ class Damaged:
 
 def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
     """Prints the table, and writes it and a picture a mask into `out_dir`; UserError if there is nothing to measure."""
-    if os.path.realpath(options.out_dir) == os.path.realpath(options.dataset):
-        raise UserError(f"{options.dataset} holds the photos: name another --outDir")
     methods = options.methods or PHOTO_METHODS
-    with only_writer(options.out_dir):
-        paths = find_pictures(options.dataset, [options.out_dir])
-        if options.faces < len(paths):
-            paths = [paths[i * len(paths) // options.faces] for i in range(options.faces)]
+    with chosen_pictures(options) as paths:
         directory = model_directory(options.checkpoint_dir)
         dcgan = DCGAN.load(directory, precision=devices.of_search)
         say(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(paths)} photos")

@@ -48,6 +48,13 @@ class RunOptions(Options):
     sample_interval: int = option(100, "steps between two samples", check=number(int, 1))
     checkpoint_interval: int = option(500, "steps between two checkpoints", check=number(int, 1))
     keep: int = option(KEEP, "how many checkpoints stay", check=number(int, 1))
+    validation: Path | None = option(
+        None,
+        "a folder of pictures that are not trained on: at each checkpoint, measure how near samples come to them, and "
+        "keep the nearest model in `best` beside the checkpoints",
+        check=Path,
+        metavar="DIR",
+    )
     memory: float | None = option(
         None,
         "for decoded pictures; more than fit are decoded each time anew (default: half of what is free)",
@@ -154,7 +161,9 @@ class EvaluateOptions(Options):
     )
     checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path, metavar="DIR")
     out_dir: Path = option(Path("evaluation"), "where the table and pictures go", "--outDir", check=Path, metavar="DIR")
-    faces: int = option(64, "how many faces, spread over the folder", check=number(int, 1))
+    faces: int | None = option(
+        None, "how many faces, spread over the folder (default: 64; of --samples 4096)", check=number(int, 1)
+    )
     masks: tuple[str, ...] | None = option(
         None,
         f"which masks (default: the paper's, {', '.join(PAPERS_MASKS)}; of photos {', '.join(PHOTO_MASKS)})",
@@ -171,15 +180,29 @@ class EvaluateOptions(Options):
         "DIR holds whole photos: hide parts of their faces, find these, and measure in the hole, at the photos' size",
         "--photo",
     )
+    samples: bool = option(
+        False,
+        "measure what G makes of random z instead of completions: half of the pictures in DIR, of any kind, stand for "
+        "what is real, and the other half shows how near real ones come to them",
+        "--samples",
+    )
 
     def __post_init__(self):
         super().__post_init__()
+        for flag, value in (("--photo", self.photo), ("--masks", self.masks), ("--methods", self.methods)):
+            if self.samples and value:
+                raise ValueError(f"--samples and {flag} exclude each other: name one")
         masks, methods = (
             ({*PAPERS_MASKS, *PHOTO_MASKS}, PHOTO_METHODS) if self.photo else (PAPERS_MASKS, ALIGNED_METHODS)
         )
         for flag, named, known in (("masks", self.masks, masks), ("methods", self.methods, methods)):
             for name in set(named or ()) - set(known):
                 raise ValueError(f"--{flag} {name} is not for {'photos' if self.photo else 'aligned faces'}")
+
+    @property
+    def count(self) -> int:
+        """How many pictures to measure by."""
+        return self.faces or (4096 if self.samples else 64)
 
 
 @dataclass(frozen=True)

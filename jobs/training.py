@@ -18,6 +18,7 @@ from jobs.options import RunOptions
 from jobs.record import Record
 from jobs.stopping import signals_by_default, stop_signals
 from jobs.training_log import TrainingLog, check_owner, note_owner
+from jobs.validating import Validation
 from model import DCGAN
 from pictures.dataset import Dataset, free_memory
 from pictures.files import find_pictures
@@ -102,6 +103,7 @@ def train_to(
     """Trains to a step's number, or until a signal is received; logs and saves what is due."""
     note_owner(run.log_dir, record.run, int(dcgan.step))
     log = TrainingLog(dcgan, pictures, run.sample_dir, run.log_dir, last_step, options.seed)
+    validation = run.validation and Validation(dcgan, run.validation, run.checkpoint_dir, log)
 
     def save() -> None:
         log.flush()
@@ -118,6 +120,8 @@ def train_to(
             log.record(state, sampling)
             if saving:
                 save()
+                if validation and not received:
+                    validation.measure()
             if ending:
                 return
     except (BrokenPipeError, OutputError):

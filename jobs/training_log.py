@@ -62,7 +62,7 @@ class TrainingLog:
         with writable(log_dir):
             self.writer = event_writer(log_dir)
         if not continued:
-            with self._events():
+            with self.events():
                 tf.summary.graph(self._graph())
         # From here on the folder is this run's.
         write_atomic(self.csv_path, lambda partial: write_rows(partial, [COLUMNS, *rows]))
@@ -85,7 +85,7 @@ class TrainingLog:
         return rows
 
     @contextmanager
-    def _events(self, step: int | None = None) -> Iterator[None]:
+    def events(self, step: int | None = None) -> Iterator[None]:
         """What tf.summary is told in here is on disk at the end."""
         with writable(self.log_dir), self.writer.as_default(step):
             yield
@@ -124,7 +124,7 @@ class TrainingLog:
         rate = images / (now - self.written)
         self.written = now
         rows = []
-        with self._events():
+        with self.events():
             for (state, moment), values in zip(pending, losses, strict=True):
                 seconds = self.earlier + moment - self.start
                 rows.append([state.step, state.epoch, f"{seconds:.3f}", *(f"{v:.8g}" for v in values), f"{rate:.2f}"])
@@ -177,7 +177,7 @@ class TrainingLog:
         samples = to_uint8(self.dcgan.generator(self.sample_z))
         sheet = grid(samples)
         save_picture(self.sample_dir / f"train_{state.epoch:02d}_{state.batch:04d}.png", sheet)
-        with self._events(state.step):
+        with self.events(state.step):
             tf.summary.image("G", sheet[None])
             tf.summary.histogram("z", state.z)
             tf.summary.histogram("d", tf.sigmoid(state.d_logits_real))

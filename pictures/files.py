@@ -269,6 +269,11 @@ def load_picture(path: str | Path, size: int, c_dim: int) -> tuple[np.ndarray, b
         return fitted.reshape(size, size, c_dim), picture.size != (size, size)
 
 
+def evenly(paths: list[Path], count: int) -> list[Path]:
+    """`count` of the paths, spread evenly over them; all if there are no more."""
+    return [paths[i * len(paths) // count] for i in range(count)] if count < len(paths) else paths
+
+
 def load_each(items: Mapping[int, Any], load: Callable[[Any], Any]) -> dict[int, Any]:
     """What `load` makes of each path, or what stands for one, by their numbers; names those it cannot load."""
     loaded = {}

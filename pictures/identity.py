@@ -25,8 +25,7 @@ class FaceJudge:
 
     def found(self, completed: np.ndarray) -> np.ndarray:
         """[N]: 1 where dlib's detector finds a face, else 0; not a number where it found none in the true picture."""
-        faces = [bool(self.finder.detector(_enlarged(picture), 0)) for picture in completed]
-        return np.where([chip is None for chip in self.chips], np.nan, faces)
+        return np.where([chip is None for chip in self.chips], np.nan, faces_found(completed))
 
     def distance(self, completed: np.ndarray) -> np.ndarray:
         """[N]: how far the faces' descriptors are apart, 0 for the same picture; not a number as in `found`."""
@@ -47,8 +46,27 @@ class FaceJudge:
         return found
 
 
+def faces_found(pictures: np.ndarray) -> np.ndarray:
+    """[N]: whether dlib's detector finds a face in each of uint8 [N, H, W, C]."""
+    detector = dlib.get_frontal_face_detector()
+    return np.array([bool(detector(_enlarged(picture), 0)) for picture in pictures])
+
+
+def descriptors(recognizer: Path, pictures: np.ndarray) -> np.ndarray:
+    """[N, 128]: what dlib's face recognition model sees in aligned faces uint8 [N, H, W, C], each taken whole.
+
+    No detector is asked, so that what is hardly a face counts as well. RuntimeError if the file is no such model.
+    """
+    network = dlib.face_recognition_model_v1(str(recognizer))
+    whole = (cv2.resize(_colour(picture), (CHIP, CHIP), interpolation=cv2.INTER_CUBIC) for picture in pictures)
+    return np.array([network.compute_face_descriptor(face) for face in whole])
+
+
 def _enlarged(picture: np.ndarray) -> np.ndarray:
     """uint8 [H, W, C] as dlib takes it: colour, large, and with its edge continued around it."""
-    rgb = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB) if picture.shape[2] == 1 else picture
-    large = cv2.resize(rgb, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(_colour(picture), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     return cv2.copyMakeBorder(large, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REPLICATE)
+
+
+def _colour(picture: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB) if picture.shape[2] == 1 else picture

@@ -3,6 +3,9 @@
 import numpy as np
 from scipy import ndimage
 
+WINDOW = 11  # pixels, of structural similarity
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of its scales, the finest first
+
 
 def psnr(completed: np.ndarray, pictures: np.ndarray, where: np.ndarray | None = None) -> np.ndarray:
     """Peak signal-to-noise ratio in dB, [N], of uint8 pictures [N, H, W, C]; infinite where nothing differs.
@@ -20,14 +23,44 @@ def ssim(completed: np.ndarray, pictures: np.ndarray) -> np.ndarray:
     Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity" (2004), with its window
     of 11 pixels; the value at [i, j] is that of the window around pixel [i + 5, j + 5], the channels' mean.
     """
-    a, b = completed.astype(float), pictures.astype(float)
+    luminance, contrast_and_structure = _ssim_factors(completed.astype(float), pictures.astype(float))
+    return (luminance * contrast_and_structure).mean(axis=3)
+
+
+def ms_ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Structural similarity at several scales, [N], of uint8 pictures [N, H, W, C], 11 or more pixels high and wide.
+
+    Wang et al., "Multiscale Structural Similarity for Image Quality Assessment" (2003), equation 7, with as many of its
+    five scales as the window of 11 pixels fits into (64x64: three), their weights scaled to a sum of 1. Contrast and
+    structure below 0 count as 0.
+    """
+    x, y = a.astype(float), b.astype(float)
+    weights = SCALE_WEIGHTS[: (min(x.shape[1:3]) // WINDOW).bit_length()]
+    similar = np.ones((len(x), x.shape[3]))
+    for scale, weight in enumerate(weights, 1):
+        luminance, factor = _ssim_factors(x, y)
+        if scale == len(weights):
+            factor = luminance * factor
+        similar *= factor.mean(axis=(1, 2)).clip(0) ** (weight / sum(weights))
+        x, y = (_halved(each) for each in (x, y))
+    return similar.mean(axis=1)
+
+
+def _halved(pictures: np.ndarray) -> np.ndarray:
+    """[N, H, W, C] -> [N, H / 2, W / 2, C]: means of 2x2 pixels; an odd last row or column is left out."""
+    n, height, width, channels = pictures.shape
+    even = pictures[:, : height // 2 * 2, : width // 2 * 2]
+    return even.reshape(n, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))
+
+
+def _ssim_factors(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Luminance, and contrast times structure, each [N, H - 10, W - 10, C]."""
     mean_a, mean_b = _window_mean(a), _window_mean(b)
     variance_a, variance_b = _window_mean(a**2) - mean_a**2, _window_mean(b**2) - mean_b**2
     covariance = _window_mean(a * b) - mean_a * mean_b
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-    contrast_and_structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
-    return (luminance * contrast_and_structure).mean(axis=3)
+    return luminance, (2 * covariance + c2) / (variance_a + variance_b + c2)
 
 
 def sharpness(completed: np.ndarray, pictures: np.ndarray, where: np.ndarray) -> np.ndarray:

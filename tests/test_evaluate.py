@@ -124,7 +124,8 @@ def test_bad_calls(folder):
 def test_its_own_pictures_are_no_faces(folder, tmp_path):
     write_pictures(tmp_path, blobs(2, 16))
     args = ["--masks", "center", "--methods", "telea", "--checkpointDir", folder.parent / "none"]
-    assert_fails(run_script("evaluate.py", ".", "--outDir", ".", *args, cwd=tmp_path), 1, "holds the faces", "--outDir")
+    ended = run_script("evaluate.py", ".", "--outDir", ".", *args, cwd=tmp_path)
+    assert_fails(ended, 1, "holds the pictures", "--outDir")
     (tmp_path / "evaluation").mkdir()
     Image.new("RGB", (300, 300)).save(tmp_path / "evaluation" / "center.png")
     result = run_script("evaluate.py", ".", *args, cwd=tmp_path)

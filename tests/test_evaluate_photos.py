@@ -71,4 +71,4 @@ def test_bad_calls(tmp_path):
     assert_fails(run_script("evaluate.py", faces, "--masks", "eyes", cwd=tmp_path), 2, "eyes is not for aligned faces")
     assert_fails(run_script("evaluate.py", faces, "--methods", "aligned", cwd=tmp_path), 2, "aligned is not for")
     args = ["--photo", "--outDir", faces]
-    assert_fails(run_script("evaluate.py", faces, *args, cwd=tmp_path), 1, "holds the photos")
+    assert_fails(run_script("evaluate.py", faces, *args, cwd=tmp_path), 1, "holds the pictures")

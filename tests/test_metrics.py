@@ -1,9 +1,10 @@
 """PSNR and SSIM against their definitions."""
 
 import numpy as np
+import pytest
 
 from ops import tf
-from pictures.metrics import psnr, sharpness, ssim
+from pictures.metrics import ms_ssim, psnr, sharpness, ssim
 
 
 def test_psnr():
@@ -52,6 +53,15 @@ def test_ssim_is_that_of_tensorflow():
     a, b = noisy((2, 40, 33, 3))
     expected = tf.image.ssim(tf.constant(a), tf.constant(b), 255, return_index_map=True)
     np.testing.assert_allclose(ssim(a, b), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("size", "scales"), [(64, 3), (16, 1)])
+def test_ms_ssim_is_that_of_tensorflow(size, scales):
+    a, b = noisy((2, size, size, 3))
+    weights = np.array((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)[:scales])
+    expected = tf.image.ssim_multiscale(tf.constant(a), tf.constant(b), 255, list(weights / weights.sum()))
+    np.testing.assert_allclose(ms_ssim(a, b), expected, atol=1e-4)
+    np.testing.assert_allclose(ms_ssim(a, a), 1)
 
 
 def test_sharpness_is_the_share_of_the_gradient_that_is_left():

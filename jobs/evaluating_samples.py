@@ -1,0 +1,67 @@
+"""Measures what G makes of random z: how near to real pictures, and how much of a kind."""
+
+import functools
+
+import numpy as np
+
+from dcgan.checkpoints import model_directory
+from dcgan.options import DeviceOptions
+from jobs.aligning import predictor_path
+from jobs.evaluating import RECOGNIZER, chosen_pictures
+from jobs.options import EvaluateOptions
+from jobs.validating import alike, samples_of
+from model import DCGAN
+from pictures.files import load_each, load_picture, save_picture
+from pictures.identity import descriptors, faces_found
+from pictures.likeness import frechet, sliced_wasserstein
+from pictures.metrics import WINDOW
+from pictures.sheets import grid
+from utils import UserError, say, write_atomic, write_rows
+
+SHOWN = 64  # samples in the picture
+FACES = 0.5  # share of pictures in which dlib finds a face, from which on they are taken for faces
+
+
+def evaluate_samples(options: EvaluateOptions, devices: DeviceOptions) -> None:
+    """Prints the table, and writes it and samples into `out_dir`; UserError if there is nothing to measure."""
+    with chosen_pictures(options) as paths:
+        directory = model_directory(options.checkpoint_dir)
+        dcgan = DCGAN.load(directory, precision=devices.of_search)
+        if dcgan.image_size < WINDOW:
+            raise UserError(f"the model in {directory} is for {dcgan.image_size} pixels: MS-SSIM needs 16 or more")
+        loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim)[0])
+        half = len(loaded) // 2
+        if half < 2:
+            raise UserError(f"{options.dataset} has {len(loaded)} pictures that can be read: 4 or more are needed")
+        pictures = np.stack(list(loaded.values()))
+        # Neighbours in a folder are often of one person: halves, not every other.
+        reference, others = pictures[:half], pictures[half : 2 * half]
+        samples = samples_of(dcgan, half)
+        say(f"model: {directory}, trained for {int(dcgan.step)} steps; {half} real pictures, {half} others and samples")
+        rows = compare(reference, {"samples": samples, "real": others})
+        table: list[list] = [["set", "pictures", *rows["real"]]]
+        table += [[name, half, *(f"{value:.5g}" for value in row.values())] for name, row in rows.items()]
+        say("".join(f"{column:>10}" for column in table[0]))
+        for name, row in rows.items():
+            say(f"{name:>10}{half:>10}" + "".join(f"{value:>10.4g}" for value in row.values()))
+        write_atomic(options.out_dir / "samples.csv", functools.partial(write_rows, rows=table))
+        save_picture(options.out_dir / "samples.png", grid(samples[:SHOWN]))
+        say(f"look at {options.out_dir}/samples.csv and {options.out_dir}/samples.png")
+
+
+def compare(reference: np.ndarray, sets: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    """The measures, by their names, of each set of as many pictures as `reference` has, uint8 [N, H, W, C]."""
+    recognizer = predictor_path(None).with_name(RECOGNIZER)
+    of_faces = faces_found(reference).mean() >= FACES
+    if of_faces:
+        described = descriptors(recognizer, reference)
+    rows = {}
+    for name, pictures in sets.items():
+        distances = sliced_wasserstein(pictures, reference)
+        rows[name] = {"swd": float(distances.mean())}
+        rows[name] |= {f"swd_{pictures.shape[1] >> i}": float(distance) for i, distance in enumerate(distances)}
+        rows[name]["ms_ssim"] = alike(pictures)
+        if of_faces:
+            rows[name]["frechet"] = frechet(descriptors(recognizer, pictures), described)
+            rows[name]["found"] = float(faces_found(pictures).mean())
+    return rows
