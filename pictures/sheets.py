@@ -11,12 +11,12 @@ SMALL = 320  # pixels of a thumbnail's side
 TITLE = 16  # height of a title's letters in pixels
 
 
-def grid(pixels: np.ndarray, columns: int = 8) -> np.ndarray:
-    """[N, H, W, C] uint8 pictures row by row in one, `columns` wide (fewer if N is smaller), black where none is."""
+def grid(pixels: np.ndarray, columns: int = 8, blank: int = 0) -> np.ndarray:
+    """[N, H, W, C] uint8 pictures row by row in one, `columns` wide (fewer if N is smaller), `blank` where none is."""
     n, height, width, channels = pixels.shape
     columns = min(columns, n)
     rows = -(-n // columns)
-    sheet = np.zeros((rows * columns, height, width, channels), np.uint8)
+    sheet = np.full((rows * columns, height, width, channels), blank, np.uint8)
     sheet[:n] = pixels
     sheet = sheet.reshape(rows, columns, height, width, channels)
     return sheet.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
@@ -26,7 +26,7 @@ def framed(pixels: np.ndarray, columns: int = 8) -> np.ndarray:
     """A `grid` of [N, H, W, C] pictures, each big enough to look at and with a white border around it."""
     enlarged = max(1, 128 // pixels.shape[1])
     pixels = pixels.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
-    sheet = grid(np.pad(pixels, ((0, 0), (BORDER, 0), (BORDER, 0), (0, 0)), constant_values=255), columns)
+    sheet = grid(np.pad(pixels, ((0, 0), (BORDER, 0), (BORDER, 0), (0, 0)), constant_values=255), columns, 255)
     return np.pad(sheet, ((0, BORDER), (0, BORDER), (0, 0)), constant_values=255)
 
 

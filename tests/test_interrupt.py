@@ -15,6 +15,7 @@ CALLS = {
     "train-dcgan.py": ["--dataset", "raw"],
     "complete.py": ["raw/0.png"],
     "evaluate.py": ["raw"],
+    "sample.py": [],
     "simple-distributions.py": [],
     "paint.py": [],
 }

@@ -49,7 +49,7 @@ def floor_of(module: str) -> int | None:
 
 def test_every_file_has_its_floor():
     assert {module.split(".")[0] for module in MODULES} == FLOORS.keys()
-    assert SCRIPTS == ["align", "complete", "evaluate", "paint", "simple-distributions", "train-dcgan"]
+    assert SCRIPTS == ["align", "complete", "evaluate", "paint", "sample", "simple-distributions", "train-dcgan"]
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -74,7 +74,7 @@ def ended(run: subprocess.Popen) -> subprocess.CompletedProcess:
 
 
 def test_the_scripts_work(python, tmp_path):
-    for script in ("complete.py", "evaluate.py", "simple-distributions.py", "paint.py"):
+    for script in ("complete.py", "evaluate.py", "sample.py", "simple-distributions.py", "paint.py"):
         assert_works(ended(python(ROOT / script, "--help")))
     assert_works(ended(python(ROOT / "align.py", ROOT / "data/demo/raw", "align", "innerEyesAndBottomLip", "out")))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["alignment.csv", "astronaut.png"]

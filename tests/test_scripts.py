@@ -18,6 +18,7 @@ SCRIPTS = {
         "(default: 0)",
     ],
     "evaluate.py": ["(default: 64)", "biharmonic: no model", "(default: evaluation)"],
+    "sample.py": ["(default: 64, or 8 with --walk or --nearest)", "(default: sampled)"],
     "simple-distributions.py": ["(default: .)"],
     "paint.py": ["(default: 127.0.0.1)", "(default: 7860)"],
 }
@@ -52,6 +53,7 @@ def test_an_unknown_option(script, tmp_path):
         ("align.py", "photos align innerEyesAndBottomLip faces/x --size 16", "faces/x/astronaut.png"),
         ("complete.py", "faces/000.png --nIter 1 --checkpointDir model", "completions/final/000.png"),
         ("evaluate.py", "faces --faces 1 --masks half --methods telea --checkpointDir model", "evaluation/half.png"),
+        ("sample.py", "--number 2 --walk 2 --checkpointDir model", "sampled/walk.gif"),
         ("simple-distributions.py", "", "normal-pdf.png"),
     ],
 )
