@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
+from jobs.sampling import generated
 from jobs.training_log import TrainingLog
 from model import DCGAN
-from ops import tf, to_uint8
+from ops import tf
 from pictures.files import evenly, find_pictures, load_each, load_picture
 from pictures.likeness import sliced_wasserstein
 from pictures.metrics import WINDOW, ms_ssim
 from utils import UserError, read_rows, say, write_atomic, write_rows
 
-BATCH = 64  # samples that G makes at a time
 COUNT = 1024  # pictures to compare with, at most
 COLUMNS = ("step", "pictures", "sliced_wasserstein", "ms_ssim")
 BEST = "best"
@@ -22,7 +22,7 @@ BEST = "best"
 def samples_of(dcgan: DCGAN, count: int) -> np.ndarray:
     """uint8 [count, H, W, c_dim]: what G makes of random z, the same each time."""
     z = np.random.default_rng(0).uniform(-1, 1, (count, dcgan.z_dim)).astype(np.float32)
-    return np.concatenate([to_uint8(dcgan.generator(z[i : i + BATCH])) for i in range(0, count, BATCH)])
+    return np.concatenate(list(generated(dcgan, z)))
 
 
 def alike(pictures: np.ndarray) -> float:

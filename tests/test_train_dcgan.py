@@ -97,7 +97,8 @@ def test_tensorboard_events(trained):
 def test_every_option_reaches_the_training(monkeypatch):
     argv = (
         "--dataset x --train_size 1 --init y --checkpoint_dir c --sample_dir s --log_dir l --sample_interval 2"
-        " --checkpoint_interval 3 --keep 4 --validation v --memory 5 --image_size 16 --c_dim 1 --z_dim 6 --gf_dim 7 --df_dim 8,9"
+        " --checkpoint_interval 3 --keep 4 --validation v --memory 5"
+        " --image_size 16 --c_dim 1 --z_dim 6 --gf_dim 7 --df_dim 8,9"
         " --epoch 10 --batch_size 11 --learning_rate 12 --beta1 .13 --flip --ema .14 --local_norm"
         " --seed 15 --precision mixed"
     )
