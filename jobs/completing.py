@@ -12,7 +12,7 @@ import numpy as np
 from dcgan.options import RATES, DeviceOptions, SearchOptions
 from dcgan.workers import ALONE, Worker
 from jobs.options import CompleteOptions, PhotoOptions
-from jobs.results import Batch, Outcome, Results, digest, note, written
+from jobs.results import FACES_APART, Batch, Outcome, Results, digest, note, written
 from jobs.stopping import stop_signals
 from pictures.blending import blend
 from pictures.files import find_pictures, load_each, read_picture
@@ -148,7 +148,7 @@ class Completion:
                 loaded = self.reader.with_faces(loaded)
             if loaded and not self.results.has(nth, _notes(how, loaded)):
                 self._look_for_faces([each.path for each in loaded.values() if each.fitted])
-                yield self._batch(nth, loaded, _notes(how, loaded), len(imgs))
+                yield self._batch(nth, loaded, _notes(how, loaded))
             else:
                 self.progress.skip(self.search.iterations)
                 self.tally["kept"] += len(loaded)
@@ -171,10 +171,11 @@ class Completion:
             if face_fills(read_picture(path)) is False:
                 self.faceless.append(path)
 
-    def _batch(self, nth: int, loaded: Mapping[int, Any], notes: Mapping[int, str], imgs: int) -> Batch:
+    def _batch(self, nth: int, loaded: Mapping[int, Any], notes: Mapping[int, str]) -> Batch:
         self.tally["fitted"] += sum(each.fitted for each in loaded.values())
         parts = [each.incomplete for each in loaded.values()]
-        numbers = [number + k * imgs for number, part in zip(loaded, parts, strict=True) for k in range(len(part))]
+        faces = ((number, k) for number, part in zip(loaded, parts, strict=True) for k in range(len(part)))
+        numbers = [number + k * FACES_APART for number, k in faces]
         return Batch(nth, loaded, notes, Incomplete.joined(parts, self.reader.lowres, numbers))
 
     def complete(self, batch: Batch, received: Sequence[int]) -> Outcome:

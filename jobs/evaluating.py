@@ -15,10 +15,12 @@ import numpy as np
 from dcgan.checkpoints import model_directory
 from dcgan.options import POST, DeviceOptions, SearchOptions
 from jobs.aligning import predictor_path
+from jobs.completing import some
 from jobs.options import ALIGNED_METHODS, PAPERS_MASKS, EvaluateOptions
 from model import DCGAN
 from pictures.blending import blend
-from pictures.files import evenly, find_pictures, load_each, load_picture, save_picture
+from pictures.faces import face_fills
+from pictures.files import evenly, find_pictures, load_each, load_picture, read_picture, save_picture
 from pictures.identity import FaceJudge
 from pictures.incomplete import Incomplete
 from pictures.masks import HALVES, make_mask
@@ -57,10 +59,14 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
         dcgan = DCGAN.load(directory, precision=devices.of_search)
         if dcgan.image_size < 16:
             raise UserError(f"the model in {directory} is for {dcgan.image_size} pixels: SSIM needs 16 or more")
-        loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim)[0])
+        loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim))
         if not loaded:
             raise UserError(f"none of the {len(paths)} pictures can be read")
-        pictures = np.stack(list(loaded.values()))
+        fitted = [paths[number] for number, (_, fitted) in loaded.items() if fitted]
+        faceless = [path for path in fitted[:SHOWN] if face_fills(read_picture(path)) is False]
+        if faceless:
+            say(f"no face fills {some(faceless)}: whole photos are measured by --photo")
+        pictures = np.stack([picture for picture, _ in loaded.values()])
         say(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(pictures)} faces")
         compile_search(dcgan, pictures[: options.batch_size])
         predictor = predictor_path(None)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MARK = "complete.py of dcgan-completion"
 UNFINISHED = f"{MARK}: unfinished"
 PHOTO_TITLES = ("before", "masked", "completed")
+FACES_APART = 1_000_000  # more than a call has pictures: a face's number does not depend on how many there are
 # The files that a completion writes, but for its results in final/. Logs hold no note: they are ours by their names.
 FRAME_FOLDERS = ("hats_imgs", "completed", "logs")
 FRAME_FILE = re.compile(
@@ -50,7 +51,7 @@ class Batch:
     notes: Mapping[int, str]
     """By `note`: what each result is made of, and how."""
     incomplete: Incomplete
-    """[N]: the pictures, or the faces of photos. Face k of picture n has number n + k * (pictures of the call)."""
+    """[N]: the pictures, or the faces of photos. Face k of picture n has number n + k * FACES_APART."""
 
     @property
     def paths(self) -> list[Path]:
@@ -140,7 +141,7 @@ class Results:
         Says which searches began anew. What was finished by an earlier call is not replaced by what is not.
         """
         finished = outcome.iteration == self.iterations
-        pictures = np.array(batch.incomplete.numbers) % len(self.finals)
+        pictures = np.array(batch.incomplete.numbers) % FACES_APART
         rows, written = [], 0
         for number, loaded in batch.loaded.items():
             faces = np.flatnonzero(pictures == number)

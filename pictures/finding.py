@@ -3,19 +3,20 @@
 A face is a set of landmarks that an affine map has brought into the frame, where they scatter around their means: those
 of the eyes by half a pixel, those of the jaw by seven, and neighbours together. The map found is the one under which
 the visible landmarks are the likeliest; where all can be seen it is nearly align.py's, which moves three into place.
+Once the face is completed by it, all landmarks can be seen, after a fashion, and the map is found anew: what belongs
+into the hole and where the face is are refined in turns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import cv2
 import dlib
 import numpy as np
 
-from pictures.faces import HUGE, FaceFinder, filled
-from pictures.photos import carried_back, covered, in_frames
+from pictures.faces import HUGE, FaceFinder, face_transform, filled
+from pictures.photos import covered
 
 LOOK = 1200  # pixels of a photo's longer side, at first; faces of 40 pixels are found in it
 CLEAR = 0.3  # dlib's score from which on a face is one for sure; badges and the like come up to it
@@ -23,8 +24,13 @@ DOUBTFUL = -0.7  # dlib's score of what may be a face if the hole is in it; it t
 MOST = 0.5  # of the hole lies in the square of what is doubtful and yet taken for a face
 # Deviations of dlib's landmarks from where they should be, in shares of the frame's side.
 SEEN, GUESSED = 1 / 64, 12 / 64
-LOOKS = 2  # at the landmarks, with a face in the hole
+FRAME = "innerEyesAndBottomLip"  # of align.py, as the bundled model's faces were aligned
+LOOKS = 2  # at the landmarks, with a completed face
 REACH = 0.02  # of the side of dlib's box: what is nearer to the hole is guessed
+
+Complete = Callable[[np.ndarray, np.ndarray, list[np.ndarray]], np.ndarray]
+"""Of a photo, uint8 [H, W, 3], which pixels are known, bool [H, W], and transforms [N, 2, 3] into the frame: the photo
+with these faces completed, uint8 [H, W, 3]."""
 
 
 def damaged_faces(
@@ -32,39 +38,61 @@ def damaged_faces(
     photo: np.ndarray,
     known: np.ndarray,
     size: int,
-    typical: np.ndarray | None = None,
+    complete: Complete | None = None,
     everywhere: bool = False,
 ) -> list[np.ndarray]:
     """[2, 3] for each face of a photo, uint8 [H, W, 3], whose aligned square meets the hole, the surest first.
 
     All faces if nothing is hidden, or if they are to be found `everywhere`. The hole is where bool [H, W] is not
     `known`; what is hidden there has no say.
-    size: the side of the frame. typical: a face in the frame, uint8 [size, size, C], with which in the hole the
-    landmarks are looked at again.
+    size: the side of the frame. complete: how the landmarks in the hole are made visible, to be looked at again.
     """
     shown, whole = filled(photo, known), everywhere or known.all()
     for scored in _looks(finder, shown):
         found = [(score, box, _transform(finder, shown, known, box, size)) for box, score in scored]
-        sure = [(box, transform) for score, box, transform in found if score > 0]
+        sure = [transform for score, _, transform in found if score > 0]
         if whole and sure:
-            return [transform for score, _, transform in found if score > CLEAR] or [sure[0][1]]
-        shares = [(covered(known.shape, [each], size) & ~known).sum() / max(1, (~known).sum()) for *_, each in found]
-        meeting = [(*face, share) for face, share in zip(found, shares, strict=True) if share > 0]
-        chosen = [(box, each) for score, box, each, _ in meeting if score > 0]
-        chosen = chosen or [(box, each) for _, box, each, share in meeting if share > MOST][:1]
+            return [transform for score, _, transform in found if score > CLEAR] or sure[:1]
+        chosen = _meeting(found, ~known, size)
         if chosen:
-            return [_again(finder, photo, known, *each, typical) for each in chosen]
+            if not complete:
+                return [each for _, each in chosen]
+            return [_again(finder, photo, known, *each, size, complete) for each in chosen]
     return []
 
 
+def _meeting(found: Sequence[tuple], hole: np.ndarray, size: int) -> list[tuple[dlib.rectangle, np.ndarray]]:
+    """Those of (score, box, transform), surest first, whose squares meet the hole, bool [H, W], without their scores.
+
+    What is doubtful only if most of those parts of the hole lies in its square that no surer face meets.
+    """
+    _, parts = cv2.connectedComponents(cv2.dilate(hole.astype(np.uint8), np.ones((5, 5), np.uint8)))
+    chosen, rest = [], hole
+    for score, box, transform in found:
+        inside = covered(hole.shape, [transform], size)
+        if (inside & hole).any() and (score > 0 or (inside & rest).sum() > MOST * rest.sum()):
+            chosen.append((box, transform))
+            rest = rest & ~np.isin(parts, np.unique(parts[inside & hole]))
+    return chosen
+
+
 def _again(
-    finder: FaceFinder, photo: np.ndarray, known: np.ndarray, box: dlib.rectangle, transform: np.ndarray, typical: Any
+    finder: FaceFinder,
+    photo: np.ndarray,
+    known: np.ndarray,
+    box: dlib.rectangle,
+    transform: np.ndarray,
+    size: int,
+    complete: Complete,
 ) -> np.ndarray:
-    """[2, 3]: the map of the face in the box, of which `transform` is a guess, with the `typical` one in its hole."""
-    for _ in range(LOOKS if typical is not None else 0):
-        size = len(typical)
-        face = in_frames(photo, known, [transform], size, typical.shape[2]).filled(typical[None])
-        transform = _transform(finder, carried_back(photo, known, [transform], face), known, box, size)
+    """[2, 3]: the map of the face in the box, of which `transform` is a guess, found by completing the face.
+
+    In a completed face the likeliest map and align.py's err in different ways: their mean is nearer than either.
+    """
+    for _ in range(LOOKS):
+        completed = complete(photo, known, [transform])
+        aligned = face_transform(finder.landmarks(completed, box), FRAME, size)
+        transform = (_transform(finder, completed, known, box, size) + aligned) / 2
     return transform
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import assert_fails, assert_works, blobs, run_script, write_pictures
+from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_pictures
 from PIL import Image
 
 from dcgan.options import DeviceOptions
@@ -119,6 +119,15 @@ def test_bad_calls(folder):
     assert_fails(run_script("evaluate.py", "missing", cwd=folder), 1, "no folder missing")
     assert_fails(run_script("evaluate.py", "faces", "--masks", "middle", cwd=folder), 2, "middle")
     assert_fails(run_script("evaluate.py", "faces", "--checkpointDir", "faces", cwd=folder), 1, "no model in faces")
+
+
+def test_whole_photos_are_told_from_aligned_faces(trained, tmp_path):
+    photo = Image.open(ROOT / "data" / "demo" / "raw" / "astronaut.png").convert("RGB")
+    photo.save(tmp_path / "photo.png")
+    args = ["--masks", "center", "--methods", "telea", "--checkpointDir", trained / "checkpoints"]
+    result = run_script("evaluate.py", ".", *args, cwd=tmp_path)
+    assert_works(result)
+    assert "no face fills photo.png: whole photos are measured by --photo" in result.stdout
 
 
 def test_its_own_pictures_are_no_faces(folder, tmp_path):
