@@ -12,11 +12,11 @@ import numpy as np
 from dcgan.options import RATES, DeviceOptions, SearchOptions
 from dcgan.workers import ALONE, Worker
 from jobs.options import CompleteOptions, PhotoOptions
-from jobs.results import FACES_APART, Batch, Outcome, Results, digest, note, written
+from jobs.results import Batch, Outcome, Results, digest, note, written
 from jobs.stopping import stop_signals
 from pictures.blending import blend
 from pictures.files import find_pictures, load_each, read_picture
-from pictures.incomplete import Incomplete
+from pictures.incomplete import FACES_APART, Incomplete
 from pictures.options import MaskOptions
 from pictures.reading import MaskedReader
 from utils import Progress, UserError, only_writer, say

@@ -8,7 +8,7 @@ from dcgan.checkpoints import writable
 from model import SearchStep
 from ops import event_writer, tf
 from pictures.files import save_gif, save_picture
-from pictures.incomplete import Incomplete
+from pictures.incomplete import FACES_APART, Incomplete
 from pictures.sheets import ROWS, framed, grid, titled
 
 GIF_FRAMES = 60  # at least, and at most twice as many, if there are so many
@@ -46,7 +46,7 @@ class Frames:
         self._save_grid(f"completed/{state.iteration:04d}", state.completed)
         self._keep(f"iteration {state.iteration}", state.completed)
         for number, (*_, total), z in zip(self.incomplete.numbers, state.losses, state.z, strict=True):
-            with open(self.out / "logs" / f"hats_{number:02d}.log", "a") as file:
+            with open(self.out / "logs" / log_name(number), "a") as file:
                 print(state.iteration, f"{total:.8g}", *(f"{value:.8g}" for value in z), file=file)
         with writable(self.out / "logs"), self.writer.as_default():
             for i, losses in enumerate(self.losses, state.iteration + 1 - len(self.losses)):
@@ -74,3 +74,9 @@ class Frames:
         save_picture(
             self.out / f"sheet{self.suffix}.png", titled(sheet, ["before", "masked", "completed", "blended"]), note
         )
+
+
+def log_name(number: int) -> str:
+    """The file with a search's loss and z, by its number: hats_02.log, or of a photo's second face hats_02_2.log."""
+    face, picture = divmod(number, FACES_APART)
+    return f"hats_{picture:02d}{f'_{face + 1}' if face else ''}.log"

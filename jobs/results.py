@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pictures.files import PictureError, read_note, save_picture, unique_names
-from pictures.incomplete import Incomplete
+from pictures.incomplete import FACES_APART, Incomplete
 from pictures.reading import Final
 from pictures.sheets import ROWS, framed, titled
 from utils import UserError, say
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 MARK = "complete.py of dcgan-completion"
 UNFINISHED = f"{MARK}: unfinished"
 PHOTO_TITLES = ("before", "masked", "completed")
-FACES_APART = 1_000_000  # more than a call has pictures: a face's number does not depend on how many there are
 # The files that a completion writes, but for its results in final/. Logs hold no note: they are ours by their names.
 FRAME_FOLDERS = ("hats_imgs", "completed", "logs")
 FRAME_FILE = re.compile(
     r"((before|masked|sheet|photos|completion|(hats_imgs|completed)/(?P<iteration>\d{4,}))(?P<suffix>(_\d+)?)\.(png|gif))"
-    r"|logs/hats_\d+\.log|logs/events\.out\.tfevents\..*\.completion(?P<suffix_of_events>(_\d+)?)"
+    r"|logs/hats_\d+(_\d+)?\.log|logs/events\.out\.tfevents\..*\.completion(?P<suffix_of_events>(_\d+)?)"
 )
 
 
@@ -125,10 +124,10 @@ class Results:
             _remove(_frames(self.out))
         if batch.nth > self.framed:
             return None
-        from jobs.frames import Frames
+        from jobs.frames import Frames, log_name
 
         _remove(_frames(self.out, suffix(batch.nth)))
-        _remove(self.out / "logs" / f"hats_{number:02d}.log" for number in batch.incomplete.numbers)
+        _remove(self.out / "logs" / log_name(number) for number in batch.incomplete.numbers)
         return Frames(self.out, suffix(batch.nth), batch.incomplete, MARK)
 
     def sheet_note(self, notes: Mapping[int, str], iteration: int) -> str:

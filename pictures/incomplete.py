@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 HIDDEN = 128  # grey
+FACES_APART = 1_000_000  # more than a call has pictures: a face's number does not depend on how many there are
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,7 +76,7 @@ def test_frames_show_the_faces_and_a_second_sheet_the_photos(folder):
     out = folder / "out"
     assert pixels(out / "before.png").shape == (64, 3 * 64, 3)  # one face and two
     logs = sorted(path.name for path in (out / "logs").glob("hats*"))
-    assert logs == ["hats_00.log", "hats_02.log", "hats_1000002.log"]  # the last is photo 2's second face
+    assert logs == ["hats_00.log", "hats_02.log", "hats_02_2.log"]  # the last is photo 2's second face
     assert pixels(out / "photos.png").shape[1] > 3 * 300
     assert "out/photos.png" in (folder / "stdout").read_text()
 
