@@ -65,7 +65,7 @@ class TrainStep:
     batches: int
     """Steps an epoch."""
     losses: Any
-    """[4]: LOSSES as the updates saw them; d_loss is that before the D update, g_loss that of the second G update."""
+    """[4]: LOSSES as the updates saw them; d_loss is that before the D update, g_loss that of the last G update."""
     z: Any
     """[batch, z_dim], the step's z; of several workers this one's part, as of the logits."""
     d_logits_real: Any
@@ -181,7 +181,7 @@ class DCGAN:
     def train(self, pictures: Pictures, options: TrainOptions, origin: int = 0) -> Iterator[TrainStep]:
         """Trains on `pictures`, uint8 [N, H, W, c_dim], from the step reached; yields after each step.
 
-        A step is one D update and two G updates on the same z. What it does follows from the pictures, the options
+        A step is one D update and `g_updates` of G on the same z. What it does follows from the pictures, the options
         and the step's number alone. Epochs are counted from step `origin`; another than 0 if earlier ones had another
         number of steps. Stop by leaving the loop. To use `generator` before the loop has ended by itself,
         `settle_statistics` first. ValueError if `pictures` are of another kind than the model's, UserError if the
@@ -230,7 +230,7 @@ class DCGAN:
 
     @tf.function
     def _train_step(self, training: Training, pictures, step, options: TrainOptions):
-        """One D update and two G updates; returns what TrainStep holds of them. pictures: of each replica its own."""
+        """One D update and those of G; returns what TrainStep holds of them. pictures: of each replica its own."""
         losses, *others = self.strategy.run(self._updates, (training, pictures, step, options))
         self._update_average(training, options.ema)
         training.step.assign_add(1)
@@ -252,9 +252,10 @@ class DCGAN:
             # G has not changed since, so its first update needs no second forward pass.
             g_loss = self._g_loss(x_fake)
         training.update_generator(tape, g_loss)
-        with tf.GradientTape() as tape:
-            g_loss = self._g_loss(training.generator(z, training=True))
-        training.update_generator(tape, g_loss)
+        for _ in range(options.g_updates - 1):
+            with tf.GradientTape() as tape:
+                g_loss = self._g_loss(training.generator(z, training=True))
+            training.update_generator(tape, g_loss)
 
         return tf.stack([*d_losses, g_loss]), z, d_logits_real, d_logits_fake
 

@@ -120,6 +120,12 @@ class TrainOptions(Options):
     batch_size: int = option(64, "pictures a step; all of them where there are fewer", check=number(int, 1))
     learning_rate: float = option(0.0002, "Adam's learning rate, for both networks", check=number(float, above=0))
     beta1: float = option(0.5, "Adam's decay of the mean gradient", check=number(float, 0, below=1))
+    g_updates: int = option(
+        2,
+        "updates of G a step, on the same z: the post's 2 keep D from winning early; with the DCGAN paper's 1 a step "
+        "takes two thirds of the time",
+        check=number(int, 1, 16),
+    )
     flip: bool = option(False, "mirror half of the pictures, drawn anew each time")
     ema: float = option(
         0.999,

@@ -13,7 +13,7 @@ from typing import Any
 from utils import UserError, write_atomic
 
 FILE = "run.json"
-EARLIER = {"precision": "float32", "local_norm": False}  # what was so before records told of it
+EARLIER = {"precision": "float32", "local_norm": False, "g_updates": 2}  # what was so before records told of it
 
 
 @dataclass(frozen=True)

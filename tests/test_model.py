@@ -230,39 +230,41 @@ def assert_updated(before, gradients, after, slots, t) -> None:
             np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
-def test_a_training_step_equals_its_recomputation(eagerly, monkeypatch):
-    """Its updates one by one: of D, and twice of G."""
+@pytest.mark.parametrize("g_updates", [1, 2])
+def test_a_training_step_equals_its_recomputation(eagerly, monkeypatch, g_updates):
+    """Its updates one by one: of D, and once or twice of G."""
     pictures = blobs(4, 16)
     dcgan = DCGAN(16, gf_dim=8, df_dim=8)
     randomise(dcgan.generator, 1)
     randomise(dcgan.discriminator, 2)
     updates = watched_updates(dcgan, monkeypatch)
     g, d = networks(dcgan)
-    state = next(dcgan.train(pictures, TrainOptions(batch_size=4, learning_rate=2e-3, beta1=0.3)))
+    options = TrainOptions(batch_size=4, learning_rate=2e-3, beta1=0.3, g_updates=g_updates)
+    state = next(dcgan.train(pictures, options))
     z, x_real = state.z.numpy(), pictures / np.float32(127.5) - 1
     assert abs(z).max() <= 1 and z.shape == (4, 100)
 
-    of_d, first, second = updates
+    of_d, *of_g = updates
+    assert len(of_g) == g_updates
     g_seen, d_seen = [], []
     x_fake = reference.generator(of_d.g, z, training=True)
     d_losses, of_d_expected = reference.d_gradients(of_d.d, x_real, x_fake, d_seen)
-    _, first_expected = reference.g_gradients(first.g, first.d, z, g_seen, d_seen)
-    (g_loss,), second_expected = reference.g_gradients(second.g, second.d, z, g_seen, d_seen)
-    np.testing.assert_allclose(state.losses, [sum(d_losses), *d_losses, g_loss], rtol=1e-4)
     assert_gradients_equal(of_d.gradients, of_d_expected)
-    assert_gradients_equal(first.gradients, first_expected)
-    assert_gradients_equal(second.gradients, second_expected)
+    for update in of_g:
+        (g_loss,), expected = reference.g_gradients(update.g, update.d, z, g_seen, d_seen)
+        assert_gradients_equal(update.gradients, expected)
+    np.testing.assert_allclose(state.losses, [sum(d_losses), *d_losses, g_loss], rtol=1e-4)
 
     g_after, d_after = networks(dcgan)
     slots = {}
-    assert_updated(d, of_d.gradients, first.d, {}, 1)
-    assert_updated(g, first.gradients, second.g, slots, 1)
-    assert_updated(second.g, second.gradients, g_after, slots, 2)
-    assert_updated(g, {}, first.g, {}, 1)
-    assert_updated(first.d, {}, d_after, {}, 1)
+    assert_updated(d, of_d.gradients, of_g[0].d, {}, 1)
+    for number, (update, after) in enumerate(zip(of_g, [*(each.g for each in of_g[1:]), g_after], strict=True), 1):
+        assert_updated(update.g, update.gradients, after, slots, number)
+    assert_updated(g, {}, of_g[0].g, {}, 1)
+    assert_updated(of_g[0].d, {}, d_after, {}, 1)
 
-    # D has seen the reals, the fakes, and the fakes again for each of G's updates; G has made fakes twice.
-    assert [len(d_seen), len(g_seen)] == [4 * 1, 2 * 2]
+    # D has seen the reals, the fakes, and the fakes again for each of G's updates, for each of which G has made them.
+    assert [len(d_seen), len(g_seen)] == [(2 + g_updates) * 1, g_updates * 2]
     for before, seen, after in ((d, d_seen, d_after), (g, g_seen, g_after)):
         for name, value in reference.moving(before, seen).items():
             np.testing.assert_allclose(after[name], value, rtol=1e-4, atol=1e-6, err_msg=name)

@@ -99,14 +99,14 @@ def test_every_option_reaches_the_training(monkeypatch):
         "--dataset x --train_size 1 --init y --checkpoint_dir c --sample_dir s --log_dir l --sample_interval 2"
         " --checkpoint_interval 3 --keep 4 --validation v --memory 5"
         " --image_size 16 --c_dim 1 --z_dim 6 --gf_dim 7 --df_dim 8,9"
-        " --epoch 10 --batch_size 11 --learning_rate 12 --beta1 .13 --flip --ema .14 --local_norm"
+        " --epoch 10 --batch_size 11 --learning_rate 12 --beta1 .13 --g_updates 3 --flip --ema .14 --local_norm"
         " --seed 15 --precision mixed"
     )
     monkeypatch.setattr("jobs.training.train", lambda *options: options)
     assert importlib.import_module("train-dcgan").main(argv.split()) == (
         RunOptions(Path("x"), 1, Path("y"), Path("c"), Path("s"), Path("l"), 2, 3, 4, Path("v"), 5),
         {"image_size": 16, "c_dim": 1, "z_dim": 6, "gf_dim": 7, "df_dim": (8, 9)},
-        TrainOptions(10, 11, 12, 0.13, True, 0.14, True, 15),
+        TrainOptions(10, 11, 12, 0.13, 3, True, 0.14, True, 15),
         DeviceOptions("mixed"),
     )
 
