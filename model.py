@@ -304,6 +304,17 @@ class DCGAN:
                     layer.moving_variance.assign(variance)
                 x = layer(x)
 
+    def generate(self, z: np.ndarray) -> Iterator[np.ndarray]:
+        """G(z) of [N, z_dim] in [-1, 1] batch by batch, uint8 [n, H, W, c_dim]; what one becomes does not depend on N.
+
+        UserError if the device has no memory for a batch.
+        """
+        size = max(1, min(64, 2**22 // self.image_size**2))  # fewer where feature maps are large
+        for first in range(0, len(z), size):
+            part = z[first : first + size]
+            with enough_memory(size, self.image_size):
+                yield to_uint8(self.generator(fill_batch(part)))[: len(part)]
+
     # ---------------------------------------------------------------------------------- completion
 
     def complete(

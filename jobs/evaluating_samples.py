@@ -9,12 +9,11 @@ from dcgan.options import DeviceOptions
 from jobs.aligning import predictor_path
 from jobs.evaluating import RECOGNIZER, chosen_pictures
 from jobs.options import EvaluateOptions
-from jobs.validating import alike, samples_of
+from jobs.validating import SMALLEST, samples_of
 from model import DCGAN
 from pictures.files import load_each, load_picture, save_picture
 from pictures.identity import descriptors, faces_found
-from pictures.likeness import frechet, sliced_wasserstein
-from pictures.metrics import WINDOW
+from pictures.likeness import alike, frechet, sliced_wasserstein
 from pictures.sheets import grid
 from utils import UserError, say, write_atomic, write_rows
 
@@ -27,12 +26,14 @@ def evaluate_samples(options: EvaluateOptions, devices: DeviceOptions) -> None:
     with chosen_pictures(options) as paths:
         directory = model_directory(options.checkpoint_dir)
         dcgan = DCGAN.load(directory, precision=devices.of_search)
-        if dcgan.image_size < WINDOW:
-            raise UserError(f"the model in {directory} is for {dcgan.image_size} pixels: MS-SSIM needs 16 or more")
+        if dcgan.image_size < SMALLEST:
+            raise UserError(f"the model in {directory} is for {dcgan.image_size} pixels: name one for 16 or more")
         loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim)[0])
         half = len(loaded) // 2
         if half < 2:
-            raise UserError(f"{options.dataset} has {len(loaded)} pictures that can be read: 4 or more are needed")
+            raise UserError(
+                f"{options.dataset} has {len(loaded)} pictures that can be read, and 4 are needed: name another folder"
+            )
         pictures = np.stack(list(loaded.values()))
         # Neighbours in a folder are often of one person: halves, not every other.
         reference, others = pictures[:half], pictures[half : 2 * half]
@@ -44,9 +45,9 @@ def evaluate_samples(options: EvaluateOptions, devices: DeviceOptions) -> None:
         say("".join(f"{column:>10}" for column in table[0]))
         for name, row in rows.items():
             say(f"{name:>10}{half:>10}" + "".join(f"{value:>10.4g}" for value in row.values()))
-        write_atomic(options.out_dir / "samples.csv", functools.partial(write_rows, rows=table))
-        save_picture(options.out_dir / "samples.png", grid(samples[:SHOWN]))
-        say(f"look at {options.out_dir}/samples.csv and {options.out_dir}/samples.png")
+        write_atomic(options.out_dir / "generator.csv", functools.partial(write_rows, rows=table))
+        save_picture(options.out_dir / "generator.png", grid(samples[:SHOWN]))
+        say(f"look at {options.out_dir}/generator.csv and {options.out_dir}/generator.png")
 
 
 def compare(reference: np.ndarray, sets: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:

@@ -162,7 +162,7 @@ class EvaluateOptions(Options):
     checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path, metavar="DIR")
     out_dir: Path = option(Path("evaluation"), "where the table and pictures go", "--outDir", check=Path, metavar="DIR")
     faces: int | None = option(
-        None, "how many faces, spread over the folder (default: 64; of --samples 4096)", check=number(int, 1)
+        None, "how many faces, spread over the folder (default: 64; of --samples 2048)", check=number(int, 1)
     )
     masks: tuple[str, ...] | None = option(
         None,
@@ -189,9 +189,12 @@ class EvaluateOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
-        for flag, value in (("--photo", self.photo), ("--masks", self.masks), ("--methods", self.methods)):
-            if self.samples and value:
-                raise ValueError(f"--samples and {flag} exclude each other: name one")
+        of_completions = ("photo", self.photo), ("masks", self.masks), ("methods", self.methods), ("seed", self.seed)
+        for name, value in of_completions if self.samples else ():
+            if value:
+                raise ValueError(f"--samples and --{name} exclude each other: name one")
+        if self.samples and self.count < 4:
+            raise ValueError(f"--samples needs 4 --faces or more, not {self.faces}")
         masks, methods = (
             ({*PAPERS_MASKS, *PHOTO_MASKS}, PHOTO_METHODS) if self.photo else (PAPERS_MASKS, ALIGNED_METHODS)
         )
@@ -202,7 +205,7 @@ class EvaluateOptions(Options):
     @property
     def count(self) -> int:
         """How many pictures to measure by."""
-        return self.faces or (4096 if self.samples else 64)
+        return self.faces or (2048 if self.samples else 64)
 
 
 def term(value: Any) -> Path | tuple[Path, ...]:

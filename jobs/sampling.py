@@ -6,7 +6,7 @@ Everything that is written carries a note: what stands in its place without one 
 import dataclasses
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,6 @@ from dcgan.options import SearchOptions
 from jobs.completing import open_model
 from jobs.options import SampleOptions
 from model import DCGAN
-from ops import enough_memory, fill_batch, to_uint8
 from pictures.dataset import Dataset
 from pictures.files import find_pictures, load_picture, read_note, save_gif, save_picture
 from pictures.incomplete import Incomplete
@@ -27,7 +26,7 @@ from utils import Progress, UserError, only_writer, say
 MARK = "sample.py of dcgan-completion"
 # Where all is known, |z| needs no holding back, and more iterations pay: 1.6 dB on 48 held-out faces.
 PROJECTION = SearchOptions(n_iter=100, z_penalty=0.0, refine=0, out_interval=0)
-BATCH = 64  # pictures searched at a time, and generated if they are not large
+BATCH = 64  # pictures searched at a time
 NEIGHBOURS = ("nearest", "second", "third")
 LARGEST_SHEET = 178_000_000  # pixels; Pillow, for one, opens no larger picture
 
@@ -91,32 +90,26 @@ def projected(dcgan: DCGAN, pictures: np.ndarray) -> np.ndarray:
 # ------------------------------------------------------------------------------ what is made of it
 
 
-def generated(dcgan: DCGAN, z: np.ndarray) -> Iterator[np.ndarray]:
-    """G(z), uint8 [n, H, W, C], batch by batch. What a z becomes does not depend on those beside it."""
-    size = max(1, min(BATCH, 2**22 // dcgan.image_size**2))  # fewer where feature maps are large
-    for first in range(0, len(z), size):
-        part = z[first : first + size]
-        with enough_memory(size, dcgan.image_size):
-            yield to_uint8(dcgan.generator(fill_batch(part)))[: len(part)]
-
-
 def images(dcgan: DCGAN, z: np.ndarray, columns: int = 1) -> np.ndarray:
     """G(z), uint8 [N, H, W, C]; UserError if a sheet of them, each with so many `columns`, would be too large."""
     count, side = len(z) * columns, max(128, dcgan.image_size) + BORDER
     if count * side**2 > LARGEST_SHEET:
-        raise UserError(f"a sheet of {count} pictures is too large to be opened: take fewer, or --single")
-    return np.concatenate(list(generated(dcgan, z)))
+        raise UserError(f"a sheet of {count} pictures is too large to be opened: ask for fewer")
+    return np.concatenate(list(dcgan.generate(z)))
 
 
 def write_single(dcgan: DCGAN, z: np.ndarray, folder: Path) -> None:
     """Writes a file for each picture and its z, in place of those of an earlier call."""
-    for path in _all_in(folder):
-        path.unlink()
+    earlier = set(_all_in(folder))
     progress, digits = Progress(len(z), "pictures"), max(4, len(str(len(z) - 1)))
-    for i, picture in enumerate(itertools.chain.from_iterable(generated(dcgan, z))):
-        save_z(folder / f"{i:0{digits}}.npz", MARK, z[i : i + 1])
-        save_picture(folder / f"{i:0{digits}}.png", picture, MARK)
+    for i, picture in enumerate(itertools.chain.from_iterable(dcgan.generate(z))):
+        path = folder / f"{i:0{digits}}.png"
+        save_picture(path, picture, MARK)
+        save_z(path.with_suffix(".npz"), MARK, z[i : i + 1])
+        earlier -= {path, path.with_suffix(".npz")}
         progress.update(i + 1)
+    for path in earlier:
+        path.unlink()
     say(f"pictures and their z: {folder}")
 
 
@@ -193,7 +186,8 @@ def _check_places(options: SampleOptions) -> None:
         places = _all_in(out / "single")
     else:
         places = [out / f"{options.kind}.{suffix}" for suffix in ("npz", "png", *(["gif"] if options.walk else []))]
-        if options.kind in ("samples", "nearest") and sources == {os.path.realpath(places[0])}:
+        alone = [os.path.realpath(path) for path in named] == [os.path.realpath(places[0])]
+        if alone and options.kind in ("samples", "nearest"):
             sources = set()  # its z is written again as it is
     for path in places:
         empty = path.is_file() and not path.stat().st_size  # which holds nothing to lose
