@@ -15,10 +15,11 @@ from pictures.files import load_each, load_picture, save_picture
 from pictures.identity import descriptors, faces_found
 from pictures.likeness import alike, frechet, sliced_wasserstein
 from pictures.sheets import grid
-from utils import UserError, say, write_atomic, write_rows
+from utils import Progress, UserError, say, write_atomic, write_rows
 
 SHOWN = 64  # samples in the picture
-FACES = 0.5  # share of pictures in which dlib finds a face, from which on they are taken for faces
+AT_ONCE = 64  # faces between two lines of progress
+FACES = 0.5  # share of the first pictures in which dlib finds a face, from which on they are taken for faces
 
 
 def evaluate_samples(options: EvaluateOptions, devices: DeviceOptions) -> None:
@@ -52,17 +53,28 @@ def evaluate_samples(options: EvaluateOptions, devices: DeviceOptions) -> None:
 
 def compare(reference: np.ndarray, sets: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
     """The measures, by their names, of each set of as many pictures as `reference` has, uint8 [N, H, W, C]."""
-    recognizer = predictor_path(None).with_name(RECOGNIZER)
-    of_faces = faces_found(reference).mean() >= FACES
-    if of_faces:
-        described = descriptors(recognizer, reference)
+    of_faces = faces_found(reference[:AT_ONCE]).mean() >= FACES
+    progress = Progress((1 + len(sets)) * len(reference), "faces")
+    described = look_at(reference, progress, 0)[0] if of_faces else None
     rows = {}
-    for name, pictures in sets.items():
+    for nth, (name, pictures) in enumerate(sets.items(), 1):
         distances = sliced_wasserstein(pictures, reference)
         rows[name] = {"swd": float(distances.mean())}
         rows[name] |= {f"swd_{pictures.shape[1] >> i}": float(distance) for i, distance in enumerate(distances)}
         rows[name]["ms_ssim"] = alike(pictures)
-        if of_faces:
-            rows[name]["frechet"] = frechet(descriptors(recognizer, pictures), described)
-            rows[name]["found"] = float(faces_found(pictures).mean())
+        if described is not None:
+            theirs, found = look_at(pictures, progress, nth * len(reference))
+            rows[name] |= {"frechet": frechet(theirs, described), "found": float(found.mean())}
     return rows
+
+
+def look_at(pictures: np.ndarray, progress: Progress, before: int) -> tuple[np.ndarray, np.ndarray]:
+    """The descriptors of N faces, and whether each is found; `progress` counts them from `before` on."""
+    recognizer = predictor_path(None).with_name(RECOGNIZER)
+    parts = []
+    for first in range(0, len(pictures), AT_ONCE):
+        part = pictures[first : first + AT_ONCE]
+        parts.append((descriptors(recognizer, part), faces_found(part)))
+        progress.update(before + first + len(part))
+    described, found = map(np.concatenate, zip(*parts, strict=True))
+    return described, found

@@ -18,7 +18,7 @@ SCRIPTS = sorted(path.name for path in ROOT.glob("*.py") if os.access(path, os.X
 LEFT_OUT = r"pip install|venv \.venv|\b(ruff|mypy|pytest)\b|^(git|cd|source|sudo) |paint\.py"
 SHORTER = {
     "align.py": "--jobs 1",
-    "train-dcgan.py": "--epoch 1 --batch_size 2 --gf_dim 4 --df_dim 4",
+    "train-dcgan.py": "--epoch 1 --batch_size 4 --gf_dim 4 --df_dim 4",
     "complete.py": "--nIter 2",
     "evaluate.py(?!.*--samples)": "--faces 1 --methods default telea --masks center",
     "benchmark.py": "--rounds 1 --batch 2 --dim 2",
@@ -37,7 +37,7 @@ def commands(text):
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A copy of the repository with three photos to align, and the environment that the README installs."""
+    """A copy of the repository with four photos to align, and the environment that the README installs."""
     clone = tmp_path_factory.mktemp("clone")
     folders = (ROOT / name for name in ("dcgan", "jobs", "pictures"))
     for path in (*ROOT.glob("*.py"), *folders, ROOT / "data" / "demo" / "raw", ROOT / "checkpoints" / "pretrained"):
@@ -50,15 +50,15 @@ def clone(tmp_path_factory):
     for folder in ("your-dataset", "your-test-data"):
         raw = clone / "data" / folder / "raw"
         raw.mkdir(parents=True)
-        for i in range(3):
+        for i in range(4):
             photo.crop((100 + i, 0, 340, 240)).save(raw / f"{i}.png")
     masks = clone / "data" / "your-test-data" / "masks"
     masks.mkdir()
-    for i in range(3):
+    for i in range(4):
         Image.linear_gradient("L").save(masks / f"{i}.png")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(clone)
-        exec(DRAWING.replace("10008", "13").replace("10000", "10"), {})
+        exec(DRAWING.replace("10008", "14").replace("10000", "10"), {})
     return clone
 
 
@@ -88,7 +88,7 @@ def test_the_other_commands_in_their_order(clone):
         assert_works(result)
         if script[1] == "complete.py":
             out = args[args.index("--outDir") + 1] if "--outDir" in args else "completions"
-            assert len(list((clone / out / "final").iterdir())) == 3
+            assert len(list((clone / out / "final").iterdir())) == 4
             if "--checkpointDir" not in args:  # the one just trained, not the bundled one
                 assert "model: checkpoints, trained for 1 steps" in result.stdout
 
