@@ -2,7 +2,6 @@
 """Measures completions of test faces: the paper's experiment, beside the post's search and classical inpainting.
 
 python evaluate.py data/your-test-data/aligned --faces 8 --masks center half --methods default telea
-python evaluate.py data/your-test-data/raw --photo --faces 256
 python evaluate.py data/your-test-data/aligned --samples
 
 PSNR in dB and SSIM are those of the whole picture and of the hole; sharp is the mean gradient in the hole as a share of
