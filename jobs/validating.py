@@ -53,7 +53,9 @@ def check_best(checkpoint_dir: Path, run: str, real: np.ndarray) -> float:
             return float(chosen["sliced_wasserstein"])
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
         pass
-    raise UserError(f"{best} was not chosen by these pictures and this run: move it away, or name other --validation")
+    raise UserError(
+        f"{best} was chosen by other pictures, or in another run: name its folder by --validation, or move it away"
+    )
 
 
 def _digest(pictures: np.ndarray) -> str:
