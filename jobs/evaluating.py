@@ -24,7 +24,7 @@ from pictures.files import evenly, find_pictures, load_each, load_picture, read_
 from pictures.identity import FaceJudge
 from pictures.incomplete import Incomplete
 from pictures.masks import HALVES, make_mask
-from pictures.metrics import psnr, sharpness, ssim
+from pictures.metrics import SMALLEST, psnr, sharpness, ssim
 from pictures.options import MaskOptions
 from pictures.sheets import framed
 from utils import Progress, UserError, only_writer, say, write_atomic, write_rows
@@ -55,10 +55,7 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
     """Prints the table, and writes it and a picture a mask into `out_dir`; UserError if there is nothing to measure."""
     with chosen_pictures(options) as paths:
         methods = usable(options.methods)
-        directory = model_directory(options.checkpoint_dir)
-        dcgan = DCGAN.load(directory, precision=devices.of_search)
-        if dcgan.image_size < 16:
-            raise UserError(f"the model in {directory} is for {dcgan.image_size} pixels: SSIM needs 16 or more")
+        directory, dcgan = model_to_measure(options, devices)
         loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim))
         if not loaded:
             raise UserError(f"none of the {len(paths)} pictures can be read")
@@ -89,6 +86,15 @@ def chosen_pictures(options: EvaluateOptions) -> Iterator[list[Path]]:
     with only_writer(options.out_dir):
         paths = find_pictures(options.dataset, [options.out_dir])
         yield evenly(paths, options.count)
+
+
+def model_to_measure(options: EvaluateOptions, devices: DeviceOptions) -> tuple[Path, DCGAN]:
+    """The model and its directory; UserError if its pictures are too small for SSIM."""
+    directory = model_directory(options.checkpoint_dir)
+    dcgan = DCGAN.load(directory, precision=devices.of_search)
+    if dcgan.image_size < SMALLEST:
+        raise UserError(f"the model in {directory} is for {dcgan.image_size} pixels: SSIM needs {SMALLEST} or more")
+    return directory, dcgan
 
 
 def usable(named: Sequence[str] | None) -> list[str]:

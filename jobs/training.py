@@ -18,7 +18,7 @@ from jobs.options import RunOptions
 from jobs.record import Record
 from jobs.stopping import signals_by_default, stop_signals
 from jobs.training_log import TrainingLog, check_owner, note_owner
-from jobs.validating import Validation, check_best, validation_pictures
+from jobs.validating import Validation
 from model import DCGAN
 from pictures.dataset import Dataset, free_memory
 from pictures.files import find_pictures
@@ -69,9 +69,7 @@ def train(run: RunOptions, named: Mapping[str, Any], options: TrainOptions, devi
         memory = free_memory() / 2 if run.memory is None else run.memory * 1e9
         pictures = Dataset(paths, dcgan.image_size, dcgan.c_dim, memory)
         pictures[[0]]  # if none can be read, nothing is begun
-        real = validation_pictures(run.validation, dcgan) if chief and run.validation else None
-        if real is not None:
-            check_best(run.checkpoint_dir, record.run, real)
+        validation = Validation(run, run.validation, dcgan, record.run) if chief and run.validation else None
         if chief and not resumed:
             dcgan.start_training()
             dcgan.settle_statistics()
@@ -81,7 +79,7 @@ def train(run: RunOptions, named: Mapping[str, Any], options: TrainOptions, devi
         introduce(dcgan, pictures, options)
         with stop_signals() as received:
             if chief:
-                train_to(last_step, dcgan, pictures, real, run, options, record, received)
+                train_to(last_step, dcgan, pictures, validation, run, options, record, received)
             else:
                 help_to_train(dcgan, pictures, options, stretch.origin, received)
     if received and int(dcgan.step) < last_step:
@@ -98,19 +96,15 @@ def train_to(
     last_step: int,
     dcgan: DCGAN,
     pictures: Dataset,
-    real: np.ndarray | None,
+    validation: Validation | None,
     run: RunOptions,
     options: TrainOptions,
     record: Record,
     received: list[int],
 ) -> None:
-    """Trains to a step's number, or until a signal is received; logs and saves what is due.
-
-    real: what samples are measured by at each checkpoint, if they are to be.
-    """
+    """Trains to a step's number, or until a signal is received; logs, saves and measures what is due."""
     note_owner(run.log_dir, record.run, int(dcgan.step))
     log = TrainingLog(dcgan, pictures, run.sample_dir, run.log_dir, last_step, options.seed)
-    validation = Validation(dcgan, real, run.checkpoint_dir, record.run, log) if real is not None else None
 
     def save() -> None:
         log.flush()
@@ -119,7 +113,7 @@ def train_to(
 
     try:
         if validation:
-            validation.measure()  # if the run was stopped before that
+            validation.begin(log)
         for state in dcgan.train(pictures, options, record.stretches[-1].origin):
             ending = state.step == last_step or bool(received)
             sampling = ending or state.step % run.sample_interval == 0
@@ -130,7 +124,7 @@ def train_to(
             if saving:
                 save()
                 if validation and not received:
-                    validation.measure()
+                    validation.measure(log)
             if ending:
                 return
     except (BrokenPipeError, OutputError):
@@ -164,13 +158,13 @@ def training_pictures(run: RunOptions, record: Record) -> list[Path]:
     """
     if os.path.realpath(run.sample_dir) == os.path.realpath(run.dataset):
         raise UserError(f"{run.dataset} holds the pictures, samples must not lie among them: name another --sample_dir")
-    unseen = [run.validation] if run.validation else []
-    if any(run.dataset.resolve().is_relative_to(folder.resolve()) for folder in unseen):
+    if run.validation and run.dataset.resolve().is_relative_to(run.validation.resolve()):
         raise UserError(
             f"{run.dataset} lies in {run.validation}, which is not to be trained on: name another --validation"
         )
-    written = [run.checkpoint_dir, run.sample_dir, run.log_dir, *record.places(run.checkpoint_dir)]
-    return find_pictures(run.dataset, [*written, *unseen])[: run.train_size]
+    without = [run.checkpoint_dir, run.sample_dir, run.log_dir, *record.places(run.checkpoint_dir)]
+    without += [run.validation] if run.validation else []
+    return find_pictures(run.dataset, without)[: run.train_size]
 
 
 def names_of(paths: Iterable[Path], dataset: Path) -> list[str]:

@@ -274,6 +274,12 @@ def evenly(paths: list[Path], count: int) -> list[Path]:
     return [paths[i * len(paths) // count] for i in range(count)] if count < len(paths) else paths
 
 
+def load_pictures(paths: Sequence[Path], size: int, c_dim: int) -> np.ndarray:
+    """uint8 [N, size, size, c_dim]: the pictures as `load_picture` makes them, but for those that it cannot read."""
+    loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, size, c_dim)[0])
+    return np.array([*loaded.values()], np.uint8).reshape(-1, size, size, c_dim)
+
+
 def load_each(items: Mapping[int, Any], load: Callable[[Any], Any]) -> dict[int, Any]:
     """What `load` makes of each path, or what stands for one, by their numbers; names those it cannot load."""
     loaded = {}

@@ -49,7 +49,7 @@ def damaged_faces(
     """
     shown, whole = filled(photo, known), everywhere or known.all()
     for scored in _looks(finder, shown):
-        found = [(score, box, _transform(finder, shown, known, box, size)) for box, score in scored]
+        found = [(score, box, _transform(finder.landmarks(shown, box), known, box, size)) for box, score in scored]
         sure = [transform for score, _, transform in found if score > 0]
         if whole and sure:
             return [transform for score, _, transform in found if score > CLEAR] or sure[:1]
@@ -90,9 +90,8 @@ def _again(
     In a completed face the likeliest map and align.py's err in different ways: their mean is nearer than either.
     """
     for _ in range(LOOKS):
-        completed = complete(photo, known, [transform])
-        aligned = face_transform(finder.landmarks(completed, box), FRAME, size)
-        transform = (_transform(finder, completed, known, box, size) + aligned) / 2
+        landmarks = finder.landmarks(complete(photo, known, [transform]), box)
+        transform = (_transform(landmarks, known, box, size) + face_transform(landmarks, FRAME, size)) / 2
     return transform
 
 
@@ -109,9 +108,9 @@ def _looks(finder: FaceFinder, photo: np.ndarray) -> Iterator[list[tuple[dlib.re
         yield list(zip(boxes, scores, strict=True))
 
 
-def _transform(finder: FaceFinder, photo: np.ndarray, known: np.ndarray, box: dlib.rectangle, size: int) -> np.ndarray:
-    """[2, 3]: the map of the face in the box into a frame of `size` pixels, by the landmarks that are `known`."""
-    landmarks = finder.landmarks(photo, box).astype(float)
+def _transform(landmarks: np.ndarray, known: np.ndarray, box: dlib.rectangle, size: int) -> np.ndarray:
+    """[2, 3]: the map of the face in the box, by those of its landmarks that are `known`, into a frame of `size`."""
+    landmarks = landmarks.astype(float)
     reach = max(1, round(REACH * box.width()))
     left, top = np.floor(landmarks.min(axis=0)).astype(int) - reach
     right, bottom = np.ceil(landmarks.max(axis=0)).astype(int) + reach + 1

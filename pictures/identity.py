@@ -1,5 +1,6 @@
 """dlib's opinion of small pictures of faces: whether there is a face in them, and whose it is."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -52,14 +53,21 @@ def faces_found(pictures: np.ndarray) -> np.ndarray:
     return np.array([bool(detector(_enlarged(picture), 0)) for picture in pictures])
 
 
-def descriptors(recognizer: Path, pictures: np.ndarray) -> np.ndarray:
+def descriptors(
+    recognizer: Path, pictures: np.ndarray, progress: Callable[[int], None] = lambda done: None
+) -> np.ndarray:
     """[N, 128]: what dlib's face recognition model sees in aligned faces uint8 [N, H, W, C], each taken whole.
 
-    No detector is asked, so that what is hardly a face counts as well. RuntimeError if the file is no such model.
+    No detector is asked, so that what is hardly a face counts as well. `progress` is told how many are done.
+    RuntimeError if the file is no such model.
     """
     network = dlib.face_recognition_model_v1(str(recognizer))
-    whole = (cv2.resize(_colour(picture), (CHIP, CHIP), interpolation=cv2.INTER_CUBIC) for picture in pictures)
-    return np.array([network.compute_face_descriptor(face) for face in whole])
+    found = np.empty((len(pictures), 128))
+    for i, picture in enumerate(pictures):
+        whole = cv2.resize(_colour(picture), (CHIP, CHIP), interpolation=cv2.INTER_CUBIC)
+        found[i] = network.compute_face_descriptor(whole)
+        progress(i + 1)
+    return found
 
 
 def _enlarged(picture: np.ndarray) -> np.ndarray:

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from pictures.metrics import ms_ssim
+from pictures.metrics import SMALLEST, ms_ssim
 
 PATCH, PATCHES = 7, 128  # pixels of a patch's side; patches of a picture, at each size
 DIRECTIONS = 4, 128  # rounds of projections, and projections a round
-SMALLEST = 16  # pixels: the side of the pyramid's top
 
 
 def sliced_wasserstein(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -23,9 +22,9 @@ def sliced_wasserstein(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         raise ValueError(f"{a.shape} and {b.shape}: not two sets of as many pictures of one kind")
     levels_a, levels_b = (_patches(each, np.random.default_rng(0)) for each in (a, b))
     rng = np.random.default_rng(0)
+    rounds, count = DIRECTIONS
     distances = []
     for patches in zip(levels_a, levels_b, strict=True):
-        rounds, count = DIRECTIONS
         distance = 0.0
         for _ in range(rounds):
             directions = rng.standard_normal((count, patches[0].shape[1])).astype(np.float32)

@@ -4,6 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 WINDOW = 11  # pixels, of structural similarity
+SMALLEST = 16  # pixels: the smallest power of two that has room for the window
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of its scales, the finest first
 
 
