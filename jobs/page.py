@@ -18,6 +18,8 @@ PINK = "#ff2d95"
 HEIGHT = 440  # pixels of the photo on the page
 HINT = "Paint over what is to be replaced, and press Complete."
 LAST_SEED = 2**31 - 1
+# Gradio's editor forgets to send a stroke that is painted while it still sets its photo up, unless it changes again.
+SEND_STROKES = "seed => { window.editor?.notify('change'); return seed; }"
 
 Updates = dict[Any, Any]
 """What changes on the page: new values or settings of its components."""
@@ -74,7 +76,11 @@ class Page:
         for button, step in ((self.complete, 0), (self.another, 1)):
             # At once, whatever is under way: so nobody presses twice.
             pressed = button.click(
-                lambda seed, step=step: self.pressed((seed or 0) + step), self.seed, [self.seed, *changed], queue=False
+                lambda seed, step=step: self.pressed((seed or 0) + step),
+                self.seed,
+                [self.seed, *changed],
+                queue=False,
+                js=SEND_STROKES,
             )
             search = pressed.then(
                 self.completed,
