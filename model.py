@@ -380,13 +380,18 @@ class DCGAN:
 
     # --------------------------------------------------------------------------------------- files
 
-    def save(self, directory: str | Path, keep: int = KEEP) -> None:
+    def save(self, directory: str | Path, keep: int = KEEP, half: bool = False) -> None:
         """Writes config.json and a checkpoint, with the training state if there is one; the `keep` newest stay.
 
-        The generator's statistics are saved as they are: after some training, `settle_statistics` first. UserError if
-        it cannot be written or a weight is not finite; what was saved before is whole then.
+        half: in float16 and without the training state, for a model that is done. The generator's statistics are saved
+        as they are: after some training, `settle_statistics` first. UserError if it cannot be written or a weight is
+        not finite; what was saved before is whole then.
         """
-        variables = self._named_variables()
+        variables = self._named_variables(training=not half)
+        if half:
+            step = variables.pop("step")
+            variables = {name: tf.Variable(tf.cast(value, tf.float16)) for name, value in variables.items()}
+            variables["step"] = step
         if not all(np.isfinite(variable).all() for variable in variables.values()):
             raise UserError(
                 f"a weight is not finite after step {int(self.step)}, which is not saved: the checkpoint before it is "
@@ -422,11 +427,11 @@ class DCGAN:
             variables[name].assign(value)
         return dcgan
 
-    def _named_variables(self) -> dict[str, tf.Variable]:
-        """What a checkpoint holds, by name."""
+    def _named_variables(self, training: bool = True) -> dict[str, tf.Variable]:
+        """What a checkpoint holds, by name; the state of a `training` if there is one."""
         return {
             "step": self.step,
             **named_variables("generator", self.generator),
             **named_variables("discriminator", self.discriminator),
-            **(self.training.named_variables() if self.training else {}),
+            **(self.training.named_variables() if training and self.training else {}),
         }

@@ -223,3 +223,17 @@ def test_a_checkpoint_that_lacks_a_variable(saved, tmp_path, missing):
     checkpoints.write(tmp_path, dcgan.options, variables, step=2, keep=1)
     with pytest.raises(UserError, match=r"no whole DCGAN: its .* is missing|no checkpoint in .* can be read"):
         DCGAN.load(tmp_path)
+
+
+def test_a_model_in_half_precision_is_rounded_and_without_training_state(saved, tmp_path):
+    dcgan = DCGAN.load(saved, training=True)
+    dcgan.save(tmp_path, half=True)
+    stored = checkpoints.read(tmp_path, training=False)
+    assert {value.dtype for value in stored.values.values()} == {np.dtype(np.float16)} and stored.step == 2
+    with pytest.raises(UserError, match="no training state"):
+        DCGAN.load(tmp_path, training=True)
+    loaded = {name: variable.numpy() for name, variable in DCGAN.load(tmp_path)._named_variables().items()}
+    for name, value in loaded.items():
+        expected = dcgan._named_variables()[name].numpy()
+        assert value.dtype == expected.dtype
+        np.testing.assert_allclose(value, expected, rtol=2**-11, atol=2**-25, err_msg=name)
