@@ -1,8 +1,6 @@
 """Photos to complete: their masks and faces, and how the completed faces make a completed photo."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +12,7 @@ from jobs.options import PhotoOptions
 from jobs.results import digest
 from pictures.faces import TEMPLATES, FaceFinder, face_transform
 from pictures.files import PictureError, colours, load_each, pixel_count, read_photo
-from pictures.finding import FRAME, damaged_faces
+from pictures.finding import FRAME, Fill, damaged_faces
 from pictures.incomplete import HIDDEN, Incomplete
 from pictures.masks import WITHOUT_HOLE, checked, make_mask
 from pictures.options import MaskOptions
@@ -66,7 +64,7 @@ class PhotoReader:
         self.mask = read_any_mask(masks.file, masks.invert) if masks.file else None
         self.in_frame = make_mask(masks.kind or "center", size, masks, seed)
         self.finder = FaceFinder(str(predictor_path(None)))
-        self.complete = partial(completed_quickly, dcgan)
+        self.fills = fills_of(dcgan)
         self.points = photos.points and [transform_by(face, size) for face in np.reshape(photos.points, (-1, 3, 2))]
         self.alignment = alignment_of(photos.alignment, size) if photos.alignment else None
 
@@ -125,7 +123,7 @@ class PhotoReader:
         pixels, known, by_face = self._masked(photo.path)
         shape = known.shape
         given = self._given(photo.path)
-        transforms = given or damaged_faces(self.finder, pixels, known, self.size, self.complete, by_face)
+        transforms = given or damaged_faces(self.finder, pixels, known, self.size, self.fills, by_face)
         if by_face:
             known = known & ~hidden_by(shape, self.in_frame, transforms)
         meet = [each for each in transforms if (covered(shape, [each], self.size) & ~known).any()]
@@ -153,16 +151,21 @@ class PhotoReader:
         return Final(completed[..., :1] if grey else completed, profile, row)
 
 
-def completed_quickly(
-    dcgan: "DCGAN", photo: np.ndarray, known: np.ndarray, transforms: Sequence[np.ndarray]
-) -> np.ndarray:
-    """The photo, uint8 [H, W, 3], with faces [N, 2, 3] completed by a short search, so that they can be found better.
-
-    What is hidden, that is where bool [H, W] is not `known`, has no say.
+def fills_of(dcgan: "DCGAN") -> list[Fill]:
+    """How the holes in faces are filled, look after look, so that they are found better: by the face of z = 0, which
+    is no one's, and from nearer by a short search.
     """
-    faces = in_frames(photo, known, transforms, dcgan.image_size, dcgan.c_dim)
-    *_, last = dcgan.complete(faces, QUICK)
-    return carried_back(photo, known, transforms, last.generated)
+    typical = next(dcgan.generate(np.zeros((1, dcgan.z_dim), np.float32)))
+
+    def typically(photo: np.ndarray, known: np.ndarray, transforms: list[np.ndarray]) -> np.ndarray:
+        return carried_back(photo, known, transforms, typical.repeat(len(transforms), axis=0))
+
+    def quickly(photo: np.ndarray, known: np.ndarray, transforms: list[np.ndarray]) -> np.ndarray:
+        faces = in_frames(photo, known, transforms, dcgan.image_size, dcgan.c_dim)
+        *_, last = dcgan.complete(faces, QUICK)
+        return carried_back(photo, known, transforms, last.generated)
+
+    return [typically, typically, quickly, quickly]
 
 
 def transform_by(points: np.ndarray, size: int) -> np.ndarray:

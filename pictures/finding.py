@@ -3,8 +3,9 @@
 A face is a set of landmarks that an affine map has brought into the frame, where they scatter around their means: those
 of the eyes by half a pixel, those of the jaw by seven, and neighbours together. The map found is the one under which
 the visible landmarks are the likeliest; where all can be seen it is nearly align.py's, which moves three into place.
-Once the face is completed by it, all landmarks can be seen, after a fashion, and the map is found anew: what belongs
-into the hole and where the face is are refined in turns.
+Once the hole is filled by it, with a face, all landmarks can be seen, after a fashion, and the map is found anew: what
+belongs into the hole and where the face is are refined in turns. This helps the visible landmarks, too, which dlib
+finds together with the hidden ones.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,12 +26,11 @@ MOST = 0.5  # of the hole lies in the square of what is doubtful and yet taken f
 # Deviations of dlib's landmarks from where they should be, in shares of the frame's side.
 SEEN, GUESSED = 1 / 64, 12 / 64
 FRAME = "innerEyesAndBottomLip"  # of align.py, as the bundled model's faces were aligned
-LOOKS = 2  # at the landmarks, with a completed face
 REACH = 0.02  # of the side of dlib's box: what is nearer to the hole is guessed
 
-Complete = Callable[[np.ndarray, np.ndarray, list[np.ndarray]], np.ndarray]
+Fill = Callable[[np.ndarray, np.ndarray, list[np.ndarray]], np.ndarray]
 """Of a photo, uint8 [H, W, 3], which pixels are known, bool [H, W], and transforms [N, 2, 3] into the frame: the photo
-with these faces completed, uint8 [H, W, 3]."""
+with its hole filled where these faces are, uint8 [H, W, 3]."""
 
 
 def damaged_faces(
@@ -38,14 +38,14 @@ def damaged_faces(
     photo: np.ndarray,
     known: np.ndarray,
     size: int,
-    complete: Complete | None = None,
+    fills: Sequence[Fill] = (),
     everywhere: bool = False,
 ) -> list[np.ndarray]:
     """[2, 3] for each face of a photo, uint8 [H, W, 3], whose aligned square meets the hole, the surest first.
 
     All faces if nothing is hidden, or if they are to be found `everywhere`. The hole is where bool [H, W] is not
     `known`; what is hidden there has no say.
-    size: the side of the frame. complete: how the landmarks in the hole are made visible, to be looked at again.
+    size: the side of the frame. fills: how the landmarks in the hole are made visible, for one look after the other.
     """
     shown, whole = filled(photo, known), everywhere or known.all()
     for scored in _looks(finder, shown):
@@ -55,9 +55,7 @@ def damaged_faces(
             return [transform for score, _, transform in found if score > CLEAR] or sure[:1]
         chosen = _meeting(found, ~known, size)
         if chosen:
-            if not complete:
-                return [each for _, each in chosen]
-            return [_again(finder, photo, known, *each, size, complete) for each in chosen]
+            return [_again(finder, photo, known, *each, size, fills) for each in chosen]
     return []
 
 
@@ -83,14 +81,14 @@ def _again(
     box: dlib.rectangle,
     transform: np.ndarray,
     size: int,
-    complete: Complete,
+    fills: Sequence[Fill],
 ) -> np.ndarray:
-    """[2, 3]: the map of the face in the box, of which `transform` is a guess, found by completing the face.
+    """[2, 3]: the map of the face in the box, of which `transform` is a guess, found by filling the hole.
 
-    In a completed face the likeliest map and align.py's err in different ways: their mean is nearer than either.
+    In a face so filled the likeliest map and align.py's err in different ways: their mean is nearer than either.
     """
-    for _ in range(LOOKS):
-        landmarks = finder.landmarks(complete(photo, known, [transform]), box)
+    for fill in fills:
+        landmarks = finder.landmarks(fill(photo, known, [transform]), box)
         transform = (_transform(landmarks, known, box, size) + face_transform(landmarks, FRAME, size)) / 2
     return transform
 

@@ -1,7 +1,6 @@
 """complete.py --photo: the demonstration photo with holes, turned, with several faces; bit by bit; and bad calls."""
 
-from functools import partial
-
+import dlib
 import numpy as np
 import pytest
 from conftest import ROOT, assert_fails, assert_works, run_script
@@ -9,11 +8,11 @@ from PIL import Image, ImageCms
 
 from jobs.aligning import COLUMNS, predictor_path
 from jobs.evaluating_photos import displacement
-from jobs.photos import alignment_of, completed_quickly, transform_by
+from jobs.photos import alignment_of, fills_of, transform_by
 from model import DCGAN
 from pictures.faces import FaceFinder, face_transform, inverse
 from pictures.files import colours
-from pictures.finding import damaged_faces
+from pictures.finding import _meeting, damaged_faces
 from pictures.photos import hidden_by
 from utils import UserError
 
@@ -171,7 +170,7 @@ def test_a_damaged_face_is_found_near_where_it_is(finder, dcgan, box):
     (true,) = alignment(finder, photo)
     known = known_but_for(photo.shape, true, box)
     shown = [np.where(known[..., None], photo, value).astype(np.uint8) for value in (0, 255)]
-    ways = None, partial(completed_quickly, dcgan), lambda *_: photo
+    ways = [], fills_of(dcgan), [lambda *_: photo] * 2
     displaced = []
     for way in ways:
         found = [damaged_faces(finder, each, known, 64, way) for each in shown]
@@ -186,6 +185,24 @@ def test_a_second_face_that_is_nearly_hidden_is_found(finder):
     known = known_but_for(photo.shape, first, (20, 40, 44, 58)) & known_but_for(photo.shape, second, (0, 0, 36, 64))
     found = damaged_faces(finder, photo, known, 64)
     assert [displacement(*pair, 64) < 6.4 for pair in zip(found, (first, second), strict=True)] == [True, True]
+
+
+def test_what_is_doubtful_is_a_face_only_where_no_surer_one_meets_the_hole():
+    """Two squares of 64 pixels side by side, the right one doubtful."""
+    shape, boxes = (64, 160), [dlib.rectangle(0, 0, 9, 9), dlib.rectangle(80, 0, 89, 9)]
+    found = [(1.0, boxes[0], np.eye(2, 3)), (-0.5, boxes[1], np.array([[1.0, 0, -70], [0, 1, 0]]))]
+
+    def chosen(*holes):
+        hole = np.zeros(shape, bool)
+        for left, right in holes:
+            hole[20:40, left:right] = True
+        return [box for box, _ in _meeting(found, hole, 64)]
+
+    assert chosen((30, 60)) == boxes[:1]
+    assert chosen((30, 90)) == boxes[:1]  # one hole that reaches into both
+    assert chosen((30, 60), (90, 120)) == boxes
+    assert chosen((66, 110)) == boxes[1:]  # most of it is there
+    assert chosen((66, 68), (140, 160)) == []
 
 
 def test_points_in_any_order_of_the_eyes():
