@@ -3,7 +3,9 @@
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from pictures.files import find_pictures, load_each, read_picture
 from pictures.incomplete import FACES_APART, Incomplete
 from pictures.options import MaskOptions
 from pictures.reading import MaskedReader
-from utils import Progress, UserError, only_writer, say
+from utils import Progress, UserError, WrongCommand, only_writer, say
 
 if TYPE_CHECKING:
     from jobs.photos import PhotoReader
@@ -43,23 +45,46 @@ def complete(
     worker = Worker.of_cluster()
     with only_writer(files.out_dir / f".worker{worker.index}" if worker.index else files.out_dir):
         imgs = listed(files.imgs, files.out_dir, masks)
+        if photos.points and len(imgs) > 1:
+            raise WrongCommand(f"--points are those of one photo, and there are {len(imgs)}: complete it alone")
         batches = -(-len(imgs) // files.batch_size) if files.all_frames else 1
         framed = batches if search.out_interval and not worker.index else 0
         results = Results(files.out_dir, imgs, search.iterations, search.out_interval, framed)
         dcgan = open_model(files.checkpoint_dir, files.img_size, masks.lowres, devices.of_search)
         reader = open_reader(photos, masks, dcgan, search.seed)
-        if photos.points and len(imgs) > 1:
-            raise UserError(f"--points are those of one photo, and there are {len(imgs)}: complete it alone")
         job = Completion(dcgan, search, files.blend, reader, results)
-        for batch in job.missing(imgs, files.batch_size, worker):
-            with stop_signals() as received:
-                outcome = job.complete(batch, received)
-                job.write(batch, outcome)
-            if received:
-                job.report_stop(batch, outcome)
-                return 128 + received[0]
+        received: list[int] = []
+        with in_background(job.write) as write:  # the next batch is searched meanwhile
+            for batch in job.missing(imgs, files.batch_size, worker):
+                with stop_signals() as received:
+                    outcome = job.complete(batch, received)
+                    write(batch, outcome)
+                if received:
+                    break
+        if received:
+            job.report_stop(batch, outcome)
+            return 128 + received[0]
         job.report(imgs)
     return None
+
+
+@contextmanager
+def in_background(work: Callable[..., None]) -> Iterator[Callable[..., None]]:
+    """A function that has `work` done beside what follows, once what it was called for before is done.
+
+    At the end all is done. What `work` raises is raised by the next call, or at the end.
+    """
+    earlier: Future[None] = Future()
+    earlier.set_result(None)
+
+    def begin(*args: Any) -> None:
+        nonlocal earlier
+        earlier.result()
+        earlier = worker.submit(work, *args)
+
+    with ThreadPoolExecutor(1) as worker:
+        yield begin
+        earlier.result()
 
 
 def listed(named: Sequence[Path], out: Path, masks: MaskOptions) -> list[Path]:

@@ -189,9 +189,15 @@ class EvaluateOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
-        of_completions = ("photo", self.photo), ("masks", self.masks), ("methods", self.methods), ("seed", self.seed)
-        for name, value in of_completions if self.samples else ():
-            if value:
+        of_completions = {
+            "photo": self.photo,
+            "masks": self.masks,
+            "methods": self.methods,
+            "seed": self.seed,
+            "batchSize": self.batch_size != EvaluateOptions.batch_size,
+        }
+        for name, named in of_completions.items() if self.samples else ():
+            if named:
                 raise ValueError(f"--samples and --{name} exclude each other: name one")
         if self.samples and self.count < 4:
             raise ValueError(f"--samples needs 4 --faces or more, not {self.faces}")

@@ -19,7 +19,7 @@ from pictures.options import MaskOptions
 from pictures.photos import carried_back, covered, hidden_by, in_frames, pixel_side, share_outside, with_known
 from pictures.reading import Final, find_mask, mask_files, read_any_mask, stretched
 from pictures.sheets import thumbnail
-from utils import Progress, UserError, say
+from utils import Progress, UserError, WrongCommand, say
 
 if TYPE_CHECKING:
     from model import DCGAN
@@ -58,7 +58,7 @@ class PhotoReader:
         self.options, self.size, self.c_dim = masks, dcgan.image_size, dcgan.c_dim
         size = self.size
         if masks.kind in WITHOUT_HOLE:
-            raise UserError(f"--maskType {masks.kind} is for aligned pictures, without --photo: name another")
+            raise WrongCommand(f"--maskType {masks.kind} is for aligned pictures, without --photo: name another")
         if masks.folder and not masks.folder.is_dir():
             raise UserError(f"no folder {masks.folder}: name a folder of masks")
         self.mask = read_any_mask(masks.file, masks.invert) if masks.file else None

@@ -128,6 +128,8 @@ def draw_arithmetic(dcgan: DCGAN, terms: Iterable[tuple[int, Sequence[Path]]], o
     """Writes a column for each term, its mean above what that is the mean of, and one for the result."""
     signs, z = zip(*((sign, z_of_files(dcgan, files)) for sign, files in terms), strict=True)
     result = combined(z, signs)
+    if max(map(len, z)) > ROWS:
+        say(f"of each term the first {ROWS} are shown, and its mean is that of all")
     columns = [*(np.concatenate([combined([term]), term[: ROWS if len(term) > 1 else 0]]) for term in z), result]
     shape = max(map(len, columns)), len(columns), dcgan.image_size, dcgan.image_size, dcgan.c_dim
     pictures = np.full(shape, 255, np.uint8)

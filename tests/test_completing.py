@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from conftest import ROOT, blobs, write_pictures
 
 from dcgan.options import SearchOptions
 from dcgan.workers import Worker
-from jobs.completing import Completion
+from jobs.completing import Completion, in_background
 from jobs.results import UNFINISHED, Batch, Outcome, Results, note
 from pictures.files import read_note, read_picture, save_picture
 from pictures.incomplete import Incomplete
@@ -302,3 +304,28 @@ def test_none_of_this_needs_tensorflow(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
+
+
+def test_work_in_the_background_goes_on_beside_what_follows_in_order_and_is_done_at_the_end():
+    let_go, done = threading.Event(), []
+
+    def work(item):
+        assert let_go.wait(60)
+        done.append(item)
+
+    with in_background(work) as begin:
+        begin(1)
+        assert not done  # nor does it wait for it
+        let_go.set()
+        begin(2)
+        assert done[0] == 1
+    assert done == [1, 2]
+
+
+@pytest.mark.parametrize("after", [True, False])
+def test_what_goes_wrong_in_the_background_is_raised(after):
+    with pytest.raises(UserError, match="no room"), in_background(Mock(side_effect=UserError("no room"))) as begin:
+        begin()
+        if after:
+            begin()
+            pytest.fail("it went on")

@@ -215,8 +215,8 @@ def test_points_in_any_order_of_the_eyes():
     [
         (["in/erased.png", "--points", "1,1 2,2 3,3"], 1, ["one line"]),
         (["in/erased.png", "--points", "1,1 2,2"], 2, ["three points"]),
-        (["in/erased.png", "in/two.png", "--points", "1,1 2,2 3,9"], 1, ["one photo"]),
-        (["in/erased.png", "--maskType", "lowres"], 1, ["lowres", "aligned"]),
+        (["in/erased.png", "in/two.png", "--points", "1,1 2,2 3,9"], 2, ["one photo"]),
+        (["in/erased.png", "--maskType", "lowres"], 2, ["lowres", "aligned"]),
         (["in/erased.png", "--alignment", "missing.csv"], 1, ["missing.csv"]),
         (["in/erased.png", "--maskFile", "in/none.png"], 1, ["none of the pictures"]),
     ],
