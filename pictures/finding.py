@@ -21,7 +21,9 @@ from pictures.photos import covered
 
 LOOK = 1200  # pixels of a photo's longer side, at first; faces of 40 pixels are found in it
 CLEAR = 0.3  # dlib's score from which on a face is one for sure; badges and the like come up to it
-DOUBTFUL = -0.7  # dlib's score of what may be a face if the hole is in it; it takes for a face what is above 0
+CLOSE = 600  # pixels of the longer side at the last look, four times enlarged
+# dlib's score of what may be a face if the hole is in it, and at the last look; it takes for a face what is above 0.
+DOUBTFUL, FAINT = -0.7, -1.0
 MOST = 0.5  # of the hole lies in the square of what is doubtful and yet taken for a face
 # Deviations of dlib's landmarks from where they should be, in shares of the frame's side.
 SEEN, GUESSED = 1 / 64, 12 / 64
@@ -94,16 +96,19 @@ def _again(
 
 
 def _looks(finder: FaceFinder, photo: np.ndarray) -> Iterator[list[tuple[dlib.rectangle, float]]]:
-    """Boxes in the photo and their scores, the highest first: from afar, then close up if that differs."""
-    scale = LOOK / max(photo.shape[:2])
-    if scale < 1:
+    """Boxes in the photo and their scores, the highest first: from afar, close up if that differs, for the faint."""
+
+    def look(longest: int, doublings: int, least: float) -> list[tuple[dlib.rectangle, float]]:
+        scale = min(1, longest / max(photo.shape[:2]))
         height, width = (max(1, round(scale * n)) for n in photo.shape[:2])
-        small = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
-        boxes, scores, _ = finder.detector.run(small, 1, DOUBTFUL)
-        yield [(dlib.scale_rect(box, 1 / scale), score) for box, score in zip(boxes, scores, strict=True)]
-    if photo.size < HUGE:
-        boxes, scores, _ = finder.detector.run(photo, int(scale >= 1), DOUBTFUL)
-        yield list(zip(boxes, scores, strict=True))
+        seen = photo if scale == 1 else cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+        boxes, scores, _ = finder.detector.run(seen, doublings, least)
+        return [(dlib.scale_rect(box, 1 / scale), score) for box, score in zip(boxes, scores, strict=True)]
+
+    yield look(LOOK, 1, DOUBTFUL)
+    if max(photo.shape[:2]) > LOOK and photo.size < HUGE:
+        yield look(max(photo.shape[:2]), 0, DOUBTFUL)
+    yield look(CLOSE, 2, FAINT)
 
 
 def _transform(landmarks: np.ndarray, known: np.ndarray, box: dlib.rectangle, size: int) -> np.ndarray:

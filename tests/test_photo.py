@@ -1,5 +1,7 @@
 """complete.py --photo: the demonstration photo with holes, turned, with several faces; bit by bit; and bad calls."""
 
+from types import SimpleNamespace
+
 import dlib
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from jobs.photos import alignment_of, fills_of, transform_by
 from model import DCGAN
 from pictures.faces import FaceFinder, face_transform, inverse
 from pictures.files import colours
-from pictures.finding import _meeting, damaged_faces
+from pictures.finding import _looks, _meeting, damaged_faces
 from pictures.photos import hidden_by
 from utils import UserError
 
@@ -203,6 +205,26 @@ def test_what_is_doubtful_is_a_face_only_where_no_surer_one_meets_the_hole():
     assert chosen((30, 60), (90, 120)) == boxes
     assert chosen((66, 110)) == boxes[1:]  # most of it is there
     assert chosen((66, 68), (140, 160)) == []
+
+
+@pytest.mark.parametrize(
+    ("side", "seen"),
+    [(250, [(250, 1, -0.7), (250, 2, -1.0)]), (2400, [(1200, 1, -0.7), (2400, 0, -0.7), (600, 2, -1.0)])],
+)
+def test_looks_for_a_face_become_closer_and_find_it_in_the_photos_pixels(side, seen):
+    """A detector that finds the middle of what it is shown."""
+    asked = []
+
+    def run(photo, doublings, least):
+        asked.append((max(photo.shape), doublings, least))
+        height, width = photo.shape[:2]
+        return [dlib.rectangle(width // 4, height // 4, width * 3 // 4, height * 3 // 4)], [0.1], None
+
+    finder = SimpleNamespace(detector=SimpleNamespace(run=run))
+    for ((box, _),) in _looks(finder, np.zeros((side // 2, side, 3), np.uint8)):
+        expected = np.array([side / 4, side / 8, side * 3 / 4, side * 3 / 8])
+        assert np.abs(np.array([box.left(), box.top(), box.right(), box.bottom()]) - expected).max() <= 4
+    assert asked == seen
 
 
 def test_points_in_any_order_of_the_eyes():
