@@ -223,7 +223,7 @@ class SearchOptions(Options):
         0.0, "weight of the perceptual loss; 0: D is not asked, which halves the time", check=number(float, 0)
     )
     z_penalty: float = option(
-        5.0,
+        15.0,
         "weight of the squared difference of |z| from zLength, which keeps z from fitting the known pixels at the "
         "expense of the hidden ones",
         "--zPenalty",
