@@ -41,8 +41,8 @@ class Weights(keras.initializers.RandomNormal):
 def fill_batch(x: np.ndarray) -> np.ndarray:
     """Zeros added to [B, ...], up to 1, 2, 4, 8 or a multiple of 16 items.
 
-    On some processors a convolution of 3, 5 or 17 pictures differs in the last bits from one of 4, 8 or 32, and a
-    completion must not change with the number of pictures beside it.
+    On most processors a convolution of 3, 5 or 17 pictures differs in the last bits from one of 4, 8 or 32, and a
+    completion is to change as little as can be with the number of pictures beside it.
     """
     size = 1 << (len(x) - 1).bit_length() if len(x) <= 16 else -(-len(x) // 16) * 16
     return np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), x.dtype)])
