@@ -389,9 +389,10 @@ class DCGAN:
         """
         variables = self._named_variables(training=not half)
         if half:
-            step = variables.pop("step")
-            variables = {name: tf.Variable(tf.cast(value, tf.float16)) for name, value in variables.items()}
-            variables["step"] = step
+            variables = {
+                name: variable if name == "step" else tf.Variable(tf.cast(variable, tf.float16))
+                for name, variable in variables.items()
+            }
         if not all(np.isfinite(variable).all() for variable in variables.values()):
             raise UserError(
                 f"a weight is not finite after step {int(self.step)}, which is not saved: the checkpoint before it is "
