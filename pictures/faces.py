@@ -59,6 +59,11 @@ def inverse(transform: np.ndarray) -> np.ndarray:
     return cv2.invertAffineTransform(transform)
 
 
+def chained(second: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """The affine map [2, 3] that does what `first` does, and then `second`."""
+    return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])
+
+
 def warp(photo: np.ndarray, transform: np.ndarray, width: int, height: int) -> np.ndarray:
     """uint8 [H, W, C] under an affine map, [height, width, C]; black where nothing comes from the photo."""
     return cv2.warpAffine(photo, transform, (width, height))

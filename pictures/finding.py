@@ -16,8 +16,8 @@ import cv2
 import dlib
 import numpy as np
 
-from pictures.faces import HUGE, FaceFinder, face_transform, filled
-from pictures.photos import covered
+from pictures.faces import HUGE, FaceFinder, chained, face_transform, filled, inverse
+from pictures.photos import covered, shrunk
 
 LOOK = 1200  # pixels of a photo's longer side, at first; faces of 40 pixels are found in it
 CLEAR = 0.3  # dlib's score from which on a face is one for sure; badges and the like come up to it
@@ -28,6 +28,7 @@ MOST = 0.5  # of the hole lies in the square of what is doubtful and yet taken f
 # Deviations of dlib's landmarks from where they should be, in shares of the frame's side.
 SEEN, GUESSED = 1 / 64, 12 / 64
 FRAME = "innerEyesAndBottomLip"  # of align.py, as the bundled model's faces were aligned
+AROUND, ENOUGH = 1, 250  # sides of dlib's box around it where its hole is filled, and the box's pixels there at least
 REACH = 0.02  # of the side of dlib's box: what is nearer to the hole is guessed
 
 Fill = Callable[[np.ndarray, np.ndarray, list[np.ndarray]], np.ndarray]
@@ -89,10 +90,27 @@ def _again(
 
     In a face so filled the likeliest map and align.py's err in different ways: their mean is nearer than either.
     """
-    for fill in fills:
+    photo, known, box, closer = _close_up(photo, known, box)
+    transform = chained(transform, inverse(closer))
+    for fill in fills if known.any() else ():
         landmarks = finder.landmarks(fill(photo, known, [transform]), box)
         transform = (_transform(landmarks, known, box, size) + face_transform(landmarks, FRAME, size)) / 2
-    return transform
+    return chained(transform, closer)
+
+
+def _close_up(
+    photo: np.ndarray, known: np.ndarray, box: dlib.rectangle
+) -> tuple[np.ndarray, np.ndarray, dlib.rectangle, np.ndarray]:
+    """What is around the box of a photo, uint8 [H, W, 3], in pixels large enough to find landmarks by; which of them
+    are known, bool [H, W]; the box there, and the map [2, 3] from the photo. The rest of a large photo takes time.
+    """
+    reach = round(AROUND * box.width())
+    left, top = max(0, box.left() - reach), max(0, box.top() - reach)
+    near = np.s_[top : max(0, box.bottom()) + reach + 1, left : max(0, box.right()) + reach + 1]
+    photo, known, to_small = shrunk(photo[near], known[near], box.width() // ENOUGH)
+    closer = chained(to_small, np.array([[1.0, 0, -left], [0, 1, -top]]))
+    corners = (closer @ (x, y, 1) for x, y in ((box.left(), box.top()), (box.right(), box.bottom())))
+    return photo, known, dlib.rectangle(*np.concatenate([*corners]).round().astype(int)), closer
 
 
 def _looks(finder: FaceFinder, photo: np.ndarray) -> Iterator[list[tuple[dlib.rectangle, float]]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from pictures.faces import inverse, warp, warp_known
+from pictures.faces import chained, inverse, warp, warp_known
 from pictures.incomplete import Incomplete
 from pictures.spline import interpolated
 
@@ -28,16 +28,26 @@ def in_frames(
 
 
 def _in_frame(photo: np.ndarray, known: np.ndarray, transform: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    shrinks = int(min(pixel_side(transform), *known.shape))
-    if shrinks > 1:  # or the pixels between those that are looked at would be lost
-        height, width = (n // shrinks for n in known.shape)
-        photo = photo[: height * shrinks, : width * shrinks]
-        known = known[: height * shrinks, : width * shrinks]
-        photo = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
-        known = np.all(known.reshape(height, shrinks, width, shrinks), axis=(1, 3))
-        shift = transform[:, :2].sum(axis=1) * (shrinks - 1) / 2 + transform[:, 2]
-        transform = np.column_stack([transform[:, :2] * shrinks, shift])
+    # Or the pixels between those that are looked at would be lost.
+    photo, known, to_small = shrunk(photo, known, int(pixel_side(transform)))
+    transform = chained(transform, inverse(to_small))
     return warp(photo, transform, size, size), warp_known(known, transform, size, size)
+
+
+def shrunk(photo: np.ndarray, known: np.ndarray, times: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The photo, uint8 [H, W, 3], with sides so many times shorter; which of its pixels are means of nothing but
+    `known` ones, bool [H, W]; and the map [2, 3] of the photo's places to those in it.
+
+    No shorter than one pixel; what is over at the right and below is left away.
+    """
+    times = max(1, min(times, *known.shape))
+    if times > 1:
+        height, width = (n // times for n in known.shape)
+        photo, known = (whole[: height * times, : width * times] for whole in (photo, known))
+        photo = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+        known = np.all(known.reshape(height, times, width, times), axis=(1, 3))
+    shift = (1 - times) / (2 * times)  # the middle of the first pixel is place 0
+    return photo, known, np.array([[1 / times, 0, shift], [0, 1 / times, shift]])
 
 
 def with_known(photo: np.ndarray, known: np.ndarray, transforms: Sequence[np.ndarray], size: int) -> list[np.ndarray]:
