@@ -176,6 +176,21 @@ class DCGAN:
             layers += [keras.layers.Flatten(), linear(1, weights, f"d_h{len(widths)}_lin")]
         return keras.Sequential(layers, name="discriminator")
 
+    def grown(self, image_size: int, seed: int = 0) -> "DCGAN":
+        """A model for larger pictures that makes and judges the feature maps of this one's as this one does.
+
+        New, and random, are G's layers from its largest feature maps to the pixels, and D's from the pixels to there.
+        (Karras et al., arXiv:1710.10196, train by growing networks, too.)
+        """
+        options = asdict(self.options.grown(image_size))
+        larger = DCGAN(**options, seed=seed, precision=self.precision, strategy=self.strategy)
+        making, judging = self.generator.layers[:-2], self.discriminator.layers[2:]  # all but a convolution each
+        ours = [*making, *judging]
+        theirs = [*larger.generator.layers[: len(making)], *larger.discriminator.layers[-len(judging) :]]
+        for layer, its in zip(ours, theirs, strict=True):
+            its.set_weights(layer.get_weights())
+        return larger
+
     # ------------------------------------------------------------------------------------ training
 
     def train(self, pictures: Pictures, options: TrainOptions, origin: int = 0) -> Iterator[TrainStep]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from utils import Options, number, option
@@ -95,6 +95,17 @@ class NetworkOptions(Options):
     def d_dims(self) -> list[int]:
         """Channels of each of the discriminator's feature maps: [64, 128, 256, 512] for image_size 64, df_dim 64."""
         return self._climb(self.df_dim)[::-1] if isinstance(self.df_dim, int) else list(self.df_dim)
+
+    def grown(self, image_size: int) -> "NetworkOptions":
+        """Networks for larger pictures: the same feature maps, and larger ones of ever half the channels."""
+        last, first = self.g_dims[-1], self.d_dims[0]
+        halvings = range(1, image_size.bit_length() - self.image_size.bit_length() + 1)
+        return replace(
+            self,
+            image_size=image_size,
+            gf_dim=[*self.g_dims, *(max(1, last >> i) for i in halvings)],
+            df_dim=[*(max(1, first >> i) for i in reversed(halvings)), *self.d_dims],
+        )
 
     def _climb(self, last: int) -> list[int]:
         return [last * min(8, 2**i) for i in reversed(range(self.stages))]

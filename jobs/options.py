@@ -41,7 +41,13 @@ class RunOptions(Options):
 
     dataset: Path = option(MISSING, "folder of pictures, with its subfolders", check=Path, metavar="DIR")
     train_size: int | None = option(None, "use only the first N pictures", check=number(int, 1))
-    init: Path | None = option(None, "start from the model in DIR instead of random weights", check=Path, metavar="DIR")
+    init: Path | None = option(
+        None,
+        "start from the model in DIR instead of random weights; with a larger --image_size than its own it gets layers "
+        "for that",
+        check=Path,
+        metavar="DIR",
+    )
     checkpoint_dir: Path = option(Path("checkpoints"), "where the model is kept", check=Path, metavar="DIR")
     sample_dir: Path = option(Path("samples"), "where samples are written", check=Path, metavar="DIR")
     log_dir: Path = option(Path("logs"), "where losses are written, for TensorBoard too", check=Path, metavar="DIR")

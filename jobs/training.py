@@ -205,7 +205,7 @@ def go_on(record: Record, run: RunOptions, options: TrainOptions, dcgan: DCGAN, 
 def open_model(run: RunOptions, named: Mapping[str, Any], seed: int, resumed: bool, **devices: Any) -> DCGAN:
     """The DCGAN to train, on the `devices`: that in `checkpoint_dir` if it is `resumed`, that of --init, or a new one.
 
-    UserError if the model is of other networks than `named`.
+    That of --init grows where larger pictures are `named`. UserError if the model is of other networks than `named`.
     """
     if tensorflow1.newest(run.checkpoint_dir):
         raise UserError(f"{run.checkpoint_dir} holds a TensorFlow 1 model: start from it by --init, into another")
@@ -216,6 +216,8 @@ def open_model(run: RunOptions, named: Mapping[str, Any], seed: int, resumed: bo
         except ValueError as error:
             raise WrongCommand(error) from error
     dcgan = DCGAN.load(source, training=resumed, **devices)
+    if not resumed and named.get("image_size", 0) > dcgan.image_size:
+        dcgan = dcgan.grown(named["image_size"], seed)
     for name, value in named.items():
         if not has(dcgan.options, name, value):
             theirs, asked = (

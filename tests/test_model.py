@@ -488,6 +488,25 @@ def test_checkpoints_without_their_config_are_not_overlooked(tmp_path, monkeypat
         DCGAN.load(model_directory(Path("checkpoints")))
 
 
+def test_a_grown_model_makes_and_judges_the_feature_maps_of_the_smaller_one():
+    small = DCGAN(image_size=16, c_dim=3, z_dim=5, gf_dim=8, df_dim=(6, 10))
+    randomise(small.generator), randomise(small.discriminator, 1)
+    larger = small.grown(64)
+    assert larger.options == NetworkOptions(64, 3, 5, gf_dim=(16, 8, 4, 2), df_dim=(1, 3, 6, 10))
+    z, maps = tf.random.uniform([3, 5]), tf.random.normal([3, 8, 8, 6])
+    for network, others, x in (
+        (small.generator.layers[:-2], larger.generator.layers[:-8], z),
+        (small.discriminator.layers[2:], larger.discriminator.layers[-5:], maps),
+    ):
+        assert len(network) == len(others)
+        ours = theirs = x
+        for layer, other in zip(network, others, strict=True):
+            ours, theirs = layer(ours), other(theirs)
+        np.testing.assert_array_equal(ours, theirs)
+    assert larger.generator(z).shape == (3, 64, 64, 3)
+    assert larger.discriminator(larger.generator(z)).shape == (3, 1)
+
+
 # ------------------------------------------------------------------------------------------ search
 
 

@@ -21,6 +21,7 @@ from PIL import Image
 
 from dcgan.options import DeviceOptions, TrainOptions
 from jobs.options import RunOptions
+from model import DCGAN
 
 COMMON = ["--dataset", "faces", "--batch_size", 4, "--image_size", 16, "--precision", "float32"]
 SMALL = ["--gf_dim", 4, "--df_dim", 4]
@@ -296,6 +297,14 @@ def test_start_from_another_model(trained, tmp_path):
     assert len(losses(tmp_path)) == 1
     kept = [np.allclose(a, b, atol=1e-6) for a, b in zip(weights(trained), weights(tmp_path), strict=True)]
     assert sum(kept) >= len(kept) - 8  # all but the moving statistics
+
+
+def test_start_from_a_model_of_smaller_pictures(trained, tmp_path):
+    args = ["--dataset", trained / "faces", "--epoch", 1, "--train_size", 4, "--init", trained / "checkpoints"]
+    assert_fails(run_script("train-dcgan.py", *args, "--image_size", 8, cwd=tmp_path), 1, "--image_size 16, not 8")
+    assert_works(run_script("train-dcgan.py", *args, "--image_size", 32, cwd=tmp_path))
+    theirs = DCGAN.load(trained / "checkpoints").options
+    assert DCGAN.load(tmp_path / "checkpoints").options == theirs.grown(32)
 
 
 @pytest.mark.parametrize(
