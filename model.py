@@ -20,6 +20,7 @@ import numpy as np
 
 from dcgan import checkpoints, devices
 from dcgan.devices import LOSS_SCALE, chosen, dtype_policy, replica_uniform
+from dcgan.growing import grow_discriminator, grow_generator
 from dcgan.options import KEEP, NetworkOptions, SearchOptions, TrainOptions
 from dcgan.search import search
 from dcgan.training import Training
@@ -177,19 +178,19 @@ class DCGAN:
         return keras.Sequential(layers, name="discriminator")
 
     def grown(self, image_size: int, seed: int = 0) -> "DCGAN":
-        """A model for larger pictures that makes and judges the feature maps of this one's as this one does.
+        """A model for pictures so large, a power of two above this one's size, that begins as this one.
 
-        New, and random, are G's layers from its largest feature maps to the pixels, and D's from the pixels to there.
-        (Karras et al., arXiv:1710.10196, train by growing networks, too.)
+        It generates the same pictures, enlarged, and judges others by their small versions; it has more to learn.
         """
-        options = asdict(self.options.grown(image_size))
-        larger = DCGAN(**options, seed=seed, precision=self.precision, strategy=self.strategy)
-        making, judging = self.generator.layers[:-2], self.discriminator.layers[2:]  # all but a convolution each
-        ours = [*making, *judging]
-        theirs = [*larger.generator.layers[: len(making)], *larger.discriminator.layers[-len(judging) :]]
-        for layer, its in zip(ours, theirs, strict=True):
-            its.set_weights(layer.get_weights())
-        return larger
+        smaller = self
+        while smaller.image_size < image_size:
+            options = asdict(smaller.options.doubled())
+            larger = DCGAN(**options, seed=seed, precision=self.precision, strategy=self.strategy)
+            z = np.random.default_rng(0).uniform(-1, 1, (64, self.z_dim)).astype(np.float32)
+            grow_generator(smaller.generator, larger.generator, z)
+            grow_discriminator(smaller.discriminator, larger.discriminator, larger.generator(z))
+            smaller = larger
+        return smaller
 
     # ------------------------------------------------------------------------------------ training
 
@@ -320,9 +321,9 @@ class DCGAN:
                 x = layer(x)
 
     def generate(self, z: np.ndarray) -> Iterator[np.ndarray]:
-        """G(z) of [N, z_dim] in [-1, 1] batch by batch, uint8 [n, H, W, c_dim]; what one becomes does not depend on N.
+        """G(z) of [N, z_dim] in [-1, 1] batch by batch, uint8 [n, H, W, c_dim].
 
-        UserError if the device has no memory for a batch.
+        What one becomes depends on N by rounding alone. UserError if the device has no memory for a batch.
         """
         size = max(1, min(64, 2**22 // self.image_size**2))  # fewer where feature maps are large
         for first in range(0, len(z), size):

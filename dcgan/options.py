@@ -96,16 +96,11 @@ class NetworkOptions(Options):
         """Channels of each of the discriminator's feature maps: [64, 128, 256, 512] for image_size 64, df_dim 64."""
         return self._climb(self.df_dim)[::-1] if isinstance(self.df_dim, int) else list(self.df_dim)
 
-    def grown(self, image_size: int) -> "NetworkOptions":
-        """Networks for larger pictures: the same feature maps, and larger ones of ever half the channels."""
-        last, first = self.g_dims[-1], self.d_dims[0]
-        halvings = range(1, image_size.bit_length() - self.image_size.bit_length() + 1)
-        return replace(
-            self,
-            image_size=image_size,
-            gf_dim=[*self.g_dims, *(max(1, last >> i) for i in halvings)],
-            df_dim=[*(max(1, first >> i) for i in reversed(halvings)), *self.d_dims],
-        )
+    def doubled(self) -> "NetworkOptions":
+        """Networks for pictures of twice the side: the same feature maps, and larger ones of half the channels."""
+        halves = (max(2 * self.c_dim, width // 2) for width in (self.g_dims[-1], self.d_dims[0]))
+        gf_dim, df_dim = [*self.g_dims, next(halves)], [next(halves), *self.d_dims]
+        return replace(self, image_size=2 * self.image_size, gf_dim=gf_dim, df_dim=df_dim)
 
     def _climb(self, last: int) -> list[int]:
         return [last * min(8, 2**i) for i in reversed(range(self.stages))]

@@ -304,7 +304,7 @@ def test_start_from_a_model_of_smaller_pictures(trained, tmp_path):
     assert_fails(run_script("train-dcgan.py", *args, "--image_size", 8, cwd=tmp_path), 1, "--image_size 16, not 8")
     assert_works(run_script("train-dcgan.py", *args, "--image_size", 32, cwd=tmp_path))
     theirs = DCGAN.load(trained / "checkpoints").options
-    assert DCGAN.load(tmp_path / "checkpoints").options == theirs.grown(32)
+    assert DCGAN.load(tmp_path / "checkpoints").options == theirs.doubled()
 
 
 @pytest.mark.parametrize(
