@@ -80,11 +80,11 @@ class SearchStep:
     """What `DCGAN.complete` yields: where the search stands after some iterations."""
 
     iteration: int
-    """Updates of z so far."""
+    """Iterations so far, in z and then in G's feature maps."""
     z: np.ndarray
-    """[batch, z_dim] in [-1, 1]."""
+    """[batch, z_dim] in [-1, 1], the z found; it stays while the feature maps are searched."""
     losses: np.ndarray
-    """[batch, 3]: contextual, perceptual and total loss at z; not finite while no z is found where they are.
+    """[batch, 3]: contextual, perceptual and total loss; not finite while no point is found where they are.
 
     The perceptual loss is NaN where D is not asked: if lam is 0, as by default, and in G's feature maps.
     """
@@ -339,9 +339,12 @@ class DCGAN:
         """Searches for each picture the z in [-1, 1] whose G(z) agrees with what is known of it and looks real.
 
         Minimises contextual + lam * perceptual + z_penalty * (|z| - z_length * sqrt(z_dim / 3))^2 for each picture (the
-        post; paper, section 3.2; the last term is ours: sqrt(z_dim / 3) is about the length of a random z) and yields
-        the state after each iteration, with pictures at iteration 0, every `out_interval` iterations, and the last,
-        which comes early once `stopped` is true. A search whose loss is not finite begins anew from a random z.
+        post; paper, section 3.2; the last term is ours: sqrt(z_dim / 3) is about the length of a random z), and then,
+        with `refine`, contextual + refine_penalty * |change|^2 over changes of the feature maps that G makes of z.
+        Both penalties are divided by lowres^2, as the known means are fewer than pixels.
+
+        Yields the state after each iteration, with pictures at iteration 0, every `out_interval` iterations, and the
+        last, which comes early once `stopped` is true. A search whose loss is not finite begins anew from a random z.
         ValueError if the pictures are of another kind than the model's.
         """
         self._check(incomplete.pictures)

@@ -72,7 +72,7 @@ class Objective:
             self.restarts = self.restarts + anew
             draws = zip(self.numbers, self.restarts, strict=True)
             random = [self.space.random(self.seed, number, point.z.shape[1], restart) for number, restart in draws]
-            point = self.at(np.where(anew[:, None], random, point.z))
+            point = self.at(np.where(anew[:, None], random, point.z).astype(point.z.dtype))
         return point, anew
 
 
@@ -96,6 +96,7 @@ def search(measure: Measure, generator: Any, incomplete: Incomplete, options: Se
             generator, fill_batch(z), options.refine, tf.constant(options.refine_penalty * share)
         )
         objective = Objective(measure, space, options.seed, incomplete.numbers)
+        objective.restarts = point.restarts
         start = np.zeros((len(z), space.z_dim), np.float32)
         for point in islice(lbfgs(objective, start, replace(options, n_iter=options.refine_iter)), 1, None):
             yield z, space, point
@@ -137,7 +138,7 @@ def pgd(objective: Objective, z: np.ndarray, options: SearchOptions) -> Iterator
 
 
 def lbfgs(objective: Objective, z: np.ndarray, options: SearchOptions) -> Iterator[Point]:
-    """Limited-memory BFGS (Nocedal & Wright, "Numerical Optimization", algorithm 7.4), projected onto the cube.
+    """Limited-memory BFGS (Nocedal & Wright, "Numerical Optimization", algorithm 7.4), projected onto the space.
 
     A step that does not lower a picture's loss is not taken, and its next one is shorter: the loss never rises.
     """
@@ -147,8 +148,7 @@ def lbfgs(objective: Objective, z: np.ndarray, options: SearchOptions) -> Iterat
     length = np.ones((len(z), 1), z.dtype)
     for _ in range(options.n_iter):
         point, _ = objective.renewed(point)
-        # What the projection would stop at once is left out of the step: the coordinates at the cube's sides.
-        free = ~((point.z >= 1) & (point.gradient < 0) | (point.z <= -1) & (point.gradient > 0))
+        free = objective.space.free(point.z, point.gradient)  # what the projection would stop stays out of the step
         direction = _lbfgs_direction(point.gradient * free, [(s * free, y * free) for s, y in pairs]) * free
         proposal = objective.at(point.z + length * direction)
         step, change = proposal.z - point.z, proposal.gradient - point.gradient

@@ -30,6 +30,11 @@ class Cube(NamedTuple):
         return np.clip(z, -1, 1)
 
     @staticmethod
+    def free(z: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """bool [batch, z_dim]: which coordinates can go against the gradient; not those at a side of the cube."""
+        return ~((z >= 1) & (gradient < 0) | (z <= -1) & (gradient > 0))
+
+    @staticmethod
     def random(seed: int, number: int, z_dim: int, restart: int) -> np.ndarray:
         """[z_dim]: where the search for picture `number` starts anew."""
         return random_z(seed, number, z_dim, restart)
@@ -85,6 +90,11 @@ class FeatureMaps(NamedTuple):
     def project(z: np.ndarray) -> np.ndarray:
         """z itself: the space has no bounds."""
         return z
+
+    @staticmethod
+    def free(z: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """bool [batch, z_dim]: all can go against the gradient."""
+        return np.ones_like(z, bool)
 
     @staticmethod
     def random(seed: int, number: int, z_dim: int, restart: int) -> np.ndarray:

@@ -113,7 +113,7 @@ def _is_of(others: Set[str], path: Path, folder: Path) -> bool:
     return any(str(each) in others and str(each) != top for each in (real, *real.parents))
 
 
-def open_model(named: Path, size: int | None, lowres: int, precision: str = "float32") -> "DCGAN":
+def open_model(named: Path, size: int | None = None, lowres: int = 0, precision: str = "float32") -> "DCGAN":
     """The model to complete with; UserError if there is none, or none for these options."""
     from dcgan.checkpoints import model_directory
     from model import DCGAN
@@ -217,7 +217,7 @@ class Completion:
         if frames:
             frames.finish(state.completed, blended, self.results.sheet_note(batch.notes, state.iteration))
         found = np.isfinite(state.losses[:, 2])
-        return Outcome(state.completed, blended, state.restarts, found, state.iteration)
+        return Outcome(blended, state.restarts, found, state.iteration)
 
     def write(self, batch: Batch, outcome: Outcome) -> None:
         """Writes the results."""

@@ -18,7 +18,7 @@ from model import DCGAN
 from pictures.blending import blend
 from pictures.faces import FaceFinder, face_transform, inverse
 from pictures.files import load_each, read_picture, save_picture
-from pictures.finding import FRAME, Fill, damaged_faces
+from pictures.finding import LANDMARKS, Fill, damaged_faces
 from pictures.incomplete import HIDDEN, Incomplete
 from pictures.metrics import psnr, ssim
 from pictures.photos import carried_back, hidden_by, in_frames
@@ -147,7 +147,7 @@ def damage(path: Path, mask: np.ndarray, finder: FaceFinder, fills: Sequence[Fil
     faces = finder.faces(photo)
     if not faces:
         raise UserError(f"no face in {path}")
-    true = face_transform(finder.landmarks(photo, faces[0]), FRAME, len(mask))
+    true = face_transform(finder.landmarks(photo, faces[0]), LANDMARKS, len(mask))
     known = ~hidden_by(photo.shape[:2], mask, [true])
     if known.all() or not known.any():
         raise UserError(f"the face of {path} lies outside the photo")
@@ -169,18 +169,14 @@ def displacement(transform: np.ndarray, true: np.ndarray, size: int) -> float:
 
 def complete_by(method: str, dcgan: DCGAN, batch: Sequence[Damaged]) -> Iterator[np.ndarray]:
     """The photos, completed; by the spline alone where a face was not found."""
-    if method in ("default", "aligned"):
-        yield from by_model(dcgan, batch, [each.found if method == "default" else each.true for each in batch])
-        return
-    for each in batch:
-        if method == "spline":
-            yield carried_back(
-                each.photo, each.known, [], np.zeros((0, dcgan.image_size, dcgan.image_size, 3), np.uint8)
-            )
-        else:
-            kind = cv2.INPAINT_TELEA if method == "telea" else cv2.INPAINT_NS
+    if method in ("telea", "navier-stokes"):
+        kind = cv2.INPAINT_TELEA if method == "telea" else cv2.INPAINT_NS
+        for each in batch:
             hidden = np.where(each.known[..., None], each.photo, 0)
             yield cv2.inpaint(hidden, (~each.known).astype(np.uint8), RADIUS, kind)
+        return
+    transforms = {"default": [each.found for each in batch], "aligned": [each.true for each in batch]}
+    yield from by_model(dcgan, batch, transforms.get(method, [None] * len(batch)))
 
 
 def by_model(dcgan: DCGAN, batch: Sequence[Damaged], transforms: Sequence[np.ndarray | None]) -> Iterator[np.ndarray]:

@@ -1,9 +1,12 @@
 """Photos to complete: their masks and faces, and how the completed faces make a completed photo."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from dcgan.options import SearchOptions
@@ -12,7 +15,7 @@ from jobs.options import PhotoOptions
 from jobs.results import digest
 from pictures.faces import TEMPLATES, FaceFinder, face_transform
 from pictures.files import PictureError, colours, load_each, pixel_count, read_photo
-from pictures.finding import FRAME, Fill, damaged_faces
+from pictures.finding import LANDMARKS, Fill, damaged_faces
 from pictures.incomplete import HIDDEN, Incomplete
 from pictures.masks import WITHOUT_HOLE, checked, make_mask
 from pictures.options import MaskOptions
@@ -114,7 +117,8 @@ class PhotoReader:
 
         def look(photo: LoadedPhoto) -> LoadedPhoto:
             progress.update(progress.done + 1, "looking for faces")
-            return self._with_faces(photo)
+            with can_be_done(photo.path):
+                return self._with_faces(photo)
 
         return load_each(loaded, look)
 
@@ -144,11 +148,22 @@ class PhotoReader:
         pixels, known, by_face = self._masked(photo.path)
         if by_face:
             known = known & ~hidden_by(known.shape, self.in_frame, photo.transforms)
-        completed = carried_back(pixels, known, photo.transforms, faces)
+        with can_be_done(photo.path):
+            completed = carried_back(pixels, known, photo.transforms, faces)
         masked = np.where(known[..., None], pixels, np.uint8(HIDDEN))
         row = np.stack([thumbnail(picture) for picture in (pixels, masked, completed)])
         grey, profile = colours(photo.path)
         return Final(completed[..., :1] if grey else completed, profile, row)
+
+
+@contextmanager
+def can_be_done(path: Path) -> Iterator[None]:
+    """PictureError if dlib, OpenCV or the memory do not suffice in here for the photo."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, cv2.error) as error:
+        reason = str(error).strip().splitlines() or ["out of memory"]
+        raise PictureError(f"{path} cannot be completed ({reason[0]}): make it smaller") from error
 
 
 def fills_of(dcgan: "DCGAN") -> list[Fill]:
@@ -178,8 +193,8 @@ def transform_by(points: np.ndarray, size: int) -> np.ndarray:
     if abs(area) <= 1e-3 * np.square(np.ptp(points, axis=0)).sum():
         raise UserError("the --points lie on one line: name the inner corners of both eyes, and the lower lip")
     landmarks = np.zeros((68, 2))
-    landmarks[list(TEMPLATES[FRAME])] = points if area > 0 else points[[1, 0, 2]]
-    return face_transform(landmarks, FRAME, size)
+    landmarks[list(TEMPLATES[LANDMARKS])] = points if area > 0 else points[[1, 0, 2]]
+    return face_transform(landmarks, LANDMARKS, size)
 
 
 def alignment_of(path: Path, size: int) -> dict[str, np.ndarray]:

@@ -62,8 +62,6 @@ class Batch:
 class Outcome:
     """What the search and blending have made of a batch."""
 
-    completed: np.ndarray
-    """uint8 [N, H, W, C]: G(z) in the hole as it is."""
     blended: np.ndarray
     """uint8 [N, H, W, C], the results."""
     restarts: np.ndarray
@@ -187,8 +185,11 @@ def note(*parts: Any) -> str:
 
 def digest(*parts: Any) -> str:
     """A short text that differs if a part differs. The parts are arrays and what has a faithful repr."""
-    as_bytes = (part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode() for part in parts)
-    return hashlib.sha256(b"".join(as_bytes)).hexdigest()
+    whole = hashlib.sha256()
+    for part in parts:
+        content = part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode()
+        whole.update(len(content).to_bytes(8, "big") + content)
+    return whole.hexdigest()
 
 
 def _named_like_frames(out: Path) -> list[tuple[Path, re.Match]]:

@@ -37,7 +37,7 @@ def sample(options: SampleOptions) -> None:
     with only_writer(out):
         options = _listed(options)
         _check_places(options)
-        dcgan = open_model(options.checkpoint_dir, None, 0)
+        dcgan = open_model(options.checkpoint_dir)
         if options.terms:
             draw_arithmetic(dcgan, options.terms, out)
         elif options.walk:

@@ -123,7 +123,7 @@ def train_to(
             log.record(state, sampling)
             if saving:
                 save()
-                if validation and not received:
+                if validation and (not received or state.step == last_step):
                     validation.measure(log)
             if ending:
                 return

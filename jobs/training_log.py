@@ -15,7 +15,7 @@ from dcgan.checkpoints import writable
 from dcgan.devices import worker_of
 from jobs.results import FRAME_FILE
 from model import DCGAN, LOSSES, Pictures, TrainStep
-from ops import event_writer, plain_path, tf, to_uint8
+from ops import event_writer, plain_path, tf
 from pictures.files import save_picture
 from pictures.sheets import grid
 from utils import UserError, clock, read_rows, say, write_atomic, write_rows
@@ -121,7 +121,7 @@ class TrainingLog:
         losses = np.stack([state.losses for state, _ in pending])  # waits for the device
         now = time.monotonic()
         images = sum(state.z.shape[0] for state, _ in pending) * worker_of(self.dcgan.strategy).count
-        rate = images / (now - self.written)
+        rate = images / max(now - self.written, 1e-6)  # some clocks tick slowly
         self.written = now
         rows = []
         with self.events():
@@ -174,7 +174,7 @@ class TrainingLog:
 
     def _sample(self, state: TrainStep) -> None:
         """Writes the fixed z's samples, and TensorBoard's histograms and images."""
-        samples = to_uint8(self.dcgan.generator(self.sample_z))
+        samples = np.concatenate(list(self.dcgan.generate(self.sample_z)))
         sheet = grid(samples)
         save_picture(self.sample_dir / f"train_{state.epoch:02d}_{state.batch:04d}.png", sheet)
         with self.events(state.step):

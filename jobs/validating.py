@@ -98,9 +98,14 @@ class Validation:
 
     def _keep(self, step: int, distance: float) -> None:
         """The model as the nearest one, alone in its folder."""
+        if not self.best_dir.exists():
+            self._note(step, np.inf)  # or what a stop leaves of a first model would be taken for another run's
         self.dcgan.save(self.best_dir, keep=1)
-        chosen = {"run": self.run, "pictures": self.digest, "step": step, "sliced_wasserstein": distance}
-        write_atomic(self.best_dir / CHOSEN, lambda partial: partial.write_text(json.dumps(chosen) + "\n"))
+        self._note(step, distance)
         for path in sorted(self.best_dir.glob("dcgan-*"), reverse=True):  # index before data
             if path.stem != f"dcgan-{step}":  # later ones, of a run that was resumed before them
                 path.unlink()
+
+    def _note(self, step: int, distance: float) -> None:
+        chosen = {"run": self.run, "pictures": self.digest, "step": step, "sliced_wasserstein": distance}
+        write_atomic(self.best_dir / CHOSEN, lambda partial: partial.write_text(json.dumps(chosen) + "\n"))

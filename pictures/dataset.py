@@ -112,5 +112,13 @@ def free_memory() -> float:
             free = 4e9
     for limit, used in CGROUPS:
         with suppress(OSError, ValueError):  # no such group, or its limit is "max"
-            free = min(free, float(Path(limit).read_text()) - float(Path(used).read_text()))
+            within = float(Path(limit).read_text()) - float(Path(used).read_text())
+            free = min(free, within + _reclaimable(Path(used).with_name("memory.stat")))
     return free
+
+
+def _reclaimable(stat: Path) -> float:
+    """Bytes of files lately read that count as used memory, though they give way; 0 if that is not told."""
+    with suppress(OSError, ValueError, KeyError):
+        return float(dict(line.split() for line in stat.read_text().splitlines())["inactive_file"])
+    return 0.0

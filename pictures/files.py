@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 from utils import UserError, quiet_stderr, say, write_atomic
 
-SUFFIXES = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+SUFFIXES = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 # Only these decoders may see a file, whatever its name says: EPS, for one, would start an interpreter.
 FORMATS = ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]
 LARGEST_FILE = 600_000_000  # bytes; the largest picture that Pillow opens has as many when it is not compressed
@@ -26,6 +26,7 @@ TIFF_BYTES = (1, 2, 7)  # types of tags that Pillow keeps as bytes
 PIXELS_AT_ONCE = 200_000_000  # decoded side by side, 4 to 8 bytes each
 OPAQUE = 128  # and above: a pixel that is known
 STRIP = 4_000_000  # pixels converted at a time
+FRAME_TIME, LAST_FRAME_TIME = 120, 2000  # milliseconds, in a GIF
 LONGEST_NAME = 240  # bytes; file systems take 255, and a number and a suffix may follow
 Image.init()  # loads the decoders that Pillow does not know of at first, TIFF's and WebP's
 
@@ -78,7 +79,10 @@ def find_pictures(folder: str | Path, without: Iterable[Path] = ()) -> list[Path
 
 
 def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
-    """A picture file upright as uint8, [H, W, 3], or [H, W] for mode "L"; PictureError if it cannot be read."""
+    """A picture file upright as uint8 [H, W, channels of Pillow's `mode`], or [H, W] if it has one.
+
+    PictureError if it cannot be read.
+    """
     with _decoded(path) as picture:
         return _pixels(picture, mode)
 
@@ -103,7 +107,7 @@ def colours(path: str | Path) -> tuple[bool, bytes | None]:
     PictureError if that cannot be told.
     """
     with _opened(path) as picture:
-        grey, profile = picture.mode[0] in "1LIF", picture.info.get("icc_profile")
+        grey, profile = Image.getmodebase(picture.mode) == "L", picture.info.get("icc_profile")
     # Its space of colours stands at byte 16 (ICC.1:2022, section 7.2).
     return grey, profile if profile and profile[16:20] == (b"GRAY" if grey else b"RGB ") else None
 
@@ -347,10 +351,10 @@ def read_note(path: Path, damaged: bool = False) -> str | None:
         return None
 
 
-def save_gif(path: Path, frames: Iterable[np.ndarray], note: str = "", milliseconds: int = 120) -> None:
+def save_gif(path: Path, frames: Iterable[np.ndarray], note: str = "") -> None:
     """Writes [H, W, C] uint8 frames, with a `note`, as a GIF that loops and rests on its last frame."""
     pictures = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in frames]
-    durations = [milliseconds] * (len(pictures) - 1) + [2000]
+    durations = [FRAME_TIME] * (len(pictures) - 1) + [LAST_FRAME_TIME]
     write_atomic(
         path,
         lambda partial: pictures[0].save(

@@ -27,7 +27,7 @@ DOUBTFUL, FAINT = -0.7, -1.0
 MOST = 0.5  # of the hole lies in the square of what is doubtful and yet taken for a face
 # Deviations of dlib's landmarks from where they should be, in shares of the frame's side.
 SEEN, GUESSED = 1 / 64, 12 / 64
-FRAME = "innerEyesAndBottomLip"  # of align.py, as the bundled model's faces were aligned
+LANDMARKS = "innerEyesAndBottomLip"  # of align.py, as the bundled model's faces were aligned
 AROUND, ENOUGH = 1, 250  # sides of dlib's box around it where its hole is filled, and the box's pixels there at least
 REACH = 0.02  # of the side of dlib's box: what is nearer to the hole is guessed
 
@@ -94,7 +94,7 @@ def _again(
     transform = chained(transform, inverse(closer))
     for fill in fills if known.any() else ():
         landmarks = finder.landmarks(fill(photo, known, [transform]), box)
-        transform = (_transform(landmarks, known, box, size) + face_transform(landmarks, FRAME, size)) / 2
+        transform = (_transform(landmarks, known, box, size) + face_transform(landmarks, LANDMARKS, size)) / 2
     return chained(transform, closer)
 
 

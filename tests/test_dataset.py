@@ -70,6 +70,8 @@ def test_free_memory_knows_the_limit_of_a_container(tmp_path, monkeypatch):
     assert dataset.free_memory() > 1e8
     monkeypatch.setattr(dataset, "CGROUPS", [(tmp_path / "none", ""), (tmp_path / "limit", tmp_path / "used")])
     assert dataset.free_memory() == 40000000
+    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 20000000\n")
+    assert dataset.free_memory() == 60000000
 
 
 def test_one_ahead_computes_the_next_while_one_is_in_use():

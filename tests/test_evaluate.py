@@ -3,6 +3,7 @@
 import csv
 import importlib
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_
 from PIL import Image
 
 from dcgan.options import DeviceOptions
-from jobs.evaluating import closeness, inpaint, mean_and_error, paper_mask
+from jobs.evaluating import BY_MODEL, closeness, inpaint, mean_and_error, paper_mask
+from jobs.options import METHODS as DESCRIPTIONS
 from jobs.options import PAPERS_MASKS, EvaluateOptions
 
 METHODS = ["default", "poisson", "unblended", "spline", "telea", "navier-stokes"]
@@ -139,3 +141,14 @@ def test_its_own_pictures_are_no_faces(folder, tmp_path):
     Image.new("RGB", (300, 300)).save(tmp_path / "evaluation" / "center.png")
     result = run_script("evaluate.py", ".", *args, cwd=tmp_path)
     assert "left out: 1 pictures" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "value"), [("likely", "z_length", 0), ("lively", "z_length", 0.85), ("unrefined", "refine", 0)]
+)
+def test_a_method_is_the_default_but_for_the_option_that_it_is_said_to_have(method, name, value):
+    option = "--" + name.replace("_l", "L")
+    assert f"{option} {value}" in DESCRIPTIONS[method]
+    search, blending = BY_MODEL[method]
+    default, same_blending = BY_MODEL["default"]
+    assert (search, blending) == (replace(default, **{name: value}), same_blending)

@@ -647,6 +647,8 @@ def test_a_search_without_a_finite_loss_begins_anew(face_model, monkeypatch):
     for approach in ("lbfgs", "adam", "pgd", "hmc"):
         options = SearchOptions(approach, n_iter=3, lr=1e-3, hmc_l=2, lam=0.1, refine=0)
         state = last(face_model.complete(Incomplete(pictures, MASK), options))
+        refined = last(face_model.complete(Incomplete(pictures, MASK), replace(options, refine=4, refine_iter=1)))
+        assert (refined.restarts >= state.restarts).all()
         assert state.restarts[:2].tolist() == [1, 0] and state.restarts[2] > 1
         assert np.isfinite(state.losses[:2]).all() and np.isnan(state.losses[2]).all()
         assert state.z[0].any()
@@ -733,3 +735,5 @@ def test_lowres_sees_block_means_alone(face_model):
     np.testing.assert_allclose(a.z, b.z, atol=1e-3)
     contextual = abs(block_means(face_model.generator(a.z), 8) - means).numpy().sum((1, 2, 3))
     np.testing.assert_allclose(a.losses[:, 0], contextual, rtol=1e-4)
+    longer = np.linalg.norm(a.z, axis=1) - options.z_length * np.sqrt(100 / 3)
+    np.testing.assert_allclose(a.losses[:, 2], contextual + options.z_penalty / 8**2 * longer**2, rtol=1e-4)

@@ -289,11 +289,13 @@ def test_alignments_that_say_nothing_sure(tmp_path, rows, words):
         alignment_of(tmp_path / "alignment.csv", 64)
 
 
-@pytest.mark.parametrize(("mode", "space", "kept"), [("RGB", b"RGB ", 1), ("CMYK", b"CMYK", 0), ("L", b"RGB ", 0)])
+@pytest.mark.parametrize(
+    ("mode", "space", "kept"), [("RGB", b"RGB ", 1), ("CMYK", b"CMYK", 0), ("LAB", b"Lab ", 0), ("L", b"RGB ", 0)]
+)
 def test_a_profile_is_kept_only_for_the_colours_that_are_written(tmp_path, mode, space, kept):
     profile = bytes(16) + space + bytes(108)
-    Image.new(mode, (8, 8)).save(tmp_path / "photo.jpg", icc_profile=profile)
-    assert colours(tmp_path / "photo.jpg") == (mode == "L", profile if kept else None)
+    Image.new(mode, (8, 8)).save(tmp_path / "photo.tiff", icc_profile=profile)
+    assert colours(tmp_path / "photo.tiff") == (mode == "L", profile if kept else None)
 
 
 def test_a_badge_that_looks_a_little_like_a_face_stays(tmp_path):

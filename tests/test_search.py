@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from dcgan import options
 from dcgan.options import SearchOptions
 from dcgan.search import SEARCHES, Objective, step_size
-from dcgan.spaces import Cube
+from dcgan.spaces import Cube, FeatureMaps
 from dcgan.starts import STARTS, random_z
 
 RNG = np.random.default_rng(0)
@@ -67,6 +67,17 @@ def test_a_minimum_beyond_the_cube_is_sought_at_its_side(approach):
     found = points(approach, beyond, n_iter=60, lr=0.1)
     assert all(abs(point.z).max() <= 1 for point in found)
     np.testing.assert_allclose(found[-1].z, 1, atol=1e-6)
+
+
+def test_a_space_without_bounds_has_its_minimum_found_where_it_is():
+    target = np.array([[3.0, 0.2, -3.0, 5.0]])
+
+    def measure(space, z):
+        return thrice(((z - target) ** 2).sum(axis=1)), 2 * (z - target)
+
+    space = FeatureMaps(None, 4, None, None, None)
+    *_, found = SEARCHES["lbfgs"](Objective(measure, space, 0, [0]), np.zeros((1, 4)), SearchOptions(n_iter=60))
+    np.testing.assert_allclose(found.z, target, atol=1e-6)
 
 
 def test_lbfgs_finds_the_bounded_minimum():

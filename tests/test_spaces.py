@@ -56,6 +56,12 @@ def test_going_on_there_comes_nearer_to_the_known_pixels(dcgan):
     np.testing.assert_array_equal(without.generated, to_uint8(dcgan.generator(without.z)))
 
 
+def test_a_high_penalty_leaves_what_z_gives(dcgan):
+    options = replace(OPTIONS, refine_penalty=1e9)
+    state = last(dcgan.complete(Incomplete(blobs(3, 16), ~HOLE), options))
+    np.testing.assert_array_equal(state.generated, to_uint8(dcgan.generator(state.z)))
+
+
 def test_no_hidden_pixel_is_read_and_no_neighbour_matters(dcgan):
     pictures = blobs(3, 16)
     other = pictures.copy()
