@@ -25,7 +25,7 @@ from pictures.photos import carried_back, hidden_by, in_frames
 from pictures.sheets import ROWS, framed, thumbnail, titled
 from utils import Progress, UserError, say, write_atomic, write_rows
 
-FAR = 0.25  # of the frame's side: a face displaced by more is not the one that was to be found
+FAR = 16  # 64ths of the frame's side: a face displaced by more is not the one that was to be found
 MARGIN = 8  # pixels around the hole that SSIM's windows look at
 # In the model's frame, (left, top, right, bottom) in shares of its side.
 BOXES = {"eyes": (0.06, 0.03, 0.94, 0.34), "mouth": (0.19, 0.59, 0.81, 0.94)}
@@ -46,7 +46,7 @@ class Damaged:
     found: np.ndarray | None
     """[2, 3]: that found in the damaged one, if it is the same face."""
     displacement: float
-    """Mean distance of a face's place in the frame from the true one, in pixels of the frame; nan if not found."""
+    """Mean distance of a face's place in the frame from the true one, in 64ths of its side; nan if not found."""
 
 
 def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
@@ -153,18 +153,22 @@ def damage(path: Path, mask: np.ndarray, finder: FaceFinder, fills: Sequence[Fil
         raise UserError(f"the face of {path} lies outside the photo")
     found = damaged_faces(finder, photo, known, len(mask), fills)
     distances = [displacement(transform, true, len(mask)) for transform in found]
-    nearest = int(np.argmin(distances)) if found and min(distances) <= FAR * len(mask) else None
+    nearest = int(np.argmin(distances)) if found and min(distances) <= FAR else None
     if nearest is None:
         return Damaged(photo, known, true, None, np.nan)
     return Damaged(photo, known, true, found[nearest], distances[nearest])
 
 
 def displacement(transform: np.ndarray, true: np.ndarray, size: int) -> float:
-    """How far `transform` brings the photo's points from where `true` brings them in the frame: the mean, in pixels."""
+    """How far `transform` brings the photo's points from where `true` brings them in the frame of `size` pixels.
+
+    The mean, in 64ths of its side.
+    """
     back = inverse(true)
     change = np.column_stack([transform[:, :2] @ back[:, :2], transform @ np.append(back[:, 2], 1)])
     y, x = np.indices((size, size)).reshape(2, -1)
-    return float(np.linalg.norm(change @ np.stack([x, y, np.ones_like(x)]) - np.stack([x, y]), axis=0).mean())
+    distances = np.linalg.norm(change @ np.stack([x, y, np.ones_like(x)]) - np.stack([x, y]), axis=0)
+    return 64 / size * float(distances.mean())
 
 
 def complete_by(method: str, dcgan: DCGAN, batch: Sequence[Damaged]) -> Iterator[np.ndarray]:

@@ -19,6 +19,7 @@ def test_displacement_is_how_far_points_are_brought_from_where_they_should_be():
     larger = 1.1 * TRUE  # by a tenth of each pixel's distance from the frame's corner
     distances = np.hypot(*np.indices((64, 64)))
     assert displacement(larger, TRUE, 64) == pytest.approx(0.1 * distances.mean())
+    assert displacement(2 * TRUE + np.array([[0, 0, 6], [0, 0, -8]]), 2 * TRUE, 128) == pytest.approx(5)
 
 
 def test_closeness_is_that_in_the_hole():
