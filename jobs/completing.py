@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jobs.photos import PhotoReader
     from model import DCGAN, SearchStep
 
+FEW = 500  # steps
 NAMED = 3  # pictures, in a line about many
 LOOKS = 64  # for faces, in pictures that had to be fitted; a look takes up to a third of a second
 
@@ -124,7 +125,9 @@ def open_model(named: Path, size: int | None = None, lowres: int = 0, precision:
         raise UserError(f"the model in {directory} is for --imgSize {dcgan.image_size}, not {size}")
     if lowres and dcgan.image_size % lowres:
         raise UserError(f"--lowresBlock {lowres} does not divide the model's {dcgan.image_size} pixels: try 4 or 8")
-    say(f"model: {directory}, trained for {int(dcgan.step)} steps")
+    steps = int(dcgan.step)
+    few = ", which is few, unless it began as another model: noise may come of it" if 0 < steps < FEW else ""
+    say(f"model: {directory}, trained for {steps} steps{few}")
     return dcgan
 
 
@@ -184,7 +187,7 @@ class Completion:
         numbers = [number for number, path in enumerate(imgs) if self.reader.has_mask(path)]
         without = [imgs[number] for number in sorted(set(range(len(imgs))) - set(numbers))]
         if without:
-            say(f"left out: {some(without)} without a mask in {self.reader.options.folder}")
+            say(f"left out: {some(without)} without a mask of the same name in {self.reader.options.folder}")
         return numbers
 
     def _look_for_faces(self, fitted: Sequence[Path]) -> None:

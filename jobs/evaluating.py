@@ -98,8 +98,11 @@ def model_to_measure(options: EvaluateOptions, devices: DeviceOptions) -> tuple[
 
 
 def usable(named: Sequence[str] | None) -> list[str]:
-    """The methods named, or all for which there is what they need; UserError if one named lacks it."""
-    methods = list(named or ALIGNED_METHODS)
+    """The methods named, or all but the slow `post` for which there is what they need.
+
+    UserError if one named lacks it.
+    """
+    methods = list(named or (name for name in ALIGNED_METHODS if name != "post"))
     if "biharmonic" in methods and not importlib.util.find_spec("skimage"):
         if named:
             raise UserError("biharmonic needs scikit-image: pip install scikit-image")

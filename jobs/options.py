@@ -177,7 +177,7 @@ class EvaluateOptions(Options):
         nargs="+",
     )
     methods: tuple[str, ...] | None = option(
-        None, "which methods (default: all that can be used)", choices=tuple(METHODS), nargs="+"
+        None, "which methods (default: all that can be used, but for the slow post)", choices=tuple(METHODS), nargs="+"
     )
     batch_size: int = option(64, "pictures searched at a time", "--batchSize", check=number(int, 1))
     seed: int = option(0, "what the masks follow from", check=seed_check)

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 QUICK = SearchOptions(n_iter=20, refine=0, out_interval=0)  # what comes after moves the landmarks little
 LITTLE = 0.005  # of the hole: too little to be said
 SMALL = 16  # pixels: of a smaller face little is to be seen
-HELP = 'name its inner eye corners and lower lip by --points "x,y x,y x,y", or an undamaged version\'s --alignment'
+HELP = (
+    'if there is one, name its inner eye corners and lower lip by --points "x,y x,y x,y", or the --alignment of an '
+    "undamaged version"
+)
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class PhotoReader:
         if self.alignment is None:
             return []
         if path.stem not in self.alignment:
-            raise UserError(f"{path} has no face in the alignment that is named: name one for it, or none")
+            raise UserError(f"no row of the --alignment is of a photo named {path.stem}: name one that has it, or none")
         return [self.alignment[path.stem]]
 
     def with_faces(self, loaded: dict[int, LoadedPhoto]) -> dict[int, LoadedPhoto]:

@@ -148,7 +148,7 @@ class Results:
                 say(f"{loaded.path}: the loss was not finite, its search began anew {restarts} times{in_vain}")
             if not found:
                 continue
-            if finished or read_note(self.finals[number]) != batch.notes[number]:
+            if finished or read_note(self.finals[number]) in (None, UNFINISHED):
                 try:
                     made = final(loaded, outcome.blended[faces])
                 except PictureError as error:  # a photo is read once more

@@ -216,8 +216,12 @@ def open_model(run: RunOptions, named: Mapping[str, Any], seed: int, resumed: bo
         except ValueError as error:
             raise WrongCommand(error) from error
     dcgan = DCGAN.load(source, training=resumed, **devices)
-    if not resumed and named.get("image_size", 0) > dcgan.image_size:
-        dcgan = dcgan.grown(named["image_size"], seed)
+    if not resumed:
+        began = f"starts from the model in {source}, trained for {int(dcgan.step)} steps"
+        size = dcgan.image_size
+        if named.get("image_size", 0) > size:
+            dcgan = dcgan.grown(named["image_size"], seed)
+            began += f", which grows from {size} to {dcgan.image_size} pixels"
     for name, value in named.items():
         if not has(dcgan.options, name, value):
             theirs, asked = (
@@ -230,6 +234,7 @@ def open_model(run: RunOptions, named: Mapping[str, Any], seed: int, resumed: bo
     if resumed:
         say(f"resumed from {source} at step {int(dcgan.step)}" + (", so --init is left aside" if run.init else ""))
     else:
+        say(began)
         dcgan.step.assign(0)
     return dcgan
 

@@ -17,9 +17,11 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 from utils import UserError, quiet_stderr, say, write_atomic
 
-SUFFIXES = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+PNM = {".pbm", ".pgm", ".pnm", ".ppm"}
+SUFFIXES = {".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"} | PNM
+NOT_READ = {".heic", ".heif"}  # pictures, too, whose owner would look for them
 # Only these decoders may see a file, whatever its name says: EPS, for one, would start an interpreter.
-FORMATS = ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]
+FORMATS = ["AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]
 LARGEST_FILE = 600_000_000  # bytes; the largest picture that Pillow opens has as many when it is not compressed
 MOST_NUMBERS = 1_000_000  # in the tags of a TIFF, most of which may be where its strips begin
 TIFF_BYTES = (1, 2, 7)  # types of tags that Pillow keeps as bytes
@@ -42,7 +44,7 @@ class PictureError(UserError):
 
 
 def find_pictures(folder: str | Path, without: Iterable[Path] = ()) -> list[Path]:
-    """All picture files below `folder` and the folders linked there, sorted; says which folders cannot be read.
+    """All picture files below `folder` and the folders linked there, sorted; says what cannot be read.
 
     Those below a folder in `without` are left out, which is said, unless `folder` itself lies there. UserError if there
     is no such folder or no picture in it.
@@ -50,7 +52,7 @@ def find_pictures(folder: str | Path, without: Iterable[Path] = ()) -> list[Path
     if not os.path.isdir(folder):
         raise UserError(f"no folder {folder}: name a folder of pictures")
     excluded = [place for place in map(Path.resolve, without) if not Path(folder).resolve().is_relative_to(place)]
-    paths = []
+    paths, others = [], []
     left_out: Counter[Path] = Counter()
     seen = set()
     for parent, folders, names in os.walk(folder, onerror=lambda error: say(f"left out: {error}"), followlinks=True):
@@ -65,6 +67,7 @@ def find_pictures(folder: str | Path, without: Iterable[Path] = ()) -> list[Path
             for name in names
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
         ]
+        others += [os.path.join(parent, name) for name in names if os.path.splitext(name)[1].lower() in NOT_READ]
         around = [place for place in excluded if Path(real).is_relative_to(place)]
         if around:
             left_out[around[0]] += len(found)
@@ -73,6 +76,10 @@ def find_pictures(folder: str | Path, without: Iterable[Path] = ()) -> list[Path
     for place, count in left_out.items():
         if count:
             say(f"left out: {count} pictures in {place}, which is written into")
+    if others:
+        say(
+            f"left out: {len(others)} files of a kind that is not read ({others[0]}): save such pictures as PNG or JPEG"
+        )
     if not paths:
         raise UserError(f"no pictures in {folder}: put {', '.join(s[1:] for s in sorted(SUFFIXES))} files there")
     return sorted(paths)
@@ -134,8 +141,8 @@ def _decoded(path: str | Path) -> Iterator[Image.Image]:
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Image.Image]:
     if not os.path.isfile(path):  # to open a pipe would wait for its writer
-        what = "a folder" if os.path.isdir(path) else "no file"
-        raise PictureError(f"cannot read the picture {path}: it is {what}")
+        what = "it is a folder" if os.path.isdir(path) else "there is no such file"
+        raise PictureError(f"cannot read the picture {path}: {what}")
     try:
         _check_bytes(path)
         with Image.open(path, formats=FORMATS) as file:

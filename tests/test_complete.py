@@ -309,7 +309,7 @@ def test_a_picture_without_a_mask_is_named_and_the_others_are_completed(folder, 
     pictures = [tmp_path / f"00{i}.png" for i in range(3)]
     result = complete(folder, *pictures, "--maskDir", tmp_path / "masks", "--nIter", 1, "--outDir", tmp_path / "out")
     assert_fails(result, 1, "2 of 3")
-    assert "left out: 000.png without a mask in" in result.stdout and "001.png hides nothing" in result.stdout
+    assert "000.png without a mask of the same name in" in result.stdout and "001.png hides nothing" in result.stdout
     assert [p.name for p in (tmp_path / "out" / "final").iterdir()] == ["002.png"]
 
 

@@ -275,6 +275,18 @@ def test_results_carry_their_notes_and_what_was_not_found_is_left_out(tmp_path, 
     ]
 
 
+def test_what_is_finished_is_not_replaced_by_what_is_not(tmp_path, imgs):
+    finish(job := job_of(tmp_path, imgs), job.missing(imgs, 5))
+    final = tmp_path / "out" / "final" / "000.png"
+    before = final.read_bytes()
+    otherwise = job_of(tmp_path, imgs, replace(SEARCH, n_iter=9))
+    (batch,) = otherwise.missing(imgs, 5)
+    otherwise.write(batch, otherwise.complete(batch, [15]))
+    assert final.read_bytes() == before
+    otherwise.write(batch, otherwise.complete(batch, []))
+    assert final.read_bytes() != before
+
+
 def test_results_are_not_taken_for_pictures(tmp_path, imgs):
     job = job_of(tmp_path, imgs)
     finish(job, job.missing(imgs, 5))

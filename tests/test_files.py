@@ -28,6 +28,8 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
         ("LA", "png"),
         ("1", "png"),
         ("RGB", "webp"),
+        ("RGB", "avif"),
+        ("L", "pnm"),
         ("RGB", "jpg"),
         ("CMYK", "jpg"),
         ("L", "jpeg"),
@@ -40,7 +42,7 @@ def test_formats_and_modes(tmp_path, mode, suffix):
     read = files.read_picture(path)
     assert read.shape == (48, 80, 3) and read.dtype == np.uint8
     expected = np.asarray(picture.convert("RGB"), int)
-    assert abs(read - expected).mean() < (25 if suffix[0] == "j" else 0.1)
+    assert abs(read - expected).mean() < (25 if suffix[0] in "aj" else 0.1)
     assert files.read_picture(path, "L").shape == (48, 80)
 
 
@@ -76,6 +78,13 @@ def test_unreadable_pictures(tmp_path):
     for name in ("folder.png", "missing.png"):
         with pytest.raises(PictureError, match=name):
             files.read_picture(tmp_path / name)
+
+
+def test_pictures_of_a_kind_that_is_not_read_are_named(tmp_path, capsys):
+    for name in ("1.png", "2.HEIC", "3.heif", "4.txt"):
+        (tmp_path / name).touch()
+    assert files.find_pictures(tmp_path) == [tmp_path / "1.png"]
+    assert capsys.readouterr().out.startswith("left out: 2 files of a kind that is not read (")
 
 
 def test_find_pictures(tmp_path):

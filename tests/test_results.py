@@ -172,7 +172,7 @@ def test_one_line_for_many_without_a_mask(folder, capsys):
         call(folder, "masked", mask_folder=folder / "masks")
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if "left out" in line] == [
-        f"left out: 3 pictures (000.png, 002.png, 004.png) without a mask in {folder / 'masks'}"
+        f"left out: 3 pictures (000.png, 002.png, 004.png) without a mask of the same name in {folder / 'masks'}"
     ]
     assert sorted(path.name for path in (folder / "masked" / "final").iterdir()) == ["001.png", "003.png"]
     assert {"hats_01.log", "hats_03.log"} <= set(os.listdir(folder / "masked" / "logs"))
