@@ -204,9 +204,13 @@ def _read_checkpoint(path: Path, options: NetworkOptions, training: bool) -> Sto
         return Stored(path, options, values, int(reader.get_tensor(f"step{SUFFIX}")))
 
 
-def model_directory(named: Path) -> Path:
-    """The directory named, or that of the bundled model where the default one, `checkpoints`, holds none."""
+def model_directory(named: Path, photos: bool = False) -> Path:
+    """The directory named, or that of a bundled model where the default one, `checkpoints`, holds none.
+
+    For whole `photos` this is the one of 128x128 pixels, and for aligned faces the one of 64x64, as the post has it.
+    """
     trained = (named / "config.json").exists() or checkpoints(named) or tensorflow1.newest(named)
     if named == Path("checkpoints") and not trained:
-        return Path(__file__).resolve().parent.parent / "checkpoints" / "pretrained"
+        bundled = "pretrained-128" if photos else "pretrained"
+        return Path(__file__).resolve().parent.parent / "checkpoints" / bundled
     return named

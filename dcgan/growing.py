@@ -11,8 +11,8 @@ from ops import keras, tf
 
 # Along a side, of a kernel of conv2d or conv2d_transpose in ops.py: linear interpolation between the middles of pixels,
 # and the mean of two.
-ENLARGING = np.outer(*2 * [[0.25, 0.75, 0.75, 0.25, 0]])
-HALVING = np.outer(*2 * [[0, 0.5, 0.5, 0, 0]])
+_TWICE, _HALF = np.array([0.25, 0.75, 0.75, 0.25, 0]), np.array([0, 0.5, 0.5, 0, 0])
+ENLARGING, HALVING = np.outer(_TWICE, _TWICE), np.outer(_HALF, _HALF)
 
 
 def grow_generator(small: keras.Model, large: keras.Model, z: np.ndarray) -> None:

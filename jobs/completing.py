@@ -51,7 +51,7 @@ def complete(
         batches = -(-len(imgs) // files.batch_size) if files.all_frames else 1
         framed = batches if search.out_interval and not worker.index else 0
         results = Results(files.out_dir, imgs, search.iterations, search.out_interval, framed)
-        dcgan = open_model(files.checkpoint_dir, files.img_size, masks.lowres, devices.of_search)
+        dcgan = open_model(files.checkpoint_dir, files.img_size, masks.lowres, devices.of_search, photos.photo)
         reader = open_reader(photos, masks, dcgan, search.seed)
         job = Completion(dcgan, search, files.blend, reader, results)
         received: list[int] = []
@@ -114,12 +114,14 @@ def _is_of(others: Set[str], path: Path, folder: Path) -> bool:
     return any(str(each) in others and str(each) != top for each in (real, *real.parents))
 
 
-def open_model(named: Path, size: int | None = None, lowres: int = 0, precision: str = "float32") -> "DCGAN":
+def open_model(
+    named: Path, size: int | None = None, lowres: int = 0, precision: str = "float32", photos: bool = False
+) -> "DCGAN":
     """The model to complete with; UserError if there is none, or none for these options."""
     from dcgan.checkpoints import model_directory
     from model import DCGAN
 
-    directory = model_directory(named)
+    directory = model_directory(named, photos)
     dcgan = DCGAN.load(directory, precision=precision)
     if size and size != dcgan.image_size:
         raise UserError(f"the model in {directory} is for --imgSize {dcgan.image_size}, not {size}")

@@ -53,7 +53,7 @@ def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
     """Prints the table, and writes it and a picture a mask into `out_dir`; UserError if there is nothing to measure."""
     methods = options.methods or PHOTO_METHODS
     with chosen_pictures(options) as paths:
-        directory = model_directory(options.checkpoint_dir)
+        directory = model_directory(options.checkpoint_dir, photos=True)
         dcgan = DCGAN.load(directory, precision=devices.of_search)
         say(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(paths)} photos")
         finder, fills = FaceFinder(str(predictor_path(None))), fills_of(dcgan)
@@ -179,8 +179,8 @@ def complete_by(method: str, dcgan: DCGAN, batch: Sequence[Damaged]) -> Iterator
             hidden = np.where(each.known[..., None], each.photo, 0)
             yield cv2.inpaint(hidden, (~each.known).astype(np.uint8), RADIUS, kind)
         return
-    transforms = {"default": [each.found for each in batch], "aligned": [each.true for each in batch]}
-    yield from by_model(dcgan, batch, transforms.get(method, [None] * len(batch)))
+    of_method = {"default": lambda each: each.found, "aligned": lambda each: each.true, "spline": lambda each: None}
+    yield from by_model(dcgan, batch, list(map(of_method[method], batch)))
 
 
 def by_model(dcgan: DCGAN, batch: Sequence[Damaged], transforms: Sequence[np.ndarray | None]) -> Iterator[np.ndarray]:

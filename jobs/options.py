@@ -10,7 +10,7 @@ from dcgan.options import KEEP, seed_check, size
 from pictures.options import BLENDS
 from utils import Options, number, option
 
-MODEL = "the model's directory; where the default holds none, the model in its `pretrained`"
+MODEL = "the model's directory; where the default holds none, a bundled one: of 128x128 for photos, else of 64x64"
 LANDMARKS = ("innerEyesAndBottomLip", "outerEyesAndNose")
 
 

@@ -26,7 +26,7 @@ def paint(options: PaintOptions) -> None:
     if not importlib.util.find_spec("gradio"):
         raise UserError("the page needs Gradio: pip install -r requirements-paint.txt")
     with listening(options.host, options.port) as listener:
-        painter = Painter(open_model(options.checkpoint_dir))
+        painter = Painter(open_model(options.checkpoint_dir, photos=True))
         folder = own_folder()
         from jobs.page import Page
 

@@ -481,6 +481,15 @@ def test_what_is_no_model(tmp_path):
         DCGAN.load(tmp_path)
 
 
+@pytest.mark.parametrize(("photos", "size"), [(False, 64), (True, 128)])
+def test_without_a_model_of_ones_own_there_is_a_bundled_one(tmp_path, monkeypatch, photos, size):
+    monkeypatch.chdir(tmp_path)
+    assert DCGAN.load(model_directory(Path("checkpoints"), photos)).image_size == size
+    assert model_directory(Path("mine"), photos) == Path("mine")
+    small().save("checkpoints")
+    assert model_directory(Path("checkpoints"), photos) == Path("checkpoints")
+
+
 def test_checkpoints_without_their_config_are_not_overlooked(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small().save("checkpoints")
