@@ -29,11 +29,14 @@ MOST = 0.5  # of the hole lies in the square of what is doubtful and yet taken f
 SEEN, GUESSED = 1 / 64, 12 / 64
 LANDMARKS = "innerEyesAndBottomLip"  # of align.py, as the bundled model's faces were aligned
 AROUND, ENOUGH = 1, 250  # sides of dlib's box around it where its hole is filled, and the box's pixels there at least
+SMALL, MAYBE, SAME = 400, -0.5, 0.4  # pixels of a close-up that is enlarged once; dlib's score; of two boxes' union
 REACH = 0.02  # of the side of dlib's box: what is nearer to the hole is guessed
 
 Fill = Callable[[np.ndarray, np.ndarray, list[np.ndarray]], np.ndarray]
 """Of a photo, uint8 [H, W, 3], which pixels are known, bool [H, W], and transforms [N, 2, 3] into the frame: the photo
 with its hole filled where these faces are, uint8 [H, W, 3]."""
+Look = tuple[Fill, bool]
+"""How the hole is filled, and whether so well that the face's box is looked for anew, too."""
 
 
 def damaged_faces(
@@ -41,14 +44,14 @@ def damaged_faces(
     photo: np.ndarray,
     known: np.ndarray,
     size: int,
-    fills: Sequence[Fill] = (),
+    looks: Sequence[Look] = (),
     everywhere: bool = False,
 ) -> list[np.ndarray]:
     """[2, 3] for each face of a photo, uint8 [H, W, 3], whose aligned square meets the hole, the surest first.
 
     All faces if nothing is hidden, or if they are to be found `everywhere`. The hole is where bool [H, W] is not
     `known`; what is hidden there has no say.
-    size: the side of the frame. fills: how the landmarks in the hole are made visible, for one look after the other.
+    size: the side of the frame. looks: how the landmarks in the hole are made visible, time after time.
     """
     shown, whole = filled(photo, known), everywhere or known.all()
     for scored in _looks(finder, shown):
@@ -58,7 +61,7 @@ def damaged_faces(
             return [transform for score, _, transform in found if score > CLEAR] or sure[:1]
         chosen = _meeting(found, ~known, size)
         if chosen:
-            return [_again(finder, photo, known, *each, size, fills) for each in chosen]
+            return [_again(finder, photo, known, *each, size, looks) for each in chosen]
     return []
 
 
@@ -84,7 +87,7 @@ def _again(
     box: dlib.rectangle,
     transform: np.ndarray,
     size: int,
-    fills: Sequence[Fill],
+    looks: Sequence[Look],
 ) -> np.ndarray:
     """[2, 3]: the map of the face in the box, of which `transform` is a guess, found by filling the hole.
 
@@ -92,10 +95,19 @@ def _again(
     """
     photo, known, box, closer = _close_up(photo, known, box)
     transform = chained(transform, inverse(closer))
-    for fill in fills if known.any() else ():
-        landmarks = finder.landmarks(fill(photo, known, [transform]), box)
+    for fill, well in looks if known.any() else ():
+        whole = fill(photo, known, [transform])
+        box = _same_face(finder, whole, box) if well else box
+        landmarks = finder.landmarks(whole, box)
         transform = (_transform(landmarks, known, box, size) + face_transform(landmarks, LANDMARKS, size)) / 2
     return chained(transform, closer)
+
+
+def _same_face(finder: FaceFinder, photo: np.ndarray, box: dlib.rectangle) -> dlib.rectangle:
+    """The likeliest box in the photo, uint8 [H, W, 3], of the face that another look saw in `box`; that if none is."""
+    boxes, _, _ = finder.detector.run(photo, int(max(photo.shape) < SMALL), MAYBE)
+    common = ((each, each.intersect(box).area()) for each in boxes)
+    return next((each for each, both in common if both > SAME * (each.area() + box.area() - both)), box)
 
 
 def _close_up(

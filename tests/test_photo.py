@@ -11,11 +11,11 @@ from PIL import Image, ImageCms
 
 from jobs.aligning import COLUMNS, predictor_path
 from jobs.evaluating_photos import displacement
-from jobs.photos import alignment_of, fills_of, transform_by
+from jobs.photos import alignment_of, looks_of, transform_by
 from model import DCGAN
 from pictures.faces import FaceFinder, face_transform, inverse
 from pictures.files import colours
-from pictures.finding import _looks, _meeting, damaged_faces
+from pictures.finding import _looks, _meeting, _same_face, damaged_faces
 from pictures.photos import hidden_by
 from utils import UserError
 
@@ -176,7 +176,7 @@ def test_a_damaged_face_is_found_near_where_it_is(finder, dcgan):
         *_, (left, top) = cv2.minMaxLoc(cv2.matchTemplate(photo, close_up, cv2.TM_CCORR_NORMED, mask=np.uint8(known)))
         return photo[top:, left:][: len(close_up), : close_up.shape[1]]
 
-    ways = [], fills_of(dcgan), [undamaged] * 2
+    ways = [], looks_of(dcgan), [(undamaged, False)] * 2
     displaced = []
     for box in ((4, 2, 60, 22), (12, 38, 52, 60), (0, 0, 32, 64)):
         known = known_but_for(photo.shape, true, box)
@@ -213,6 +213,18 @@ def test_what_is_doubtful_is_a_face_only_where_no_surer_one_meets_the_hole():
     assert chosen((30, 60), (90, 120)) == boxes
     assert chosen((66, 110)) == boxes[1:]  # most of it is there
     assert chosen((66, 68), (140, 160)) == []
+
+
+def test_another_look_at_a_face_is_not_led_to_another_one():
+    box = dlib.rectangle(20, 20, 119, 119)
+    nearly, beside, within = (
+        dlib.rectangle(*corners) for corners in ((30, 20, 129, 119), (120, 20, 219, 119), (60, 60, 99, 99))
+    )
+    for boxes, same in (([beside, nearly, box], nearly), ([beside, within], box), ([], box)):
+        finder = SimpleNamespace(
+            detector=SimpleNamespace(run=lambda *_, boxes=boxes: (boxes, [0.1] * len(boxes), None))
+        )
+        assert _same_face(finder, np.zeros((300, 300, 3), np.uint8), box) == same
 
 
 @pytest.mark.parametrize(
