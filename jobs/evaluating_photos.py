@@ -118,7 +118,8 @@ def table_of(kind: str, measured: dict[str, list], displacements: np.ndarray) ->
     """The table's rows, printed: [n, 2] PSNR in dB and SSIM of each method, and how far off the faces were found."""
     found = np.isfinite(displacements).mean()
     median, most = np.nanquantile(displacements, (0.5, 0.9)) if found else (np.nan, np.nan)
-    say(f"{kind}: {found:.1%} of {len(displacements)} faces found, displaced by {median:.2f} pixels (90 %: {most:.2f})")
+    displaced = f"displaced by {median:.2f} 64ths of the frame (90 %: {most:.2f})"
+    say(f"{kind}: {found:.1%} of {len(displacements)} faces found, {displaced}")
     rows = []
     for method, values in measured.items():
         means, errors = mean_and_error(np.array(values).T)
