@@ -186,9 +186,11 @@ class DCGAN:
         while smaller.image_size < image_size:
             options = asdict(smaller.options.doubled())
             larger = DCGAN(**options, seed=seed, precision=self.precision, strategy=self.strategy)
-            z = np.random.default_rng(0).uniform(-1, 1, (64, self.z_dim)).astype(np.float32)
-            grow_generator(smaller.generator, larger.generator, z)
-            grow_discriminator(smaller.discriminator, larger.discriminator, larger.generator(z))
+            count = larger._at_once(64)
+            z = np.random.default_rng(0).uniform(-1, 1, (count, self.z_dim)).astype(np.float32)
+            with enough_memory(count, larger.image_size):
+                grow_generator(smaller.generator, larger.generator, z)
+                grow_discriminator(smaller.discriminator, larger.discriminator, larger.generator(z))
             smaller = larger
         return smaller
 
@@ -310,7 +312,7 @@ class DCGAN:
         Averaged weights make other feature maps than the weights they are averaged from, so averaged statistics
         would not fit them: samples come out pale. (Brock et al., arXiv:1809.11096, call these standing statistics.)
         """
-        count = min(256, 2**22 // self.image_size**2)  # fewer where feature maps are large
+        count = self._at_once(256)
         x = tf.constant(np.random.default_rng(0).uniform(-1, 1, (count, self.z_dim)), tf.float32)
         with enough_memory(count, self.image_size):
             for layer in self.generator.layers:
@@ -320,12 +322,16 @@ class DCGAN:
                     layer.moving_variance.assign(variance)
                 x = layer(x)
 
+    def _at_once(self, most: int) -> int:
+        """How many pictures to make side by side: `most`, or fewer where feature maps are large."""
+        return max(1, min(most, 2**22 // self.image_size**2))
+
     def generate(self, z: np.ndarray) -> Iterator[np.ndarray]:
         """G(z) of [N, z_dim] in [-1, 1] batch by batch, uint8 [n, H, W, c_dim].
 
         What one becomes depends on N by rounding alone. UserError if the device has no memory for a batch.
         """
-        size = max(1, min(64, 2**22 // self.image_size**2))  # fewer where feature maps are large
+        size = self._at_once(64)
         for first in range(0, len(z), size):
             part = z[first : first + size]
             with enough_memory(size, self.image_size):

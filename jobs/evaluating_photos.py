@@ -16,7 +16,7 @@ from jobs.options import PHOTO_MASKS, PHOTO_METHODS, EvaluateOptions
 from jobs.photos import looks_of
 from model import DCGAN
 from pictures.blending import blend
-from pictures.faces import FaceFinder, face_transform, inverse
+from pictures.faces import FaceFinder, chained, face_transform, inverse
 from pictures.files import load_each, read_picture, save_picture
 from pictures.finding import LANDMARKS, Look, damaged_faces
 from pictures.incomplete import HIDDEN, Incomplete
@@ -165,8 +165,7 @@ def displacement(transform: np.ndarray, true: np.ndarray, size: int) -> float:
 
     The mean, in 64ths of its side.
     """
-    back = inverse(true)
-    change = np.column_stack([transform[:, :2] @ back[:, :2], transform @ np.append(back[:, 2], 1)])
+    change = chained(transform, inverse(true))
     y, x = np.indices((size, size)).reshape(2, -1)
     distances = np.linalg.norm(change @ np.stack([x, y, np.ones_like(x)]) - np.stack([x, y]), axis=0)
     return 64 / size * float(distances.mean())

@@ -62,12 +62,13 @@ def find_pictures(folder: str | Path, without: Iterable[Path] = ()) -> list[Path
             continue
         folders.sort()  # what is linked twice is always found at the same place
         seen.add(real)
-        found = [
-            Path(parent, name)
-            for name in names
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
-        ]
-        others += [os.path.join(parent, name) for name in names if os.path.splitext(name)[1].lower() in NOT_READ]
+        found = []
+        for name in names:
+            suffix = os.path.splitext(name)[1].lower()
+            if suffix in SUFFIXES and not name.startswith("."):
+                found.append(Path(parent, name))
+            elif suffix in NOT_READ:
+                others.append(os.path.join(parent, name))
         around = [place for place in excluded if Path(real).is_relative_to(place)]
         if around:
             left_out[around[0]] += len(found)
