@@ -99,8 +99,8 @@ class SearchStep:
 class Known(NamedTuple):
     """What the search compares G(z) with, and how: an Incomplete on the device, and the weights of the loss."""
 
-    y: Any
-    """[batch, H, W, c_dim] in [-1, 1]."""
+    pictures: Any
+    """uint8 [batch, H, W, c_dim]."""
     weights: Any
     """[batch, H, W, 1], of the contextual loss; 0 in the hole."""
     lam: Any
@@ -253,7 +253,7 @@ class DCGAN:
         self._update_average(training, options.ema)
         training.step.assign_add(1)
         mean = self.strategy.reduce("MEAN", losses, axis=None)
-        return mean, *(tf.concat(self.strategy.experimental_local_results(each), 0) for each in others)
+        return mean, *map(self._joined, others)
 
     def _updates(self, training: Training, pictures, step, options: TrainOptions):
         """What a replica does of a step; its losses, z and logits."""
@@ -262,7 +262,11 @@ class DCGAN:
             coins = replica_uniform([len(pictures)], [options.seed, 2 * step + 1])
             x_real = random_flip(x_real, coins)
         z = 2 * replica_uniform([len(pictures), self.z_dim], [options.seed, 2 * step]) - 1
+        # What is random comes first: XLA draws other numbers than TensorFlow from the same seed.
+        learn = tf.function(self._learn, jit_compile=True) if devices.compiles(self.strategy) else self._learn
+        return learn(training, x_real, z, options)
 
+    def _learn(self, training: Training, x_real, z, options: TrainOptions):
         with tf.GradientTape() as tape:
             x_fake = training.generator(z, training=True)
             with tape.stop_recording():
@@ -358,14 +362,17 @@ class DCGAN:
 
         def measure(space: Any, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             with enough_memory(len(z), self.image_size):
-                losses, gradient = self._search_loss(space, tf.constant(fill_batch(z), tf.float32), known)
+                parts = devices.filled_parts(self.strategy, z.astype(np.float32))
+                losses, gradient = self._search_loss(space, parts, known)
             return losses.numpy()[: len(z)].astype(float), gradient.numpy()[: len(z)].astype(z.dtype)
 
-        for i, (z, space, point) in enumerate(search(measure, self.generator, incomplete, options)):
+        for i, (z, space, point) in enumerate(search(measure, self.generator, incomplete, options, self.strategy)):
             generated = completed = None
             last = i == options.iterations or stopped()
             if last or (options.out_interval and i % options.out_interval == 0):
-                generated = to_uint8(space.images(fill_batch(point.z)))[: len(incomplete)]
+                parts = devices.filled_parts(self.strategy, point.z.astype(np.float32))
+                images = self._joined(self.strategy.run(type(space).images, (space, parts)))
+                generated = to_uint8(images)[: len(incomplete)]
                 completed = incomplete.filled(generated)
             yield SearchStep(i, z.astype(np.float32), point.losses, point.restarts, generated, completed)
             if last:
@@ -375,27 +382,35 @@ class DCGAN:
         window, floor = options.context_window, options.context_floor
         weights = np.stack([context_weights(mask, window, floor) for mask in incomplete.masks])
         return Known(
-            to_float(tf.constant(fill_batch(incomplete.pictures))),
-            tf.constant(fill_batch(weights[..., None])),
+            devices.filled_parts(self.strategy, incomplete.pictures),
+            devices.filled_parts(self.strategy, weights[..., None]),
             tf.constant(options.lam),
             incomplete.lowres,
         )
 
+    def _joined(self, parts: Any):
+        """One tensor of what each of this process' devices has a part of."""
+        return tf.concat(self.strategy.experimental_local_results(parts), 0)
+
     @tf.function
     def _search_loss(self, space: Any, z, known: Known):
-        """[batch, 3] losses and [batch, z_dim] gradient of the last, the total, at z."""
+        """[batch, 3] losses and [batch, z_dim] gradient of the last, the total, at z; each device has a part of all."""
+        return tuple(map(self._joined, self.strategy.run(self._replica_search_loss, (space, z, known))))
+
+    def _replica_search_loss(self, space: Any, z, known: Known):
+        y = to_float(known.pictures)
         with tf.GradientTape() as tape:
             tape.watch(z)
             x_fake = space.images(z)
-            contextual = tf.reduce_sum(known.weights * tf.abs(x_fake - known.y), axis=[1, 2, 3])
+            contextual = tf.reduce_sum(known.weights * tf.abs(x_fake - y), axis=[1, 2, 3])
             if known.lowres:
-                means, true_means = block_means(x_fake, known.lowres), block_means(known.y, known.lowres)
+                means, true_means = block_means(x_fake, known.lowres), block_means(y, known.lowres)
                 contextual += tf.reduce_sum(tf.abs(means - true_means), axis=[1, 2, 3])
             total, perceptual = contextual, tf.fill(tf.shape(contextual), math.nan)
             if space.judged:
                 d_logits = fill_rows(self.discriminator(x_fake))
                 losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.ones_like(d_logits), d_logits)
-                perceptual = losses[: len(known.y), 0]
+                perceptual = losses[: len(y), 0]
                 total += known.lam * perceptual
             total += space.penalty(z)
         gradient = tape.gradient(total, z)

@@ -38,13 +38,14 @@ class Weights(keras.initializers.RandomNormal):
         super().__init__(stddev=0.02, seed=keras.random.SeedGenerator(seed))
 
 
-def fill_batch(x: np.ndarray) -> np.ndarray:
-    """Zeros added to [B, ...], up to 1, 2, 4, 8 or a multiple of 16 items.
+def fill_batch(x: np.ndarray, devices: int = 1) -> np.ndarray:
+    """Zeros added to [B, ...], up to 1, 2, 4, 8 or a multiple of 16 items for each of the devices.
 
     On most processors a convolution of 3, 5 or 17 pictures differs in the last bits from one of 4, 8 or 32, and a
     completion is to change as little as can be with the number of pictures beside it.
     """
-    size = 1 << (len(x) - 1).bit_length() if len(x) <= 16 else -(-len(x) // 16) * 16
+    each = -(-len(x) // devices)
+    size = devices * (1 << (each - 1).bit_length() if each <= 16 else -(-each // 16) * 16)
     return np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), x.dtype)])
 
 

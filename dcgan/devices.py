@@ -14,7 +14,7 @@ import numpy as np
 
 from dcgan.options import DeviceOptions
 from dcgan.workers import ALONE, Worker
-from ops import tf
+from ops import GPUS, fill_batch, tf
 from utils import UserError
 
 BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # flags of the processors that have instructions for it
@@ -58,6 +58,12 @@ def _processor_flags() -> set[str]:
     return set()
 
 
+def local_strategy() -> tf.distribute.Strategy:
+    """How this machine's devices work together."""
+    gpus = tf.config.list_logical_devices("GPU")
+    return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
+
+
 def strategy(worker: Worker) -> tf.distribute.Strategy:
     """How this process' devices, and those of the other workers, train together. Has to come before any tensor.
 
@@ -71,8 +77,15 @@ def strategy(worker: Worker) -> tf.distribute.Strategy:
                 f"cannot join the workers of TF_CONFIG ({error.message}): see that each has its own address there, "
                 "with a port that is free"
             ) from error
-    gpus = tf.config.list_logical_devices("GPU")
-    return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
+    return local_strategy()
+
+
+def compiles(among: tf.distribute.Strategy) -> bool:
+    """Whether XLA compiles a training step, which takes half a minute, and then makes it twice as fast.
+
+    On a GPU alone, as its launches are the limit: on a CPU it is many times slower. Not where gradients are exchanged.
+    """
+    return bool(GPUS) and among.num_replicas_in_sync == 1
 
 
 def worker_of(among: tf.distribute.Strategy) -> Worker:
@@ -104,6 +117,11 @@ def parts(among: tf.distribute.Strategy, batch: np.ndarray):
         return tf.constant(batch[first : first + size])
 
     return among.experimental_distribute_values_from_function(part)
+
+
+def filled_parts(among: tf.distribute.Strategy, batch: np.ndarray):
+    """`parts` of a batch of any size, with zeros added to it."""
+    return parts(among, fill_batch(batch, among.num_replicas_in_sync))
 
 
 def replica_uniform(shape: Sequence[int], seed: Sequence):

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from dcgan.devices import filled_parts
 from dcgan.options import RATES, SearchOptions
 from dcgan.spaces import Cube, FeatureMaps
 from dcgan.starts import STARTS
-from ops import fill_batch, tf
+from ops import tf
 from pictures.incomplete import Incomplete
 
 MEMORY = 10  # pairs of steps and gradient changes that lbfgs keeps
@@ -76,7 +77,13 @@ class Objective:
         return point, anew
 
 
-def search(measure: Measure, generator: Any, incomplete: Incomplete, options: SearchOptions) -> Iterator[tuple]:
+def search(
+    measure: Measure,
+    generator: Any,
+    incomplete: Incomplete,
+    options: SearchOptions,
+    strategy: tf.distribute.Strategy,
+) -> Iterator[tuple]:
     """(z, space, point), at first and after each iteration: the z reached, and the Point in the space searched now.
 
     The cube is searched first, for `n_iter` iterations; then, for `refine_iter`, the feature maps of the z found.
@@ -92,9 +99,8 @@ def search(measure: Measure, generator: Any, incomplete: Incomplete, options: Se
         yield point.z, space, point
     if options.refine:
         z = point.z
-        space = FeatureMaps.around(
-            generator, fill_batch(z), options.refine, tf.constant(options.refine_penalty * share)
-        )
+        weight = tf.constant(options.refine_penalty * share)
+        space = strategy.run(FeatureMaps.around, (generator, filled_parts(strategy, z), options.refine, weight))
         objective = Objective(measure, space, options.seed, incomplete.numbers)
         objective.restarts = point.restarts
         start = np.zeros((len(z), space.z_dim), np.float32)

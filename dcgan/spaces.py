@@ -68,9 +68,9 @@ class FeatureMaps(NamedTuple):
     """Of the penalty."""
 
     @classmethod
-    def around(cls, generator: Any, z: np.ndarray, side: int, weight: Any) -> "FeatureMaps":
+    def around(cls, generator: Any, z, side: int, weight: Any) -> "FeatureMaps":
         """The space around G's largest maps [batch, s, s, channels] of z with s at most `side`, which is 4 or more."""
-        h = tf.constant(z, tf.float32)
+        h = tf.cast(z, tf.float32)
         for layer in generator.layers[: _block_end(generator, side)]:
             h = layer(h)
         h = tf.cast(h, tf.float32)
@@ -84,7 +84,7 @@ class FeatureMaps(NamedTuple):
     @property
     def z_dim(self) -> int:
         """Length of z."""
-        return int(np.prod(self.h.shape[1:]))
+        return int(np.prod(self.generator.layers[_block_end(self.generator, self.side) - 1].output.shape[1:]))
 
     @staticmethod
     def project(z: np.ndarray) -> np.ndarray:

@@ -119,10 +119,11 @@ def open_model(
 ) -> "DCGAN":
     """The model to complete with; UserError if there is none, or none for these options."""
     from dcgan.checkpoints import model_directory
+    from dcgan.devices import local_strategy
     from model import DCGAN
 
     directory = model_directory(named, photos)
-    dcgan = DCGAN.load(directory, precision=precision)
+    dcgan = DCGAN.load(directory, precision=precision, strategy=local_strategy())
     if size and size != dcgan.image_size:
         raise UserError(f"the model in {directory} is for --imgSize {dcgan.image_size}, not {size}")
     if lowres and dcgan.image_size % lowres:

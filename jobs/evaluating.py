@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from dcgan.checkpoints import model_directory
+from dcgan.devices import local_strategy
 from dcgan.options import POST, DeviceOptions, SearchOptions
 from jobs.aligning import predictor_path
 from jobs.completing import some
@@ -91,7 +92,7 @@ def chosen_pictures(options: EvaluateOptions) -> Iterator[list[Path]]:
 def model_to_measure(options: EvaluateOptions, devices: DeviceOptions) -> tuple[Path, DCGAN]:
     """The model and its directory; UserError if its pictures are too small for SSIM."""
     directory = model_directory(options.checkpoint_dir)
-    dcgan = DCGAN.load(directory, precision=devices.of_search)
+    dcgan = DCGAN.load(directory, precision=devices.of_search, strategy=local_strategy())
     if dcgan.image_size < SMALLEST:
         raise UserError(f"the model in {directory} is for {dcgan.image_size} pixels: SSIM needs {SMALLEST} or more")
     return directory, dcgan

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from dcgan.checkpoints import model_directory
+from dcgan.devices import local_strategy
 from dcgan.options import DeviceOptions
 from jobs.aligning import predictor_path
 from jobs.evaluating import BY_MODEL, RADIUS, chosen_pictures, mean_and_error, paper_mask
@@ -54,7 +55,7 @@ def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
     methods = options.methods or PHOTO_METHODS
     with chosen_pictures(options) as paths:
         directory = model_directory(options.checkpoint_dir, photos=True)
-        dcgan = DCGAN.load(directory, precision=devices.of_search)
+        dcgan = DCGAN.load(directory, precision=devices.of_search, strategy=local_strategy())
         say(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(paths)} photos")
         finder, looks = FaceFinder(str(predictor_path(None))), looks_of(dcgan)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dcgan import checkpoints, tensorflow1
-from dcgan.devices import agree, all_there, chosen, share
+from dcgan.devices import agree, all_there, chosen, compiles, share
 from dcgan.devices import strategy as strategy_of
 from dcgan.options import DeviceOptions, NetworkOptions, TrainOptions
 from dcgan.workers import Worker
@@ -260,6 +260,8 @@ def introduce(dcgan: DCGAN, pictures: Dataset, options: TrainOptions) -> None:
         f"{len(pictures):,} pictures of {kind}, {batches:,} steps an epoch, {left_over} left over each time; "
         f"{' and '.join(weights)} to learn"
     )
+    if compiles(dcgan.strategy):
+        say("the first step takes half a minute: it is compiled for the GPU")
     if len(pictures) < FEW:
         say(
             f"warning: {len(pictures)} pictures are few: with less than about {FEW}, G learns to repeat them, and "

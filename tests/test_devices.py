@@ -82,6 +82,38 @@ def test_resuming_on_two_devices_is_exact(two, tmp_path):
     assert not np.allclose(whole["losses"], two["losses"], rtol=1e-3, atol=0)  # they are normalised otherwise
 
 
+COMPLETE = """
+import sys
+sys.path[:0] = [{root!r}, {tests!r}]
+import numpy as np
+from conftest import blobs
+from dcgan.options import SearchOptions
+from model import DCGAN
+from ops import tf
+from pictures.incomplete import Incomplete
+
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+incomplete = Incomplete(blobs(5, 16), np.indices((16, 16)).sum(axis=0) > 12)
+options = SearchOptions(n_iter=3, refine_iter=3, lam=0.1)
+for devices in (1, 2):
+    among = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]) if devices == 2 else tf.distribute.get_strategy()
+    *_, last = DCGAN(16, gf_dim=8, df_dim=8, strategy=among).complete(incomplete, options)
+    np.savez({folder!r} + f"/{{devices}}.npz", z=last.z, losses=last.losses, generated=last.generated)
+"""
+
+
+def test_two_devices_complete_as_one(tmp_path):
+    """Five pictures, three for the first device."""
+    code = COMPLETE.format(root=str(ROOT), tests=str(ROOT / "tests"), folder=str(tmp_path))
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+    one, two = (np.load(tmp_path / f"{devices}.npz") for devices in (1, 2))
+    assert one["generated"].shape == (5, 16, 16, 3)
+    np.testing.assert_allclose(two["z"], one["z"], atol=1e-3)
+    np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-3)
+    np.testing.assert_allclose(two["generated"].astype(int), one["generated"], atol=1)
+
+
 NORMALISE = """
 import sys
 sys.path.insert(0, {root!r})

@@ -11,6 +11,7 @@ import pytest
 import reference
 from conftest import blobs, lively
 
+from dcgan import devices
 from dcgan.checkpoints import model_directory
 from dcgan.options import POST, NetworkOptions, SearchOptions, TrainOptions
 from dcgan.starts import random_z
@@ -271,8 +272,10 @@ def test_a_training_step_equals_its_recomputation(eagerly, monkeypatch, g_update
             np.testing.assert_allclose(after[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-def test_a_compiled_step_equals_one_in_plain_python(request):
+@pytest.mark.parametrize("by_xla", [False, True])
+def test_a_compiled_step_equals_one_in_plain_python(request, monkeypatch, by_xla):
     """The optimizers' means of the gradients tell of these."""
+    monkeypatch.setattr(devices, "compiles", lambda strategy: by_xla)
     found = []
     for _ in range(2):
         dcgan = DCGAN(16, gf_dim=8, df_dim=8)

@@ -66,6 +66,8 @@ def test_fill_rows_and_fill_batch():
         batch = ops.fill_batch(pictures)
         assert batch.shape == (filled, 2, 2, 1) and batch.dtype == np.uint8
         assert (batch[:n] == 7).all() and not batch[n:].any()
+    for n, filled in ((1, 3), (3, 3), (4, 6), (48, 48), (49, 96)):
+        assert len(ops.fill_batch(np.zeros((n, 2)), devices=3)) == filled
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 16, 40])
