@@ -11,7 +11,7 @@ import numpy as np
 
 from dcgan.options import SearchOptions
 from jobs.aligning import predictor_path
-from jobs.photos import LITTLE, looks_of
+from jobs.photos import LITTLE, quick_fill
 from pictures.faces import FaceFinder
 from pictures.files import OPAQUE, colours, read_photo
 from pictures.finding import damaged_faces
@@ -106,7 +106,7 @@ class Painter:
 
     def __init__(self, dcgan: "DCGAN"):
         self.dcgan, self.finder = dcgan, FaceFinder(str(predictor_path(None)))
-        self.looks = looks_of(dcgan)
+        self.fill = quick_fill(dcgan)
         self.busy = threading.Lock()
 
     def complete(self, canvas: Canvas, known: np.ndarray, seed: int) -> Iterator[Frame]:
@@ -117,7 +117,7 @@ class Painter:
         with self.busy:
             yield Frame("Looking for the face ...")
             size = self.dcgan.image_size
-            found = damaged_faces(self.finder, canvas.photo, known, size, self.looks)
+            found = damaged_faces(self.finder, canvas.photo, known, size, self.fill)
             transforms = with_known(canvas.photo, known, found, size)
             if not transforms:
                 raise UserError("No face is found at the hole: paint on a face, and leave enough of it to be seen.")

@@ -62,7 +62,7 @@ def complete(
                     write(batch, outcome)
                 if received:
                     break
-        if received:
+        if received and not job.finished:
             job.report_stop(batch, outcome)
             return 128 + received[0]
         job.report(imgs)
@@ -158,6 +158,11 @@ class Completion:
         self.progress = Progress(0, "iterations")
         self.tally: Counter[str] = Counter()
         self.faceless: list[Path] = []
+
+    @property
+    def finished(self) -> bool:
+        """Whether all batches that are missing have been searched to their end."""
+        return self.progress.done == self.progress.total
 
     def missing(self, imgs: Sequence[Path], batch_size: int, worker: Worker = ALONE) -> Iterator[Batch]:
         """The batches of which something is missing, but for those of other workers."""

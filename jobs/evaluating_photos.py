@@ -14,12 +14,12 @@ from dcgan.options import DeviceOptions
 from jobs.aligning import predictor_path
 from jobs.evaluating import BY_MODEL, RADIUS, chosen_pictures, mean_and_error, paper_mask
 from jobs.options import PHOTO_MASKS, PHOTO_METHODS, EvaluateOptions
-from jobs.photos import looks_of
+from jobs.photos import quick_fill
 from model import DCGAN
 from pictures.blending import blend
 from pictures.faces import FaceFinder, chained, face_transform, inverse
 from pictures.files import load_each, read_picture, save_picture
-from pictures.finding import LANDMARKS, Look, damaged_faces
+from pictures.finding import LANDMARKS, Fill, damaged_faces
 from pictures.incomplete import HIDDEN, Incomplete
 from pictures.metrics import psnr, ssim
 from pictures.photos import carried_back, hidden_by, in_frames
@@ -57,10 +57,10 @@ def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
         directory = model_directory(options.checkpoint_dir, photos=True)
         dcgan = DCGAN.load(directory, precision=devices.of_search, strategy=local_strategy())
         say(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(paths)} photos")
-        finder, looks = FaceFinder(str(predictor_path(None))), looks_of(dcgan)
+        finder, fill = FaceFinder(str(predictor_path(None))), quick_fill(dcgan)
 
         def damaged(number: int, kind: str) -> Damaged:
-            return damage(paths[number], mask_of(kind, dcgan.image_size, options.seed + number), finder, looks)
+            return damage(paths[number], mask_of(kind, dcgan.image_size, options.seed + number), finder, fill)
 
         table: list[list] = [[*COLUMNS, *FOUND_COLUMNS]]
         kinds = options.masks or PHOTO_MASKS
@@ -140,10 +140,10 @@ def mask_of(kind: str, size: int, seed: int) -> np.ndarray:
     return mask
 
 
-def damage(path: Path, mask: np.ndarray, finder: FaceFinder, looks: Sequence[Look]) -> Damaged:
+def damage(path: Path, mask: np.ndarray, finder: FaceFinder, fill: Fill) -> Damaged:
     """The photo with the `mask`, bool [size, size], laid over its largest face; UserError if none is found.
 
-    looks: as for `damaged_faces`.
+    fill: as for `damaged_faces`.
     """
     photo = read_picture(path)
     faces = finder.faces(photo)
@@ -153,7 +153,7 @@ def damage(path: Path, mask: np.ndarray, finder: FaceFinder, looks: Sequence[Loo
     known = ~hidden_by(photo.shape[:2], mask, [true])
     if known.all() or not known.any():
         raise UserError(f"the face of {path} lies outside the photo")
-    found = damaged_faces(finder, photo, known, len(mask), looks)
+    found = damaged_faces(finder, photo, known, len(mask), fill)
     distances = [displacement(transform, true, len(mask)) for transform in found]
     nearest = int(np.argmin(distances)) if found and min(distances) <= FAR else None
     if nearest is None:

@@ -15,7 +15,7 @@ from jobs.options import PhotoOptions
 from jobs.results import digest
 from pictures.faces import TEMPLATES, FaceFinder, face_transform
 from pictures.files import PictureError, colours, load_each, pixel_count, read_photo
-from pictures.finding import LANDMARKS, Look, damaged_faces
+from pictures.finding import LANDMARKS, Fill, damaged_faces
 from pictures.incomplete import HIDDEN, Incomplete
 from pictures.masks import WITHOUT_HOLE, checked, make_mask
 from pictures.options import MaskOptions
@@ -70,7 +70,7 @@ class PhotoReader:
         self.mask = read_any_mask(masks.file, masks.invert) if masks.file else None
         self.in_frame = make_mask(masks.kind or "center", size, masks, seed)
         self.finder = FaceFinder(str(predictor_path(None)))
-        self.looks = looks_of(dcgan)
+        self.fill = quick_fill(dcgan)
         self.points = photos.points and [transform_by(face, size) for face in np.reshape(photos.points, (-1, 3, 2))]
         self.alignment = alignment_of(photos.alignment, size) if photos.alignment else None
 
@@ -130,7 +130,7 @@ class PhotoReader:
         pixels, known, by_face = self._masked(photo.path)
         shape = known.shape
         given = self._given(photo.path)
-        transforms = given or damaged_faces(self.finder, pixels, known, self.size, self.looks, by_face)
+        transforms = given or damaged_faces(self.finder, pixels, known, self.size, self.fill, by_face)
         if by_face:
             known = known & ~hidden_by(shape, self.in_frame, transforms)
         meet = [each for each in transforms if (covered(shape, [each], self.size) & ~known).any()]
@@ -169,21 +169,15 @@ def can_be_done(path: Path) -> Iterator[None]:
         raise PictureError(f"{path} cannot be completed ({reason[0]}): make it smaller") from error
 
 
-def looks_of(dcgan: "DCGAN") -> list[Look]:
-    """How the holes in faces are filled, look after look, so that they are found better: by the face of z = 0, which
-    is no one's, and then, well, by a short search.
-    """
-    typical = next(dcgan.generate(np.zeros((1, dcgan.z_dim), np.float32)))
+def quick_fill(dcgan: "DCGAN") -> Fill:
+    """How the holes in faces are filled so that their landmarks can be found: by a short search."""
 
-    def typically(photo: np.ndarray, known: np.ndarray, transforms: list[np.ndarray]) -> np.ndarray:
-        return carried_back(photo, known, transforms, typical.repeat(len(transforms), axis=0))
-
-    def quickly(photo: np.ndarray, known: np.ndarray, transforms: list[np.ndarray]) -> np.ndarray:
+    def fill(photo: np.ndarray, known: np.ndarray, transforms: list[np.ndarray]) -> np.ndarray:
         faces = in_frames(photo, known, transforms, dcgan.image_size, dcgan.c_dim)
         *_, last = dcgan.complete(faces, QUICK)
         return carried_back(photo, known, transforms, last.generated)
 
-    return [(typically, False)] * 2 + [(quickly, True)] * 2
+    return fill
 
 
 def transform_by(points: np.ndarray, size: int) -> np.ndarray:

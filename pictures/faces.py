@@ -59,6 +59,11 @@ def inverse(transform: np.ndarray) -> np.ndarray:
     return cv2.invertAffineTransform(transform)
 
 
+def in_sides(size: int) -> np.ndarray:
+    """[2, 3]: from places in a frame of `size` pixels, the middle of the first being 0, to shares of its side."""
+    return np.array([[1 / size, 0, 0.5 / size], [0, 1 / size, 0.5 / size]])
+
+
 def chained(second: np.ndarray, first: np.ndarray) -> np.ndarray:
     """The affine map [2, 3] that does what `first` does, and then `second`."""
     return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])

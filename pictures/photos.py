@@ -50,6 +50,23 @@ def shrunk(photo: np.ndarray, known: np.ndarray, times: int) -> tuple[np.ndarray
     return photo, known, np.array([[1 / times, 0, shift], [0, 1 / times, shift]])
 
 
+def close_up(
+    photo: np.ndarray, known: np.ndarray, transform: np.ndarray, size: int, pixels: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What lies within a frame's side of where `transform` sees a face in a photo, uint8 [H, W, 3], the frame having so
+    many pixels or more, if it has them; what of that is known, bool [H, W]; and the map [2, 3] of the photo's places to
+    those there. The rest of a large photo takes time.
+    """
+    corners = square(transform, size)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    first = np.clip(np.floor(2 * low - high), 0, np.array(known.shape[::-1]) - 1).astype(int)
+    left, top = first
+    right, bottom = np.maximum(first + 1, np.ceil(2 * high - low).astype(int))
+    near = np.s_[top:bottom, left:right]
+    photo, known, smaller = shrunk(photo[near], known[near], int(pixel_side(transform) * size / pixels))
+    return photo, known, chained(smaller, np.array([[1.0, 0, -left], [0, 1, -top]]))
+
+
 def with_known(photo: np.ndarray, known: np.ndarray, transforms: Sequence[np.ndarray], size: int) -> list[np.ndarray]:
     """Those of the transforms that bring anything `known` into their frame."""
     return [each for each in transforms if in_frames(photo, known, [each], size).masks.any()]

@@ -133,8 +133,10 @@ def test_pictures_of_another_size_are_fitted_and_counted(tmp_path):
 
 def test_what_an_earlier_call_has_written_is_missing_no_more(tmp_path, imgs):
     first = job_of(tmp_path, imgs)
-    finish(first, first.missing(imgs, 2))
-    assert (first.tally["completed"], first.progress.done) == (5, 9)
+    for batch in first.missing(imgs, 2):
+        assert not first.finished
+        finish(first, [batch])
+    assert (first.tally["completed"], first.progress.done, first.finished) == (5, 9, True)
     assert numbers(job_of(tmp_path, imgs).missing(imgs, 2)) == []
     (tmp_path / "out" / "final" / "002.png").unlink()
     again = job_of(tmp_path, imgs)

@@ -1,0 +1,65 @@
+"""Moves a damaged face into place, by a small convolutional network that is told what is hidden.
+
+It sees the frame that a guess brings the face into and half as much around it, and says by which affine map the face
+comes from there into the frame that align.py would find in the undamaged photo. Trained by tests/train_placing.py on
+photos with holes and wrong guesses, 10,363 of Labeled Faces in the Wild, without the people held out
+(checkpoints/pretrained/README.md).
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from pictures.faces import chained, in_sides, inverse
+from pictures.photos import close_up, in_frames
+
+SIDE, WIDE = 64, 1.5  # pixels of what the network sees, and frames that it is wide
+TIMES = 4  # that it looks, each time nearer
+UNIT = 0.1  # of its answers
+WEIGHTS = Path(__file__).with_name("placing.npz")
+
+
+def placed(photo: np.ndarray, known: np.ndarray, guess: np.ndarray, size: int) -> np.ndarray:
+    """[2, 3]: the map of a face in the photo, uint8 [H, W, 3], into a frame of `size` pixels; `guess` is one nearby.
+
+    What is not `known`, bool [H, W], has no say.
+    """
+    photo, known, closer = close_up(photo, known, guess, size, SIDE / WIDE)
+    guess = chained(guess, inverse(closer))
+    for _ in range(TIMES):
+        moved = np.eye(2, 3) + UNIT * answer(view(photo, known, guess, size)).reshape(2, 3)
+        guess = chained(chained(inverse(in_sides(size)), chained(moved, in_sides(size))), guess)
+    return chained(guess, closer)
+
+
+def view(photo: np.ndarray, known: np.ndarray, guess: np.ndarray, size: int) -> np.ndarray:
+    """float32 [SIDE, SIDE, 4]: what the network sees: colours in [-1, 1], 0 where they are hidden; and 1 where not."""
+    scale = SIDE / (WIDE * size)
+    shift = (SIDE - scale * size + scale - 1) / 2
+    around = in_frames(photo, known, [chained(np.array([[scale, 0, shift], [0, scale, shift]]), guess)], SIDE)
+    seen = around.masks[0, ..., None].astype(np.float32)
+    return np.dstack([(around.pictures[0] / np.float32(127.5) - 1) * seen, seen])
+
+
+def answer(x: np.ndarray) -> np.ndarray:
+    """[6]: what the network says to a view, in UNITs of the frame's side."""
+    *layers, (last, shift) = _layers()
+    for weights, bias in layers:
+        x = _convolved(x, weights) if weights.ndim == 4 else x.ravel() @ weights
+        x = np.maximum(x + bias, 0)
+    return x @ last + shift
+
+
+def _convolved(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """[2s, 2s, c] with kernel [5, 5, c, n], in steps of two pixels: [s, s, n]; as TensorFlow's SAME."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((1, 2), (1, 2), (0, 0))), (5, 5), axis=(0, 1))
+    return np.tensordot(windows[::2, ::2], kernel, axes=((3, 4, 2), (0, 1, 2)))
+
+
+@lru_cache
+def _layers() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Weights and biases, layer after layer."""
+    with np.load(WEIGHTS) as stored:
+        arrays = [stored[name].astype(np.float32) for name in stored.files]
+    return list(zip(arrays[::2], arrays[1::2], strict=True))

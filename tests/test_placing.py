@@ -1,0 +1,89 @@
+"""The network that moves damaged faces into place, against Keras, hand-made views, and a face it has not learned."""
+
+import sys
+
+import numpy as np
+import pytest
+import train_placing
+from conftest import ROOT
+
+from jobs.aligning import predictor_path
+from jobs.evaluating_photos import displacement
+from ops import keras
+from pictures import placing
+from pictures.faces import FaceFinder, chained, face_transform
+from pictures.files import read_picture, save_picture
+from pictures.finding import LANDMARKS, by_box
+
+PHOTO = read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")
+
+
+@pytest.fixture(scope="module")
+def face():
+    """dlib's box of the demonstration photo's face, and align.py's map of it."""
+    finder = FaceFinder(str(predictor_path(None)))
+    box, *_ = finder.faces(PHOTO)  # the badge is smaller
+    return box, face_transform(finder.landmarks(PHOTO, box), LANDMARKS, 64)
+
+
+def test_the_network_answers_as_in_keras(monkeypatch):
+    keras.utils.set_random_seed(0)
+    net, rng = train_placing.network(), np.random.default_rng(0)
+    for variable in net.variables:
+        variable.assign(variable + rng.uniform(0, 0.1, variable.shape))
+    arrays = [array.astype(np.float32) for array in train_placing.folded(net)]
+    monkeypatch.setattr(placing, "_layers", lambda: list(zip(arrays[::2], arrays[1::2], strict=True)))
+    x = rng.uniform(-1, 1, (64, 64, 4)).astype(np.float32)
+    np.testing.assert_allclose(placing.answer(x), net(x[None])[0], rtol=0.01, atol=0.01)
+
+
+def test_a_view_is_one_and_a_half_frames_wide():
+    """Of a photo that becomes brighter to the right: the middle of the view is that of the frame, 32 pixels wide."""
+    ramp = np.broadcast_to(np.arange(200, dtype=np.uint8)[None, :, None], (200, 200, 3))
+    known = np.ones((200, 200), bool)
+    known[:, 100:] = False
+    x = placing.view(ramp, known, np.array([[1.0, 0, -60], [0, 1, -60]]), 32)
+    seen = x[..., 3] > 0
+    places = 60 + 15.5 + (np.arange(64) - 31.5) * 1.5 * 32 / 64
+    assert (seen == (places <= 99)[None]).all()
+    np.testing.assert_allclose((x[32, seen[32], :3] + 1) * 127.5, np.tile(places[seen[32], None], 3), atol=0.51)
+    assert not x[~seen].any()
+
+
+def test_a_wrong_guess_is_put_right(face):
+    box, true = face
+    assert displacement(by_box(box, 64), true, 64) < 8
+    rng, known = np.random.default_rng(0), np.ones(PHOTO.shape[:2], bool)
+    for _ in range(5):
+        wrong = train_placing.in_pixels(train_placing.disturbance(rng))
+        assert displacement(placing.placed(PHOTO, known, chained(wrong, true), 64), true, 64) < 2
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_neither_the_frame_nor_what_is_far_away_matters(size, face):
+    box, _ = face
+    known = np.ones(PHOTO.shape[:2], bool)
+    left = PHOTO[:300, :400]
+    found = placing.placed(PHOTO, known, by_box(box, size), size)
+    assert displacement(placing.placed(left, known[:300, :400], by_box(box, size), size), found, size) < 0.1
+    assert displacement(found * [[64 / size]], placing.placed(PHOTO, known, by_box(box, 64), 64), 64) < 0.6
+
+
+def test_a_face_outside_the_photo_stays_a_guess():
+    beyond = np.array([[1.0, 0, -900], [0, 1, 900]])
+    assert np.isfinite(placing.placed(PHOTO, np.ones(PHOTO.shape[:2], bool), beyond, 64)).all()
+
+
+def test_it_is_trained_on_a_folder_and_its_table(tmp_path, monkeypatch, capsys, face):
+    _, true = face
+    save_picture(tmp_path / "raw" / "a.png", PHOTO)
+    save_picture(tmp_path / "a.png", PHOTO[:64, :64])
+    numbers = ",".join(map(repr, true.ravel().tolist()))
+    (tmp_path / "alignment.csv").write_text(f"source,output,status,a,b,tx,c,d,ty\na.png,a.png,aligned,{numbers}\n")
+    monkeypatch.setattr(train_placing, "BATCH", 4)
+    arguments = [tmp_path / "raw", tmp_path / "alignment.csv", "--steps", 2, "--out", tmp_path / "new.npz"]
+    monkeypatch.setattr(sys, "argv", ["train_placing.py", *map(str, arguments)])
+    train_placing.main()
+    assert "2: " in capsys.readouterr().out
+    shapes = [[array.shape for array in np.load(path).values()] for path in (tmp_path / "new.npz", placing.WEIGHTS)]
+    assert shapes[0] == shapes[1]
