@@ -97,7 +97,7 @@ class SearchStep:
 
 
 class Known(NamedTuple):
-    """What the search compares G(z) with, and how: an Incomplete on the device, and the weights of the loss."""
+    """What the search compares G(z) with, and how: an Incomplete, of which each device has a part, and the weights."""
 
     pictures: Any
     """uint8 [batch, H, W, c_dim]."""
@@ -267,6 +267,7 @@ class DCGAN:
         return learn(training, x_real, z, options)
 
     def _learn(self, training: Training, x_real, z, options: TrainOptions):
+        """The updates by these pictures and z; their losses, z and logits."""
         with tf.GradientTape() as tape:
             x_fake = training.generator(z, training=True)
             with tape.stop_recording():
@@ -394,7 +395,7 @@ class DCGAN:
 
     @tf.function
     def _search_loss(self, space: Any, z, known: Known):
-        """[batch, 3] losses and [batch, z_dim] gradient of the last, the total, at z; each device has a part of all."""
+        """[batch, 3] losses and [batch, z_dim] gradient of the last, the total, at z. Each device sees to its part."""
         return tuple(map(self._joined, self.strategy.run(self._replica_search_loss, (space, z, known))))
 
     def _replica_search_loss(self, space: Any, z, known: Known):

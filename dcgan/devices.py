@@ -14,7 +14,7 @@ import numpy as np
 
 from dcgan.options import DeviceOptions
 from dcgan.workers import ALONE, Worker
-from ops import GPUS, fill_batch, tf
+from ops import fill_batch, tf
 from utils import UserError
 
 BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # flags of the processors that have instructions for it
@@ -85,7 +85,7 @@ def compiles(among: tf.distribute.Strategy) -> bool:
 
     On a GPU alone, as its launches are the limit: on a CPU it is many times slower. Not where gradients are exchanged.
     """
-    return bool(GPUS) and among.num_replicas_in_sync == 1
+    return bool(tf.config.list_logical_devices("GPU")) and among.num_replicas_in_sync == 1
 
 
 def worker_of(among: tf.distribute.Strategy) -> Worker:

@@ -38,8 +38,8 @@ def complete(
     """Completes the pictures that an earlier call has not, and says where they are.
 
     Of the workers of a cluster each completes its share of the batches, into the same folder; frames are the chief's.
-    128 and the signal's number if one stopped it, once what there was is written. UserError if a picture cannot be
-    completed, once the others are.
+    128 and the signal's number if one stopped it before its end, once what there was is written. UserError if a picture
+    cannot be completed, once the others are.
     """
     if search.lr and search.approach not in RATES:
         say(f"--lr has no effect on --approach {search.approach}")
@@ -161,7 +161,7 @@ class Completion:
 
     @property
     def finished(self) -> bool:
-        """Whether all batches that are missing have been searched to their end."""
+        """Whether every batch has been searched to its end, or was passed as an earlier call had."""
         return self.progress.done == self.progress.total
 
     def missing(self, imgs: Sequence[Path], batch_size: int, worker: Worker = ALONE) -> Iterator[Batch]:

@@ -1,11 +1,12 @@
 """Finds faces that a hole has damaged, and how they come into the model's frame.
 
-dlib's detector looks at the photo with its hole smoothly filled. Its box is a guess at how the face comes into the
-frame, which a network that is told what is hidden moves into place. Once the hole is filled by it, with a face, dlib's
-landmarks can be seen, after a fashion, and the map is found by them. A face is a set of landmarks that an affine map
-has brought into the frame, where they scatter around their means: those of the eyes by half a pixel, those of the jaw
-by seven, and neighbours together. The map under which the visible landmarks are the likeliest and align.py's, which
-moves three into place, err in different ways there: their mean is nearer than either.
+An undamaged face comes there as by align.py. For others dlib's detector looks at the photo with its hole smoothly
+filled. Its box is a guess at how the face comes into the frame, which a network that is told what is hidden moves into
+place. Once the hole is filled by it, with a face, dlib's landmarks can be seen, after a fashion, and the map is found
+by them. A face is a set of landmarks that an affine map has brought into the frame, where they scatter around their
+means: those of the eyes by half a pixel, those of the jaw by seven, and neighbours together. The map under which the
+visible landmarks are the likeliest and align.py's, which moves three into place, err in different ways there: their
+mean is nearer than either.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -47,22 +48,22 @@ def damaged_faces(
     All faces if nothing is hidden, or if they are to be found `everywhere`. The hole is where bool [H, W] is not
     `known`; what is hidden there has no say. size: the side of the frame. fill: makes the hidden landmarks visible.
     """
-    shown, whole = filled(photo, known), everywhere or known.all()
+    shown, intact = filled(photo, known), known.all()
 
     def transform_of(box: dlib.rectangle) -> np.ndarray:
-        if known.all():
+        if intact:
             return face_transform(finder.landmarks(photo, box), LANDMARKS, size)
         return placed(photo, known, by_box(box, size), size)
 
     for scored in _looks(finder, shown):
         found = [(score, transform_of(box)) for box, score in scored]
         sure = [transform for score, transform in found if score > 0]
-        if whole and sure:
+        if sure and (everywhere or intact):
             chosen = [transform for score, transform in found if score > CLEAR] or sure[:1]
         else:
             chosen = _meeting(found, ~known, size)
         if chosen:
-            return chosen if known.all() else [_by_landmarks(finder, photo, known, each, size, fill) for each in chosen]
+            return chosen if intact else [_by_landmarks(finder, photo, known, each, size, fill) for each in chosen]
     return []
 
 
@@ -71,11 +72,16 @@ def _by_landmarks(
 ) -> np.ndarray:
     """[2, 3]: the map of the face that `transform` puts roughly into place."""
     photo, known, closer = close_up(photo, known, transform, size, ENOUGH)
-    transform = chained(transform, inverse(closer))
-    landmarks = finder.landmarks(fill(photo, known, [transform]), box_of(transform, size))
-    seen = _visible(landmarks, known, max(1, round(REACH * size * pixel_side(transform))))
-    likely = size * likeliest(landmarks, seen)
-    return chained((likely + face_transform(landmarks, LANDMARKS, size)) / 2, closer)
+    if not known.any():
+        return transform
+    guess = chained(transform, inverse(closer))
+    whole = photo if known.all() else fill(photo, known, [guess])
+    landmarks = finder.landmarks(whole, box_of(guess, size))
+    by_three = face_transform(landmarks, LANDMARKS, size)
+    if known.all():
+        return chained(by_three, closer)
+    seen = _visible(landmarks, known, max(1, round(REACH * size * pixel_side(guess))))
+    return chained((size * likeliest(landmarks, seen) + by_three) / 2, closer)
 
 
 def _visible(landmarks: np.ndarray, known: np.ndarray, reach: int) -> np.ndarray:

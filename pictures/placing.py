@@ -16,19 +16,22 @@ from pictures.photos import close_up, in_frames
 
 SIDE, WIDE = 64, 1.5  # pixels of what the network sees, and frames that it is wide
 TIMES = 4  # that it looks, each time nearer
-UNIT = 0.1  # of its answers
+UNIT, MOST = 0.1, 4  # of its answers, and UNITs that are believed: so few turn nothing over
 WEIGHTS = Path(__file__).with_name("placing.npz")
 
 
 def placed(photo: np.ndarray, known: np.ndarray, guess: np.ndarray, size: int) -> np.ndarray:
     """[2, 3]: the map of a face in the photo, uint8 [H, W, 3], into a frame of `size` pixels; `guess` is one nearby.
 
-    What is not `known`, bool [H, W], has no say.
+    What is not `known`, bool [H, W], has no say; where nothing is, the guess stays.
     """
     photo, known, closer = close_up(photo, known, guess, size, SIDE / WIDE)
     guess = chained(guess, inverse(closer))
     for _ in range(TIMES):
-        moved = np.eye(2, 3) + UNIT * answer(view(photo, known, guess, size)).reshape(2, 3)
+        x = view(photo, known, guess, size)
+        if not x[..., 3].any():
+            break
+        moved = np.eye(2, 3) + UNIT * answer(x).clip(-MOST, MOST).reshape(2, 3)
         guess = chained(chained(inverse(in_sides(size)), chained(moved, in_sides(size))), guess)
     return chained(guess, closer)
 

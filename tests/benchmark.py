@@ -133,8 +133,8 @@ def in_torch(precision: str, args: argparse.Namespace) -> dict[str, Callable[[],
     if not importlib.util.find_spec("torch"):
         print("no comparison: pip install -r tests/requirements-benchmark.txt brings PyTorch")
         return {}
-    sizes = map(str, (args.batch, args.dim, precision, at_once()))
-    command = [sys.executable, str(ROOT / "tests" / "torch_dcgan.py"), *sizes]
+    arguments = map(str, ("cuda" if at_once() > 1 else "cpu", args.batch, args.dim, precision, at_once()))
+    command = [sys.executable, str(ROOT / "tests" / "torch_dcgan.py"), *arguments]
     rival = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
     assert rival.stdin and rival.stdout
     asked, answers = rival.stdin, rival.stdout
@@ -286,7 +286,7 @@ def profile(precision: str, args: argparse.Namespace) -> dict[str, float]:
     from ops import tf
 
     run = train_step(precision, 64, args.batch, args.dim)
-    run(), run()
+    run()
     space = xplane_pb2.XSpace()
     with tempfile.TemporaryDirectory() as folder:
         with tf.profiler.experimental.Profile(folder):
@@ -299,7 +299,7 @@ def profile(precision: str, args: argparse.Namespace) -> dict[str, float]:
             for event in line.events:
                 operation, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
                 if operation and not operation.endswith(":") and " " not in kind:  # neither C++'s function nor a call
-                    kinds[kind] += event.duration_ps / 1e9
+                    kinds[kind] += event.duration_ps / 1e9 / at_once()
     print(f"{precision}: milliseconds by kind of operation")
     for kind, milliseconds in kinds.most_common(20):
         print(f"  {milliseconds:8.1f} {kind.removeprefix('_MklNative')}")

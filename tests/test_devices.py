@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import ROOT, blobs, process, write_pictures
 
-from dcgan.devices import worker_of
+from dcgan.devices import compiles, worker_of
 from dcgan.options import TrainOptions
 from dcgan.workers import ALONE, Worker
 from jobs.training_log import TrainingLog
@@ -94,13 +95,19 @@ from pictures.incomplete import Incomplete
 
 (cpu,) = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-incomplete = Incomplete(blobs(5, 16), np.indices((16, 16)).sum(axis=0) > 12)
+incomplete = Incomplete(blobs(5, 16), np.indices((16, 16)).sum(axis=0) > 12, lowres=4)
 options = SearchOptions(n_iter=3, refine_iter=3, lam=0.1)
 for devices in (1, 2):
     among = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]) if devices == 2 else tf.distribute.get_strategy()
     *_, last = DCGAN(16, gf_dim=8, df_dim=8, strategy=among).complete(incomplete, options)
     np.savez({folder!r} + f"/{{devices}}.npz", z=last.z, losses=last.losses, generated=last.generated)
 """
+
+
+@pytest.mark.parametrize(("gpus", "replicas", "by_xla"), [(0, 1, False), (1, 1, True), (2, 2, False)])
+def test_xla_compiles_on_one_gpu_alone(gpus, replicas, by_xla, monkeypatch):
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind] * gpus)
+    assert compiles(SimpleNamespace(num_replicas_in_sync=replicas)) == by_xla
 
 
 def test_two_devices_complete_as_one(tmp_path):

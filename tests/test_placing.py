@@ -2,6 +2,7 @@
 
 import sys
 
+import dlib
 import numpy as np
 import pytest
 import train_placing
@@ -11,9 +12,10 @@ from jobs.aligning import predictor_path
 from jobs.evaluating_photos import displacement
 from ops import keras
 from pictures import placing
-from pictures.faces import FaceFinder, chained, face_transform
+from pictures.faces import FaceFinder, chained, face_transform, inverse
 from pictures.files import read_picture, save_picture
-from pictures.finding import LANDMARKS, by_box
+from pictures.finding import LANDMARKS, _visible, box_of, by_box
+from pictures.photos import close_up
 
 PHOTO = read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")
 
@@ -69,9 +71,43 @@ def test_neither_the_frame_nor_what_is_far_away_matters(size, face):
     assert displacement(found * [[64 / size]], placing.placed(PHOTO, known, by_box(box, 64), 64), 64) < 0.6
 
 
-def test_a_face_outside_the_photo_stays_a_guess():
+def test_a_face_of_which_nothing_is_known_stays_a_guess(face):
+    box, _ = face
     beyond = np.array([[1.0, 0, -900], [0, 1, 900]])
-    assert np.isfinite(placing.placed(PHOTO, np.ones(PHOTO.shape[:2], bool), beyond, 64)).all()
+    for guess, value in ((beyond, True), (by_box(box, 64), False)):
+        known = np.full(PHOTO.shape[:2], value)
+        np.testing.assert_allclose(placing.placed(PHOTO, known, guess, 64), guess, atol=1e-9)
+
+
+def test_a_box_of_what_a_box_makes():
+    box = dlib.rectangle(175, 76, 265, 166)
+    again = box_of(by_box(box, 64), 64)
+    corners = ((each.left(), each.top(), each.right(), each.bottom()) for each in (again, box))
+    np.testing.assert_allclose(*corners, atol=2)
+
+
+def test_landmarks_are_visible_away_from_holes_and_edges():
+    known = np.ones((20, 30), bool)
+    known[:, 20:] = False
+    points = {(10, 10): True, (17, 10): True, (18, 10): False, (25, 10): False, (2, 10): True, (1, 10): False}
+    points |= {(10, 17): True, (10, 18): False, (-3, 10): False, (10, 40): False}
+    assert _visible(np.array([*points]), known, reach=2).tolist() == [*points.values()]
+
+
+@pytest.mark.parametrize(("corner", "side"), [((100, 60), 40), ((0, 0), 40), ((-30, 250), 40), ((40, 40), 200)])
+def test_a_close_up_shows_what_is_around(corner, side):
+    """Of a photo whose red and green say where a pixel is."""
+    rows, columns = np.indices((300, 250))
+    photo = np.dstack([columns, rows % 256, rows // 256]).astype(np.uint8)
+    (x, y), frame = corner, 64
+    transform = np.array([[frame / side, 0, -x * frame / side], [0, frame / side, -y * frame / side]])
+    near, known, closer = close_up(photo, np.ones((300, 250), bool), transform, frame, pixels=50)
+    assert known.shape == near.shape[:2] and known.all()
+    assert near.shape[1] * side // 50 <= 3 * side + 6 if side > 50 else near.shape[1] <= 3 * side + 6
+    i, j = (n // 2 for n in near.shape[:2])
+    place = inverse(closer) @ (j, i, 1)
+    np.testing.assert_allclose(near[i, j, 0], place[0], atol=1)
+    np.testing.assert_allclose(near[i, j, 1] + 256.0 * near[i, j, 2], place[1], atol=1)
 
 
 def test_it_is_trained_on_a_folder_and_its_table(tmp_path, monkeypatch, capsys, face):

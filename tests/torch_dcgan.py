@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+DEVICE = sys.argv[1]  # cpu or cuda
 
 
 def generator(dim: int) -> nn.Module:
@@ -86,7 +86,7 @@ class TorchDCGAN:
 
 
 if __name__ == "__main__":
-    batch, dim, precision, times = sys.argv[1:]
+    batch, dim, precision, times = sys.argv[2:]
     dcgan = TorchDCGAN(int(batch), int(dim), precision == "mixed")
     print("ready", flush=True)
     for line in sys.stdin:

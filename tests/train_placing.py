@@ -43,6 +43,9 @@ def main() -> None:
     cv2.setNumThreads(1)
     maps = alignment_of(args.alignment, FRAME)
     faces = [(path, maps[path.stem]) for path in find_pictures(args.photos) if path.stem in maps]
+    if not faces:
+        sys.exit(f"error: no photo in {args.photos} has a row in {args.alignment}: name the table of these photos")
+    keras.utils.set_random_seed(0)
     net = network()
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, args.steps, alpha=0.01))
 
@@ -64,7 +67,7 @@ def main() -> None:
             lately = [*lately[-499:], float(step(x, right))]
             if (i + 1) % 500 == 0 or i + 1 == args.steps:
                 print(f"{i + 1}: {np.mean(lately):.3f} 64ths, {time.monotonic() - start:.0f} s", flush=True)
-                np.savez_compressed(args.out, *folded(net))
+    np.savez_compressed(args.out, *folded(net))
 
 
 def network() -> Any:
@@ -94,7 +97,8 @@ def folded(net: Any) -> list[np.ndarray]:
 def errors(answers, right):
     """[batch]: the mean distance, in 64ths of the frame's side, between where two maps bring its points."""
     difference = UNIT * tf.reshape(answers, [-1, 2, 3]) + tf.eye(2, 3) - right
-    return 64 * tf.reduce_mean(tf.norm(tf.einsum("bij,gj->bgi", difference, GRID) + 1e-8, axis=2), axis=1)
+    apart = tf.einsum("bij,gj->bgi", difference, GRID) + 1e-8  # at 0 the norm has no gradient
+    return 64 * tf.reduce_mean(tf.norm(apart, axis=2), axis=1)
 
 
 def batch(faces: list[tuple[Path, np.ndarray]], seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -105,18 +109,19 @@ def batch(faces: list[tuple[Path, np.ndarray]], seed: int) -> tuple[np.ndarray, 
 
 
 def example(path: Path, transform: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A view of a photo whose face `transform` brings into place, and the map [2, 3] that puts its guess right."""
     photo = read_picture(path)
     if rng.random() < 0.5:
         points = inverse(transform) @ np.column_stack([POINTS, np.ones(3)]).T
         points[0] = photo.shape[1] - 1 - points[0]
-        photo, transform = photo[:, ::-1], transform_by(points.T, FRAME)
+        photo, transform = np.ascontiguousarray(photo[:, ::-1]), transform_by(points.T, FRAME)
     # Not quite in the frame, or the hole's edges would tell where that is.
     known = ~hidden_by(photo.shape[:2], mask(rng), [chained(in_pixels(disturbance(rng)), transform)])
     if rng.random() < 0.3:
         photo, known, smaller = shrunk(photo, known, int(rng.integers(2, 5)))
         transform = chained(transform, inverse(smaller))
     wrong = disturbance(rng)
-    x = view(np.ascontiguousarray(photo), known, chained(in_pixels(wrong), transform), FRAME)
+    x = view(photo, known, chained(in_pixels(wrong), transform), FRAME)
     return recoloured(x, rng), inverse(wrong)
 
 
@@ -137,7 +142,7 @@ def disturbance(rng: np.random.Generator) -> np.ndarray:
 
 
 def mask(rng: np.random.Generator) -> np.ndarray:
-    """bool [FRAME, FRAME]: boxes, halves, ellipses, strokes, or nothing hidden."""
+    """bool [FRAME, FRAME], 1 where a pixel is known: a box, half, ellipses or a stroke are hidden, or nothing is."""
     hole = np.zeros((FRAME, FRAME), np.uint8)
     kind = rng.choice(["box", "half", "ellipses", "stroke", "nothing"], p=[0.35, 0.2, 0.2, 0.15, 0.1])
     if kind == "box":
@@ -145,8 +150,7 @@ def mask(rng: np.random.Generator) -> np.ndarray:
         (left, top), (right, bottom) = (FRAME * (corner := rng.uniform(-0.1, 1.1 - size)), FRAME * (corner + size))
         cv2.rectangle(hole, (int(left), int(top)), (int(right), int(bottom)), 1, -1)
     elif kind == "half":
-        view_ = hole if rng.random() < 0.5 else hole.T
-        view_[: FRAME // 2] = 1
+        (hole if rng.random() < 0.5 else hole.T)[: FRAME // 2] = 1
         hole = hole if rng.random() < 0.5 else hole[::-1, ::-1]
     elif kind == "ellipses":
         for _ in range(rng.integers(1, 3)):
