@@ -28,6 +28,7 @@ TIFF_BYTES = (1, 2, 7)  # types of tags that Pillow keeps as bytes
 PIXELS_AT_ONCE = 200_000_000  # decoded side by side, 4 to 8 bytes each
 OPAQUE = 128  # and above: a pixel that is known
 STRIP = 4_000_000  # pixels converted at a time
+LARGE = 3_000_000  # bytes of a decoded picture that is compressed quickly
 FRAME_TIME, LAST_FRAME_TIME = 120, 2000  # milliseconds, in a GIF
 LONGEST_NAME = 240  # bytes; file systems take 255, and a number and a suffix may follow
 Image.init()  # loads the decoders that Pillow does not know of at first, TIFF's and WebP's
@@ -339,7 +340,8 @@ def save_picture(path: Path, pixels: np.ndarray, note: str = "", profile: bytes 
     info = PngImagePlugin.PngInfo()
     if note:
         info.add_text("Comment", note)
-    write_atomic(path, lambda partial: picture.save(partial, pnginfo=info, icc_profile=profile))
+    level = 6 if pixels.size < LARGE else 4  # a file 5 % larger is written in less than half of the time
+    write_atomic(path, lambda partial: picture.save(partial, pnginfo=info, icc_profile=profile, compress_level=level))
 
 
 def read_note(path: Path, damaged: bool = False) -> str | None:
