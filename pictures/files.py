@@ -28,7 +28,7 @@ TIFF_BYTES = (1, 2, 7)  # types of tags that Pillow keeps as bytes
 PIXELS_AT_ONCE = 200_000_000  # decoded side by side, 4 to 8 bytes each
 OPAQUE = 128  # and above: a pixel that is known
 STRIP = 4_000_000  # pixels converted at a time
-LARGE = 3_000_000  # bytes of a decoded picture that is compressed quickly
+LARGE = 4_000_000  # bytes of a decoded picture that is compressed quickly
 FRAME_TIME, LAST_FRAME_TIME = 120, 2000  # milliseconds, in a GIF
 LONGEST_NAME = 240  # bytes; file systems take 255, and a number and a suffix may follow
 Image.init()  # loads the decoders that Pillow does not know of at first, TIFF's and WebP's
