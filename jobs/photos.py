@@ -139,7 +139,7 @@ class PhotoReader:
             raise UserError(f"{photo.path}: no face is found {'in it' if by_face else 'at its hole'}; {HELP}")
         outside = share_outside(known, meet, self.size)
         if outside > LITTLE:
-            say(f"{photo.path}: {outside:.0%} of its hole lie outside its faces, and are filled by a spline alone")
+            say(f"{photo.path}: {outside:.0%} of its hole lies outside its faces, and is filled by a spline alone")
         for transform in meet:
             side = pixel_side(transform) * self.size
             if side < SMALL:

@@ -71,7 +71,7 @@ def test_the_hole_is_completed_and_every_known_pixel_stays(folder):
 def test_what_is_said(folder):
     said = (folder / "stdout").read_text().splitlines()
     assert any("none.png: no face is found in it" in line and "--points" in line for line in said)
-    assert any("erased.png: 14% of its hole lie outside its faces" in line for line in said)
+    assert any("erased.png: 14% of its hole lies outside its faces" in line for line in said)
 
 
 def test_frames_show_the_faces_and_a_second_sheet_the_photos(folder):
