@@ -99,8 +99,8 @@ class SearchStep:
 class Known(NamedTuple):
     """What the search compares G(z) with, and how: an Incomplete, of which each device has a part, and the weights."""
 
-    pictures: Any
-    """uint8 [batch, H, W, c_dim]."""
+    y: Any
+    """[batch, H, W, c_dim] in [-1, 1]."""
     weights: Any
     """[batch, H, W, 1], of the contextual loss; 0 in the hole."""
     lam: Any
@@ -383,7 +383,7 @@ class DCGAN:
         window, floor = options.context_window, options.context_floor
         weights = np.stack([context_weights(mask, window, floor) for mask in incomplete.masks])
         return Known(
-            devices.filled_parts(self.strategy, incomplete.pictures),
+            self.strategy.run(to_float, (devices.filled_parts(self.strategy, incomplete.pictures),)),
             devices.filled_parts(self.strategy, weights[..., None]),
             tf.constant(options.lam),
             incomplete.lowres,
@@ -399,19 +399,18 @@ class DCGAN:
         return tuple(map(self._joined, self.strategy.run(self._replica_search_loss, (space, z, known))))
 
     def _replica_search_loss(self, space: Any, z, known: Known):
-        y = to_float(known.pictures)
         with tf.GradientTape() as tape:
             tape.watch(z)
             x_fake = space.images(z)
-            contextual = tf.reduce_sum(known.weights * tf.abs(x_fake - y), axis=[1, 2, 3])
+            contextual = tf.reduce_sum(known.weights * tf.abs(x_fake - known.y), axis=[1, 2, 3])
             if known.lowres:
-                means, true_means = block_means(x_fake, known.lowres), block_means(y, known.lowres)
+                means, true_means = block_means(x_fake, known.lowres), block_means(known.y, known.lowres)
                 contextual += tf.reduce_sum(tf.abs(means - true_means), axis=[1, 2, 3])
             total, perceptual = contextual, tf.fill(tf.shape(contextual), math.nan)
             if space.judged:
                 d_logits = fill_rows(self.discriminator(x_fake))
                 losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.ones_like(d_logits), d_logits)
-                perceptual = losses[: len(y), 0]
+                perceptual = losses[: len(known.y), 0]
                 total += known.lam * perceptual
             total += space.penalty(z)
         gradient = tape.gradient(total, z)

@@ -75,10 +75,10 @@ def _by_landmarks(
     if not known.any():
         return transform
     guess = chained(transform, inverse(closer))
-    whole = photo if known.all() else fill(photo, known, [guess])
-    landmarks = finder.landmarks(whole, box_of(guess, size))
+    intact = known.all()
+    landmarks = finder.landmarks(photo if intact else fill(photo, known, [guess]), box_of(guess, size))
     by_three = face_transform(landmarks, LANDMARKS, size)
-    if known.all():
+    if intact:
         return chained(by_three, closer)
     seen = _visible(landmarks, known, max(1, round(REACH * size * pixel_side(guess))))
     return chained((size * likeliest(landmarks, seen) + by_three) / 2, closer)

@@ -32,8 +32,13 @@ def placed(photo: np.ndarray, known: np.ndarray, guess: np.ndarray, size: int) -
         if not x[..., 3].any():
             break
         moved = np.eye(2, 3) + UNIT * answer(x).clip(-MOST, MOST).reshape(2, 3)
-        guess = chained(chained(inverse(in_sides(size)), chained(moved, in_sides(size))), guess)
+        guess = chained(in_pixels(moved, size), guess)
     return chained(guess, closer)
+
+
+def in_pixels(moved: np.ndarray, size: int) -> np.ndarray:
+    """A map [2, 3] of a frame of `size` pixels, given as one of a frame whose side is 1."""
+    return chained(inverse(in_sides(size)), chained(moved, in_sides(size)))
 
 
 def view(photo: np.ndarray, known: np.ndarray, guess: np.ndarray, size: int) -> np.ndarray:

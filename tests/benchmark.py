@@ -69,18 +69,20 @@ def device() -> str:
     return processor()
 
 
-def side() -> int:
-    """Of the matrices whose product shows the peak."""
+def on_gpu() -> bool:
     from ops import GPUS
 
-    return 8192 if GPUS else 4096
+    return bool(GPUS)
+
+
+def side() -> int:
+    """Of the matrices whose product shows the peak."""
+    return 8192 if on_gpu() else 4096
 
 
 def at_once() -> int:
     """How often what is measured is done before the device is waited for: a GPU does it in milliseconds."""
-    from ops import GPUS
-
-    return 50 if GPUS else 1
+    return 50 if on_gpu() else 1
 
 
 def processor() -> str:
@@ -133,7 +135,7 @@ def in_torch(precision: str, args: argparse.Namespace) -> dict[str, Callable[[],
     if not importlib.util.find_spec("torch"):
         print("no comparison: pip install -r tests/requirements-benchmark.txt brings PyTorch")
         return {}
-    arguments = map(str, ("cuda" if at_once() > 1 else "cpu", args.batch, args.dim, precision, at_once()))
+    arguments = map(str, ("cuda" if on_gpu() else "cpu", args.batch, args.dim, precision, at_once()))
     command = [sys.executable, str(ROOT / "tests" / "torch_dcgan.py"), *arguments]
     rival = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
     assert rival.stdin and rival.stdout

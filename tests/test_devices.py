@@ -83,6 +83,12 @@ def test_resuming_on_two_devices_is_exact(two, tmp_path):
     assert not np.allclose(whole["losses"], two["losses"], rtol=1e-3, atol=0)  # they are normalised otherwise
 
 
+@pytest.mark.parametrize(("gpus", "replicas", "by_xla"), [(0, 1, False), (1, 1, True), (2, 2, False)])
+def test_xla_compiles_on_one_gpu_alone(gpus, replicas, by_xla, monkeypatch):
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind] * gpus)
+    assert compiles(SimpleNamespace(num_replicas_in_sync=replicas)) == by_xla
+
+
 COMPLETE = """
 import sys
 sys.path[:0] = [{root!r}, {tests!r}]
@@ -102,12 +108,6 @@ for devices in (1, 2):
     *_, last = DCGAN(16, gf_dim=8, df_dim=8, strategy=among).complete(incomplete, options)
     np.savez({folder!r} + f"/{{devices}}.npz", z=last.z, losses=last.losses, generated=last.generated)
 """
-
-
-@pytest.mark.parametrize(("gpus", "replicas", "by_xla"), [(0, 1, False), (1, 1, True), (2, 2, False)])
-def test_xla_compiles_on_one_gpu_alone(gpus, replicas, by_xla, monkeypatch):
-    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind] * gpus)
-    assert compiles(SimpleNamespace(num_replicas_in_sync=replicas)) == by_xla
 
 
 def test_two_devices_complete_as_one(tmp_path):

@@ -57,7 +57,7 @@ def test_a_wrong_guess_is_put_right(face):
     assert displacement(by_box(box, 64), true, 64) < 8
     rng, known = np.random.default_rng(0), np.ones(PHOTO.shape[:2], bool)
     for _ in range(5):
-        wrong = train_placing.in_pixels(train_placing.disturbance(rng))
+        wrong = placing.in_pixels(train_placing.disturbance(rng), 64)
         assert displacement(placing.placed(PHOTO, known, chained(wrong, true), 64), true, 64) < 2
 
 

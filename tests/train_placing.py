@@ -21,11 +21,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from jobs.photos import alignment_of, transform_by
 from ops import keras, tf
-from pictures.faces import TEMPLATES, chained, in_sides, inverse
+from pictures.faces import TEMPLATES, chained, inverse
 from pictures.files import find_pictures, read_picture
 from pictures.finding import LANDMARKS
 from pictures.photos import hidden_by, shrunk
-from pictures.placing import SIDE, UNIT, WEIGHTS, view
+from pictures.placing import SIDE, UNIT, WEIGHTS, in_pixels, view
 
 FRAME = 64  # pixels, in which all is reckoned here
 POINTS = np.array(list(TEMPLATES[LANDMARKS].values())) * FRAME
@@ -116,18 +116,13 @@ def example(path: Path, transform: np.ndarray, rng: np.random.Generator) -> tupl
         points[0] = photo.shape[1] - 1 - points[0]
         photo, transform = np.ascontiguousarray(photo[:, ::-1]), transform_by(points.T, FRAME)
     # Not quite in the frame, or the hole's edges would tell where that is.
-    known = ~hidden_by(photo.shape[:2], mask(rng), [chained(in_pixels(disturbance(rng)), transform)])
+    known = ~hidden_by(photo.shape[:2], mask(rng), [chained(in_pixels(disturbance(rng), FRAME), transform)])
     if rng.random() < 0.3:
         photo, known, smaller = shrunk(photo, known, int(rng.integers(2, 5)))
         transform = chained(transform, inverse(smaller))
     wrong = disturbance(rng)
-    x = view(photo, known, chained(in_pixels(wrong), transform), FRAME)
+    x = view(photo, known, chained(in_pixels(wrong, FRAME), transform), FRAME)
     return recoloured(x, rng), inverse(wrong)
-
-
-def in_pixels(unit: np.ndarray) -> np.ndarray:
-    """A map of a frame of FRAME pixels, from one of a frame with side 1."""
-    return chained(inverse(in_sides(FRAME)), chained(unit, in_sides(FRAME)))
 
 
 def disturbance(rng: np.random.Generator) -> np.ndarray:
