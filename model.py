@@ -249,25 +249,28 @@ class DCGAN:
     @tf.function
     def _train_step(self, training: Training, pictures, step, options: TrainOptions):
         """One D update and those of G; returns what TrainStep holds of them. pictures: of each replica its own."""
-        losses, *others = self.strategy.run(self._updates, (training, pictures, step, options))
-        self._update_average(training, options.ema)
-        training.step.assign_add(1)
-        mean = self.strategy.reduce("MEAN", losses, axis=None)
-        return mean, *map(self._joined, others)
+        # What is random comes first: XLA draws other numbers than TensorFlow from the same seed.
+        drawn = self.strategy.run(self._drawn, (pictures, step, options))
+        learn = tf.function(self._learn, jit_compile=True) if devices.compiles(self.strategy) else self._learn
+        return learn(training, *drawn, options)
 
-    def _updates(self, training: Training, pictures, step, options: TrainOptions):
-        """What a replica does of a step; its losses, z and logits."""
+    def _drawn(self, pictures, step, options: TrainOptions):
+        """A replica's pictures, some of them mirrored, and z."""
         x_real = to_float(pictures)
         if options.flip:
             coins = replica_uniform([len(pictures)], [options.seed, 2 * step + 1])
             x_real = random_flip(x_real, coins)
-        z = 2 * replica_uniform([len(pictures), self.z_dim], [options.seed, 2 * step]) - 1
-        # What is random comes first: XLA draws other numbers than TensorFlow from the same seed.
-        learn = tf.function(self._learn, jit_compile=True) if devices.compiles(self.strategy) else self._learn
-        return learn(training, x_real, z, options)
+        return x_real, 2 * replica_uniform([len(pictures), self.z_dim], [options.seed, 2 * step]) - 1
 
     def _learn(self, training: Training, x_real, z, options: TrainOptions):
-        """The updates by these pictures and z; their losses, z and logits."""
+        """The updates by these pictures and z, of each replica its own; what TrainStep holds of them."""
+        losses, *logits = self.strategy.run(self._updates, (training, x_real, z, options))
+        self._update_average(training, options.ema)
+        training.step.assign_add(1)
+        return self.strategy.reduce("MEAN", losses, axis=None), *map(self._joined, (z, *logits))
+
+    def _updates(self, training: Training, x_real, z, options: TrainOptions):
+        """What a replica does of a step; its losses and logits."""
         with tf.GradientTape() as tape:
             x_fake = training.generator(z, training=True)
             with tape.stop_recording():
@@ -279,8 +282,7 @@ class DCGAN:
             with tf.GradientTape() as tape:
                 g_loss = self._g_loss(training.generator(z, training=True))
             training.update_generator(tape, g_loss)
-
-        return tf.stack([*d_losses, g_loss]), z, d_logits_real, d_logits_fake
+        return tf.stack([*d_losses, g_loss]), d_logits_real, d_logits_fake
 
     def _update_discriminator(self, training: Training, x_real, x_fake):
         with tf.GradientTape() as tape:
