@@ -12,11 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dcgan.checkpoints import model_directory
-from dcgan.devices import local_strategy
 from dcgan.options import POST, DeviceOptions, SearchOptions
 from jobs.aligning import predictor_path
-from jobs.completing import some
+from jobs.completing import open_model, some
 from jobs.options import ALIGNED_METHODS, PAPERS_MASKS, EvaluateOptions
 from model import DCGAN
 from pictures.blending import blend
@@ -56,7 +54,7 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
     """Prints the table, and writes it and a picture a mask into `out_dir`; UserError if there is nothing to measure."""
     with chosen_pictures(options) as paths:
         methods = usable(options.methods)
-        directory, dcgan = model_to_measure(options, devices)
+        dcgan = model_to_measure(options, devices)
         loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim))
         if not loaded:
             raise UserError(f"none of the {len(paths)} pictures can be read")
@@ -65,7 +63,7 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
         if faceless:
             say(f"no face fills {some(faceless)}: whole photos are measured by --photo")
         pictures = np.stack([picture for picture, _ in loaded.values()])
-        say(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(pictures)} faces")
+        say(f"measured by {len(pictures)} faces")
         compile_search(dcgan, pictures[: options.batch_size])
         predictor = predictor_path(None)
         judge = FaceJudge(predictor, predictor.with_name(RECOGNIZER), pictures)
@@ -89,13 +87,12 @@ def chosen_pictures(options: EvaluateOptions) -> Iterator[list[Path]]:
         yield evenly(paths, options.count)
 
 
-def model_to_measure(options: EvaluateOptions, devices: DeviceOptions) -> tuple[Path, DCGAN]:
-    """The model and its directory; UserError if its pictures are too small for SSIM."""
-    directory = model_directory(options.checkpoint_dir)
-    dcgan = DCGAN.load(directory, precision=devices.of_search, strategy=local_strategy())
+def model_to_measure(options: EvaluateOptions, devices: DeviceOptions) -> DCGAN:
+    """The model; UserError if its pictures are too small for SSIM."""
+    dcgan = open_model(options.checkpoint_dir, precision=devices.of_search)
     if dcgan.image_size < SMALLEST:
-        raise UserError(f"the model in {directory} is for {dcgan.image_size} pixels: SSIM needs {SMALLEST} or more")
-    return directory, dcgan
+        raise UserError(f"the model is for {dcgan.image_size} pixels, and SSIM needs {SMALLEST}: name another")
+    return dcgan
 
 
 def usable(named: Sequence[str] | None) -> list[str]:

@@ -8,10 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dcgan.checkpoints import model_directory
-from dcgan.devices import local_strategy
 from dcgan.options import DeviceOptions
 from jobs.aligning import predictor_path
+from jobs.completing import open_model
 from jobs.evaluating import BY_MODEL, RADIUS, chosen_pictures, mean_and_error, paper_mask
 from jobs.options import PHOTO_MASKS, PHOTO_METHODS, EvaluateOptions
 from jobs.photos import quick_fill
@@ -54,9 +53,8 @@ def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
     """Prints the table, and writes it and a picture a mask into `out_dir`; UserError if there is nothing to measure."""
     methods = options.methods or PHOTO_METHODS
     with chosen_pictures(options) as paths:
-        directory = model_directory(options.checkpoint_dir, photos=True)
-        dcgan = DCGAN.load(directory, precision=devices.of_search, strategy=local_strategy())
-        say(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(paths)} photos")
+        dcgan = open_model(options.checkpoint_dir, precision=devices.of_search, photos=True)
+        say(f"measured by {len(paths)} photos")
         finder, fill = FaceFinder(str(predictor_path(None))), quick_fill(dcgan)
 
         def damaged(number: int, kind: str) -> Damaged:

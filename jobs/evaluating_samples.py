@@ -23,7 +23,7 @@ FACES = 0.5  # share of these in which dlib finds one, from which on they are
 def evaluate_samples(options: EvaluateOptions, devices: DeviceOptions) -> None:
     """Prints the table, and writes it and samples into `out_dir`; UserError if there is nothing to measure."""
     with chosen_pictures(options) as paths:
-        directory, dcgan = model_to_measure(options, devices)
+        dcgan = model_to_measure(options, devices)
         pictures = load_pictures(paths, dcgan.image_size, dcgan.c_dim)
         half = len(pictures) // 2
         if half < 2:
@@ -33,7 +33,7 @@ def evaluate_samples(options: EvaluateOptions, devices: DeviceOptions) -> None:
         # Neighbours in a folder are often of one person: halves, not every other.
         reference, others = pictures[:half], pictures[half : 2 * half]
         samples = samples_of(dcgan, half)
-        say(f"model: {directory}, trained for {int(dcgan.step)} steps; {half} real pictures, {half} others and samples")
+        say(f"{half} real pictures, {half} others and samples")
         rows = compare(reference, {"samples": samples, "real": others})
         table: list[list] = [["set", "pictures", *rows["real"]]]
         table += [[name, half, *(f"{value:.5g}" for value in row.values())] for name, row in rows.items()]

@@ -15,6 +15,7 @@ from dcgan.options import DeviceOptions
 from jobs.evaluating import BY_MODEL, closeness, inpaint, mean_and_error, paper_mask
 from jobs.options import METHODS as DESCRIPTIONS
 from jobs.options import PAPERS_MASKS, EvaluateOptions
+from model import DCGAN
 
 METHODS = ["default", "poisson", "unblended", "spline", "telea", "navier-stokes"]
 
@@ -121,6 +122,15 @@ def test_bad_calls(folder):
     assert_fails(run_script("evaluate.py", "missing", cwd=folder), 1, "no folder missing")
     assert_fails(run_script("evaluate.py", "faces", "--masks", "middle", cwd=folder), 2, "middle")
     assert_fails(run_script("evaluate.py", "faces", "--checkpointDir", "faces", cwd=folder), 1, "no model in faces")
+
+
+def test_the_model_is_opened_as_to_complete(folder, trained, tmp_path):
+    said = (folder / "stdout").read_text()
+    assert f"model: {trained / 'checkpoints'}, trained for 10 steps, which is few" in said
+    assert "\nmeasured by 6 faces\n" in said
+    DCGAN(8, gf_dim=4, df_dim=4).save(tmp_path)
+    args = ["--samples", "--checkpointDir", tmp_path]
+    assert_fails(run_script("evaluate.py", "faces", *args, cwd=folder), 1, "the model is for 8 pixels", "SSIM needs 16")
 
 
 def test_whole_photos_are_told_from_aligned_faces(trained, tmp_path):
