@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -16,7 +17,6 @@ from dcgan.options import POST, DeviceOptions, SearchOptions
 from jobs.aligning import predictor_path
 from jobs.completing import open_model, some
 from jobs.options import ALIGNED_METHODS, PAPERS_MASKS, EvaluateOptions
-from model import DCGAN
 from pictures.blending import blend
 from pictures.faces import face_fills
 from pictures.files import evenly, find_pictures, load_each, load_picture, read_picture, save_picture
@@ -27,6 +27,9 @@ from pictures.metrics import SMALLEST, psnr, sharpness, ssim
 from pictures.options import MaskOptions
 from pictures.sheets import framed
 from utils import Progress, UserError, only_writer, say, write_atomic, write_rows
+
+if TYPE_CHECKING:
+    from model import DCGAN
 
 RADIUS = 3  # pixels that OpenCV's methods look at around each, as in its examples
 SHOWN = 8  # faces in the pictures
@@ -87,7 +90,7 @@ def chosen_pictures(options: EvaluateOptions) -> Iterator[list[Path]]:
         yield evenly(paths, options.count)
 
 
-def model_to_measure(options: EvaluateOptions, devices: DeviceOptions) -> DCGAN:
+def model_to_measure(options: EvaluateOptions, devices: DeviceOptions) -> "DCGAN":
     """The model; UserError if its pictures are too small for SSIM."""
     dcgan = open_model(options.checkpoint_dir, precision=devices.of_search)
     if dcgan.image_size < SMALLEST:
@@ -109,7 +112,7 @@ def usable(named: Sequence[str] | None) -> list[str]:
     return methods
 
 
-def compile_search(dcgan: DCGAN, pictures: np.ndarray) -> None:
+def compile_search(dcgan: "DCGAN", pictures: np.ndarray) -> None:
     """Has the search compiled for the batch, so that this is not timed."""
     for _ in dcgan.complete(Incomplete(pictures, np.eye(dcgan.image_size)), replace(OURS, n_iter=1)):
         pass
@@ -118,7 +121,7 @@ def compile_search(dcgan: DCGAN, pictures: np.ndarray) -> None:
 def measure_mask(
     kind: str,
     methods: Sequence[str],
-    dcgan: DCGAN,
+    dcgan: "DCGAN",
     pictures: np.ndarray,
     judge: FaceJudge,
     options: EvaluateOptions,
@@ -158,7 +161,7 @@ def paper_mask(kind: str, size: int, seed: int) -> np.ndarray:
 
 
 def complete_by(
-    methods: Sequence[str], dcgan: DCGAN, incomplete: Incomplete, batch_size: int
+    methods: Sequence[str], dcgan: "DCGAN", incomplete: Incomplete, batch_size: int
 ) -> Iterator[tuple[str, np.ndarray, float, float]]:
     """(method, completed pictures, seconds a picture, mean loss of its search) of each method."""
     found: dict[SearchOptions, tuple[np.ndarray, float, float]] = {}
@@ -180,7 +183,7 @@ def complete_by(
 
 
 def found_by(
-    dcgan: DCGAN, incomplete: Incomplete, search: SearchOptions, batch_size: int, name: str
+    dcgan: "DCGAN", incomplete: Incomplete, search: SearchOptions, batch_size: int, name: str
 ) -> tuple[np.ndarray, float]:
     """G(z), uint8 like the pictures, of the z that are found, and the mean of their losses."""
     generated, losses = [], []

@@ -8,7 +8,6 @@ from dcgan.options import DeviceOptions
 from jobs.aligning import predictor_path
 from jobs.evaluating import RECOGNIZER, chosen_pictures, model_to_measure
 from jobs.options import EvaluateOptions
-from jobs.validating import samples_of
 from pictures.files import load_pictures, save_picture
 from pictures.identity import descriptors, faces_found
 from pictures.likeness import alike, frechet, sliced_wasserstein
@@ -32,6 +31,8 @@ def evaluate_samples(options: EvaluateOptions, devices: DeviceOptions) -> None:
             )
         # Neighbours in a folder are often of one person: halves, not every other.
         reference, others = pictures[:half], pictures[half : 2 * half]
+        from jobs.validating import samples_of  # which loads TensorFlow
+
         samples = samples_of(dcgan, half)
         say(f"{half} real pictures, {half} others and samples")
         rows = compare(reference, {"samples": samples, "real": others})

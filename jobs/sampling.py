@@ -8,20 +8,23 @@ import itertools
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dcgan.latent import combined, load_z, save_z, walk, z_note
 from dcgan.options import SearchOptions
 from jobs.completing import open_model
-from jobs.options import SampleOptions
-from model import DCGAN
+from jobs.options import FILES, SampleOptions
 from pictures.dataset import Dataset
 from pictures.files import find_pictures, load_picture, read_note, save_gif, save_picture
 from pictures.incomplete import Incomplete
 from pictures.neighbours import nearest
 from pictures.sheets import BORDER, ROWS, framed, titled
 from utils import Progress, UserError, only_writer, say
+
+if TYPE_CHECKING:
+    from model import DCGAN
 
 MARK = "sample.py of dcgan-completion"
 # Where all is known, |z| needs no holding back, and more iterations pay: 1.6 dB on 48 held-out faces.
@@ -37,13 +40,14 @@ def sample(options: SampleOptions) -> None:
     with only_writer(out):
         options = _listed(options)
         _check_places(options)
+        neighbours = find_pictures(options.nearest, [out]) if options.nearest else []
         dcgan = open_model(options.checkpoint_dir)
         if options.terms:
             draw_arithmetic(dcgan, options.terms, out)
         elif options.walk:
             draw_walk(dcgan, _z(dcgan, options, 8), options.walk, out)
         elif options.nearest:
-            draw_nearest(dcgan, find_pictures(options.nearest, [out]), _z(dcgan, options, 8), out)
+            draw_nearest(dcgan, neighbours, _z(dcgan, options, 8), out)
         elif options.single:
             write_single(dcgan, _z(dcgan, options, 64), out / "single")
         else:
@@ -54,7 +58,7 @@ def sample(options: SampleOptions) -> None:
 # ----------------------------------------------------------------------------------------- what z
 
 
-def _z(dcgan: DCGAN, options: SampleOptions, usual: int) -> np.ndarray:
+def _z(dcgan: "DCGAN", options: SampleOptions, usual: int) -> np.ndarray:
     """float32 [N, z_dim]: those of the files named, or random ones, the `usual` number unless another is named."""
     if options.z:
         return z_of_files(dcgan, options.z)
@@ -62,7 +66,7 @@ def _z(dcgan: DCGAN, options: SampleOptions, usual: int) -> np.ndarray:
     return np.random.default_rng(options.seed).uniform(-1, 1, shape).astype(np.float32)
 
 
-def z_of_files(dcgan: DCGAN, paths: Sequence[Path]) -> np.ndarray:
+def z_of_files(dcgan: "DCGAN", paths: Sequence[Path]) -> np.ndarray:
     """float32 [N, z_dim]: what is in z files, and for each picture the z that the search finds for it."""
     z = {path: load_z(path, dcgan.z_dim) for path in paths if path.suffix.lower() == ".npz"}
     loaded = {path: load_picture(path, dcgan.image_size, dcgan.c_dim) for path in paths if path not in z}
@@ -74,7 +78,7 @@ def z_of_files(dcgan: DCGAN, paths: Sequence[Path]) -> np.ndarray:
     return np.concatenate([z[path] for path in paths])
 
 
-def projected(dcgan: DCGAN, pictures: np.ndarray) -> np.ndarray:
+def projected(dcgan: "DCGAN", pictures: np.ndarray) -> np.ndarray:
     """float32 [N, z_dim]: the z whose G(z) come near the pictures, uint8 [N, H, W, C], by the search."""
     incomplete = Incomplete(pictures, np.ones(pictures.shape[1:3]))
     firsts = range(0, len(pictures), BATCH)
@@ -90,7 +94,7 @@ def projected(dcgan: DCGAN, pictures: np.ndarray) -> np.ndarray:
 # ------------------------------------------------------------------------------ what is made of it
 
 
-def images(dcgan: DCGAN, z: np.ndarray, columns: int = 1) -> np.ndarray:
+def images(dcgan: "DCGAN", z: np.ndarray, columns: int = 1) -> np.ndarray:
     """G(z), uint8 [N, H, W, C]; UserError if a sheet of them, each with so many `columns`, would be too large."""
     count, side = len(z) * columns, max(128, dcgan.image_size) + BORDER
     if count * side**2 > LARGEST_SHEET:
@@ -98,7 +102,7 @@ def images(dcgan: DCGAN, z: np.ndarray, columns: int = 1) -> np.ndarray:
     return np.concatenate(list(dcgan.generate(z)))
 
 
-def write_single(dcgan: DCGAN, z: np.ndarray, folder: Path) -> None:
+def write_single(dcgan: "DCGAN", z: np.ndarray, folder: Path) -> None:
     """Writes a file for each picture and its z, in place of those of an earlier call."""
     earlier = set(_all_in(folder))
     progress, digits = Progress(len(z), "pictures"), max(4, len(str(len(z) - 1)))
@@ -113,7 +117,7 @@ def write_single(dcgan: DCGAN, z: np.ndarray, folder: Path) -> None:
     say(f"pictures and their z: {folder}")
 
 
-def draw_walk(dcgan: DCGAN, points: np.ndarray, steps: int, out: Path) -> None:
+def draw_walk(dcgan: "DCGAN", points: np.ndarray, steps: int, out: Path) -> None:
     """Writes a grid with a row for each leg, and a GIF that goes there and back."""
     if len(points) < 2:
         raise UserError("--walk needs two z or more, and there is one: name another")
@@ -124,7 +128,7 @@ def draw_walk(dcgan: DCGAN, points: np.ndarray, steps: int, out: Path) -> None:
     _save(out / "walk", z, framed(pictures, columns), there + there[-2::-1])
 
 
-def draw_arithmetic(dcgan: DCGAN, terms: Iterable[tuple[int, Sequence[Path]]], out: Path) -> None:
+def draw_arithmetic(dcgan: "DCGAN", terms: Iterable[tuple[int, Sequence[Path]]], out: Path) -> None:
     """Writes a column for each term, its mean above what that is the mean of, and one for the result."""
     signs, z = zip(*((sign, z_of_files(dcgan, files)) for sign, files in terms), strict=True)
     result = combined(z, signs)
@@ -144,7 +148,7 @@ def draw_arithmetic(dcgan: DCGAN, terms: Iterable[tuple[int, Sequence[Path]]], o
     _save(out / "arithmetic", result, titled(sheet, [*titles, "="]), **dict(zip(names, z, strict=True)))
 
 
-def draw_nearest(dcgan: DCGAN, paths: Sequence[Path], z: np.ndarray, out: Path) -> None:
+def draw_nearest(dcgan: "DCGAN", paths: Sequence[Path], z: np.ndarray, out: Path) -> None:
     """Writes a row for each picture with those of the `paths` that are nearest to it, and says how near they are."""
     pictures = images(dcgan, z, 1 + len(NEIGHBOURS))
     dataset = Dataset(paths, dcgan.image_size, dcgan.c_dim, memory=0)
@@ -163,11 +167,21 @@ def draw_nearest(dcgan: DCGAN, paths: Sequence[Path], z: np.ndarray, out: Path) 
 
 
 def _listed(options: SampleOptions) -> SampleOptions:
-    """The options with what lies in it in place of each folder: z files, or pictures where there are none."""
+    """The options with what lies in it in place of each folder: z files, or pictures where there are none.
+
+    UserError if what they name is not there.
+    """
 
     def files(named: Iterable[Path]) -> tuple[Path, ...]:
-        each = (sorted(path.glob("[!.]*.npz")) or find_pictures(path) if path.is_dir() else [path] for path in named)
-        return tuple(itertools.chain.from_iterable(each))
+        found: list[Path] = []
+        for path in named:
+            if path.is_dir():
+                found += sorted(path.glob("[!.]*.npz")) or find_pictures(path)
+            elif path.is_file():
+                found.append(path)
+            else:
+                raise UserError(f"no file {path}: name {FILES}")
+        return tuple(found)
 
     return dataclasses.replace(
         options,

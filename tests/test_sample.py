@@ -202,7 +202,7 @@ def test_the_bundled_model_where_there_is_no_other(tmp_path):
         ("--walk 3 --number 1", 2, ["two z"]),
         ("--z a.npz --walk 3", 1, ["two z"]),
         ("--number 20000", 1, ["20000 pictures"]),
-        ("--z missing.npz", 1, ["cannot read z from missing.npz"]),
+        ("--z missing.npz", 1, ["no file missing.npz"]),
         ("--z cut.npz", 1, ["cannot read z from cut.npz"]),
         ("--z short.npz", 1, ["short.npz has 99 numbers, not the model's 100"]),
         ("--z wide.npz", 1, ["wide.npz is not [N, 100] in [-1, 1]"]),
