@@ -74,8 +74,9 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
         table: list[list] = [["mask", "method", "faces", *COLUMNS, *errors]]
         kinds = options.masks or PAPERS_MASKS
         for kind in kinds:
-            table += measure_mask(kind, methods, dcgan, pictures, judge, options)
-            write_atomic(options.out_dir / "evaluation.csv", functools.partial(write_rows, rows=table))
+            for row in measure_mask(kind, methods, dcgan, pictures, judge, options):
+                table.append(row)
+                write_atomic(options.out_dir / "evaluation.csv", functools.partial(write_rows, rows=table))
         named = ", ".join(f"{options.out_dir}/{kind}.png" for kind in kinds)
         say(f"look at {options.out_dir}/evaluation.csv and {named}")
 
@@ -125,11 +126,10 @@ def measure_mask(
     pictures: np.ndarray,
     judge: FaceJudge,
     options: EvaluateOptions,
-) -> list[list]:
-    """The table's rows for one kind of mask; prints them, and writes a picture of the first faces."""
+) -> Iterator[list]:
+    """The table's rows for one kind of mask, printed, as each is measured; writes a picture of the first faces."""
     masks = np.stack([paper_mask(kind, dcgan.image_size, options.seed + i) for i in range(len(pictures))])
     hidden = Incomplete(Incomplete(pictures, masks).shown(), masks)  # no method sees more
-    rows = []
     shown = {"true": pictures[:SHOWN], "masked": hidden.pictures[:SHOWN]}
     say(f"{kind:14}" + "".join(f"{column:>10}" for column in COLUMNS))
     for method, completed, seconds, loss in complete_by(methods, dcgan, hidden, options.batch_size):
@@ -140,10 +140,9 @@ def measure_mask(
         say(f"{method:14}" + columns(values))
         say(f"{'  +-':14}" + columns(errors))
         cells = ("" if np.isnan(value) else f"{value:.5g}" for value in (*values, *errors))
-        rows.append([kind, method, len(pictures), *cells])
         shown[method] = completed[:SHOWN]
+        yield [kind, method, len(pictures), *cells]
     save_named_rows(options.out_dir / f"{kind}.png", shown)
-    return rows
 
 
 def columns(values: Iterable[float]) -> str:

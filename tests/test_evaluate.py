@@ -40,6 +40,20 @@ def test_a_row_a_mask_and_method(folder):
     assert all(f"{float(row['psnr_hole']):.3f}"[:-1] in printed for row in rows)
 
 
+def test_what_is_measured_stays_when_it_is_stopped(trained, folder, tmp_path, monkeypatch):
+    def stopped_at_telea(method, picture, mask):
+        if method == "telea":
+            raise KeyboardInterrupt
+        return picture
+
+    monkeypatch.setattr("jobs.evaluating.inpaint", stopped_at_telea)
+    args = ["--faces", 2, "--masks", "center", "--methods", "spline", "telea", "--checkpointDir"]
+    result = run_script("evaluate.py", folder / "faces", *args, trained / "checkpoints", cwd=tmp_path)
+    assert_fails(result, 130, "interrupted")
+    with open(tmp_path / "evaluation" / "evaluation.csv", newline="") as file:
+        assert [(row["mask"], row["method"]) for row in csv.DictReader(file)] == [("center", "spline")]
+
+
 def test_figures_are_those_of_the_pictures(folder):
     """PSNR in the hole of the center, from the picture with a row a method; all six faces are in it."""
     sheet = np.asarray(Image.open(folder / "evaluation" / "center.png"))[:, 180:]
