@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,9 @@ import numpy as np
 
 from dcgan.latent import combined, load_z, save_z, walk, z_note
 from dcgan.options import SearchOptions
-from jobs.completing import open_model
+from jobs.completing import NAMED, open_model
 from jobs.options import FILES, SampleOptions
+from jobs.results import digest
 from pictures.dataset import Dataset
 from pictures.files import find_pictures, load_picture, read_note, save_gif, save_picture
 from pictures.incomplete import Incomplete
@@ -42,6 +44,9 @@ def sample(options: SampleOptions) -> None:
         _check_places(options)
         neighbours = find_pictures(options.nearest, [out]) if options.nearest else []
         dcgan = open_model(options.checkpoint_dir)
+        others = [path for path in _named(options) if z_note(path, "model") not in (None, model_of(dcgan))]
+        if others:
+            say(f"z of another model, of which this one makes other pictures: {', '.join(map(str, others[:NAMED]))}")
         if options.terms:
             draw_arithmetic(dcgan, options.terms, out)
         elif options.walk:
@@ -52,10 +57,16 @@ def sample(options: SampleOptions) -> None:
             write_single(dcgan, _z(dcgan, options, 64), out / "single")
         else:
             z = _z(dcgan, options, 64)
-            _save(out / "samples", z, framed(images(dcgan, z), options.columns))
+            _save(dcgan, out / "samples", z, framed(images(dcgan, z), options.columns))
 
 
 # ----------------------------------------------------------------------------------------- what z
+
+
+@lru_cache(maxsize=1)  # it stays while it is sampled
+def model_of(dcgan: "DCGAN") -> str:
+    """What tells the generator from another, for which the same z stands for another picture."""
+    return digest(*dcgan.generator.get_weights())[:16]
 
 
 def _z(dcgan: "DCGAN", options: SampleOptions, usual: int) -> np.ndarray:
@@ -109,7 +120,7 @@ def write_single(dcgan: "DCGAN", z: np.ndarray, folder: Path) -> None:
     for i, picture in enumerate(itertools.chain.from_iterable(dcgan.generate(z))):
         path = folder / f"{i:0{digits}}.png"
         save_picture(path, picture, MARK)
-        save_z(path.with_suffix(".npz"), MARK, z[i : i + 1])
+        save_z(path.with_suffix(".npz"), MARK, z[i : i + 1], model=model_of(dcgan))
         earlier -= {path, path.with_suffix(".npz")}
         progress.update(i + 1)
     for path in earlier:
@@ -125,7 +136,7 @@ def draw_walk(dcgan: "DCGAN", points: np.ndarray, steps: int, out: Path) -> None
     pictures = images(dcgan, z)
     # The end of a leg is the beginning of the next.
     there = [framed(picture[None]) for i, picture in enumerate(pictures) if i == 0 or i % columns]
-    _save(out / "walk", z, framed(pictures, columns), there + there[-2::-1])
+    _save(dcgan, out / "walk", z, framed(pictures, columns), there + there[-2::-1])
 
 
 def draw_arithmetic(dcgan: "DCGAN", terms: Iterable[tuple[int, Sequence[Path]]], out: Path) -> None:
@@ -145,7 +156,7 @@ def draw_arithmetic(dcgan: "DCGAN", terms: Iterable[tuple[int, Sequence[Path]]],
         for sign, term in zip(signs, z, strict=True)
     ]
     names = [f"{name}{i + 1}" for name, sign in (("plus", 1), ("minus", -1)) for i in range(signs.count(sign))]
-    _save(out / "arithmetic", result, titled(sheet, [*titles, "="]), **dict(zip(names, z, strict=True)))
+    _save(dcgan, out / "arithmetic", result, titled(sheet, [*titles, "="]), **dict(zip(names, z, strict=True)))
 
 
 def draw_nearest(dcgan: "DCGAN", paths: Sequence[Path], z: np.ndarray, out: Path) -> None:
@@ -160,7 +171,7 @@ def draw_nearest(dcgan: "DCGAN", paths: Sequence[Path], z: np.ndarray, out: Path
     near = np.where(found.mirrored[..., None, None, None], near[..., ::-1, :], near)
     rows = np.concatenate([pictures[:, None], near], axis=1)
     sheet = framed(rows.reshape(-1, *pictures.shape[1:]), rows.shape[1])
-    _save(out / "nearest", z, titled(sheet, ["sample", *NEIGHBOURS][: rows.shape[1]]))
+    _save(dcgan, out / "nearest", z, titled(sheet, ["sample", *NEIGHBOURS][: rows.shape[1]]))
 
 
 # ------------------------------------------------------------------------------------------- files
@@ -191,12 +202,17 @@ def _listed(options: SampleOptions) -> SampleOptions:
     )
 
 
+def _named(options: SampleOptions) -> list[Path]:
+    """The files whose z the options ask for."""
+    return [*(options.z or ()), *itertools.chain.from_iterable(files for _, files in options.terms)]
+
+
 def _check_places(options: SampleOptions) -> None:
     """UserError if what is named, or another's file, stands where something is to be written."""
     out = options.out_dir
     if options.nearest and os.path.realpath(options.nearest) == os.path.realpath(out):
         raise UserError(f"{out} holds the pictures to compare with: name another --outDir")
-    named = [*(options.z or ()), *itertools.chain.from_iterable(files for _, files in options.terms)]
+    named = _named(options)
     sources = {os.path.realpath(path) for path in named}
     if options.kind == "single":
         places = _all_in(out / "single")
@@ -219,10 +235,15 @@ def _all_in(folder: Path) -> list[Path]:
 
 
 def _save(
-    path: Path, z: np.ndarray, sheet: np.ndarray, frames: Sequence[np.ndarray] = (), **others: np.ndarray
+    dcgan: "DCGAN",
+    path: Path,
+    z: np.ndarray,
+    sheet: np.ndarray,
+    frames: Sequence[np.ndarray] = (),
+    **others: np.ndarray,
 ) -> None:
     """Writes z, with other arrays, the sheet, and a GIF of the frames, if there are some, and says where to look."""
-    save_z(path.with_suffix(".npz"), MARK, z, **others)
+    save_z(path.with_suffix(".npz"), MARK, z, model=model_of(dcgan), **others)
     save_picture(path.with_suffix(".png"), sheet, MARK)
     if frames:
         save_gif(path.with_suffix(".gif"), frames, MARK)
