@@ -17,6 +17,9 @@ def main(argv=None) -> int | None:
     files, networks, options, devices = parse(
         __doc__, RunOptions, NetworkOptions, TrainOptions, DeviceOptions, argv=argv, models=NetworkOptions
     )
+    from jobs.checking import check_run
+
+    check_run(files)
     from jobs.training import train
 
     return train(files, networks, options, devices)

@@ -1,11 +1,7 @@
-"""Models on disk: config.json, and beside it the newest few checkpoints of TensorFlow.
-
-A checkpoint is `dcgan-STEP.data-*` and, written last, `dcgan-STEP.index`: one without an index does not count.
-"""
+"""Models on disk: config.json, and beside it the newest few checkpoints of TensorFlow."""
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,20 +12,14 @@ from typing import Any
 import numpy as np
 
 from dcgan import tensorflow1
+from dcgan.directories import FILE, checkpoints, read_config
 from dcgan.options import NetworkOptions
 from ops import DAMAGE, plain_path, tf
 from utils import UserError, say, write_atomic
 
 NO_DAMAGE = (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError)
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # that TensorFlow adds to a variable's name
-FILE = re.compile(r"dcgan-(\d+)\.(index|data-\d+-of-\d+)")
 LOOKS = 10  # at a directory that a training changes meanwhile
-
-
-def checkpoints(directory: Path) -> list[int]:
-    """The steps of the checkpoints in `directory`, oldest first."""
-    names = os.listdir(directory) if directory.is_dir() else []
-    return sorted(int(match[1]) for match in map(FILE.fullmatch, names) if match and match[2] == "index")
 
 
 @contextmanager
@@ -111,8 +101,6 @@ def read(directory: Path, training: bool) -> Stored:
         step, path = of_tensorflow1
         return Stored(path, *tensorflow1.read(path), step)
     options = read_config(directory)
-    if not checkpoints(directory):
-        raise UserError(f"no checkpoint in {directory}: name a directory that train-dcgan.py wrote")
     for _ in range(LOOKS):
         files = _stamps(directory)
         stored, damaged = _newest_whole(directory, options, training)
@@ -165,21 +153,6 @@ def _nested(variables: Mapping[str, Any]) -> dict[str, Any]:
     return contents
 
 
-def read_config(directory: Path) -> NetworkOptions:
-    """What config.json says; UserError if there is none or it is damaged."""
-    path = directory / "config.json"
-    if not path.is_file():
-        lost = f", though it has checkpoints: restore {path} from a copy, or" if checkpoints(directory) else ":"
-        raise UserError(f"no model in {directory}{lost} name a directory that train-dcgan.py wrote")
-    try:
-        config = json.loads(path.read_text())
-        if not isinstance(config, dict) or config.keys() != asdict(NetworkOptions()).keys():
-            raise ValueError("it has not the options of a model")
-        return NetworkOptions(**config)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"{path} is damaged: {error}") from error
-
-
 def _read_checkpoint(path: Path, options: NetworkOptions, training: bool) -> Stored:
     """Raises what of DAMAGE it meets; ValueError if the networks are not those of the options."""
     with plain_path(path) as plain:
@@ -202,15 +175,3 @@ def _read_checkpoint(path: Path, options: NetworkOptions, training: bool) -> Sto
         names = [name for name in shapes if name != "step" and (training or name.startswith(networks))]
         values = {name: reader.get_tensor(name + SUFFIX) for name in names}
         return Stored(path, options, values, int(reader.get_tensor(f"step{SUFFIX}")))
-
-
-def model_directory(named: Path, photos: bool = False) -> Path:
-    """The directory named, or that of a bundled model where the default one, `checkpoints`, holds none.
-
-    For whole `photos` this is the one of 128x128 pixels, and for aligned faces the one of 64x64, as the post has it.
-    """
-    trained = (named / "config.json").exists() or checkpoints(named) or tensorflow1.newest(named)
-    if named == Path("checkpoints") and not trained:
-        bundled = "pretrained-128" if photos else "pretrained"
-        return Path(__file__).resolve().parent.parent / "checkpoints" / bundled
-    return named

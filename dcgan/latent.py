@@ -44,9 +44,9 @@ def load_z(path: Path, z_dim: int) -> np.ndarray:
     return z.astype(np.float32)
 
 
-def z_note(path: Path) -> str | None:
-    """The note in a file that `save_z` wrote; None if it is no such file, or not whole."""
-    note = _array(path, "note")
+def z_note(path: Path, name: str = "note") -> str | None:
+    """The note, or another text, in a file that `save_z` wrote; None if it has none, is no such file, or not whole."""
+    note = _array(path, name)
     return None if note is None else str(note)
 
 

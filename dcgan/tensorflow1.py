@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from dcgan.options import NetworkOptions, layers
-from ops import DAMAGE, plain_path, tf
 from utils import UserError
 
 # In the new format, or the old one of a single file; but not a checkpoint of ours.
@@ -38,6 +37,8 @@ def read(path: Path) -> tuple[NetworkOptions, dict[str, np.ndarray]]:
 
     UserError if it is damaged, or has other variables than the networks.
     """
+    from ops import DAMAGE, plain_path, tf  # not above: `newest` is told before TensorFlow is loaded
+
     values = {}
     try:
         with plain_path(path) as plain:

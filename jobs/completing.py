@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dcgan.directories import model_directory
 from dcgan.options import RATES, DeviceOptions, SearchOptions
 from dcgan.workers import ALONE, Worker
 from jobs.options import CompleteOptions, PhotoOptions
 from jobs.results import Batch, Outcome, Results, digest, note, written
 from jobs.stopping import stop_signals
 from pictures.blending import blend
-from pictures.files import find_pictures, load_each, read_picture
+from pictures.files import check_folder, check_picture, find_pictures, load_each, read_picture
 from pictures.incomplete import FACES_APART, Incomplete
 from pictures.options import MaskOptions
 from pictures.reading import MaskedReader
@@ -48,6 +49,7 @@ def complete(
         imgs = listed(files.imgs, files.out_dir, masks)
         if photos.points and len(imgs) > 1:
             raise WrongCommand(f"--points are those of one photo, and there are {len(imgs)}: complete it alone")
+        check_named(photos, masks)
         batches = -(-len(imgs) // files.batch_size) if files.all_frames else 1
         framed = batches if search.out_interval and not worker.index else 0
         results = Results(files.out_dir, imgs, search.iterations, search.out_interval, framed)
@@ -91,7 +93,7 @@ def in_background(work: Callable[..., None]) -> Iterator[Callable[..., None]]:
 def listed(named: Sequence[Path], out: Path, masks: MaskOptions) -> list[Path]:
     """The pictures named, and those in the folders named, but for masks and what completions wrote into `out`.
 
-    UserError if there are none.
+    UserError if there are none, or none of the files named is there.
     """
     imgs = []
     others = written(out) | {os.path.realpath(path) for path in (masks.file, masks.folder) if path}
@@ -105,7 +107,19 @@ def listed(named: Sequence[Path], out: Path, masks: MaskOptions) -> list[Path]:
             imgs.append(path)
     if not imgs:
         raise UserError("there is no picture to complete: name pictures, or a folder of them")
+    if not any(map(os.path.isfile, imgs)):
+        raise UserError(f"no file {', '.join(map(str, imgs[:NAMED]))}: name pictures, or a folder of them")
     return imgs
+
+
+def check_named(photos: PhotoOptions, masks: MaskOptions) -> None:
+    """UserError if what the options name is not there: told before TensorFlow is loaded, which takes seconds."""
+    if masks.folder:
+        check_folder(masks.folder, "masks")
+    if masks.file:
+        check_picture(masks.file)
+    if photos.alignment and not photos.alignment.is_file():
+        raise UserError(f"no file {photos.alignment}: name the alignment.csv that align.py wrote for the photos")
 
 
 def _is_of(others: Set[str], path: Path, folder: Path) -> bool:
@@ -118,11 +132,10 @@ def open_model(
     named: Path, size: int | None = None, lowres: int = 0, precision: str = "float32", photos: bool = False
 ) -> "DCGAN":
     """The model to complete with; UserError if there is none, or none for these options."""
-    from dcgan.checkpoints import model_directory
+    directory = model_directory(named, photos)  # first, for the rest loads TensorFlow
     from dcgan.devices import local_strategy
     from model import DCGAN
 
-    directory = model_directory(named, photos)
     dcgan = DCGAN.load(directory, precision=precision, strategy=local_strategy())
     if size and size != dcgan.image_size:
         raise UserError(f"the model in {directory} is for --imgSize {dcgan.image_size}, not {size}")

@@ -8,17 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from dcgan.checkpoints import model_directory
-from dcgan.devices import local_strategy
 from dcgan.options import POST, DeviceOptions, SearchOptions
 from jobs.aligning import predictor_path
-from jobs.completing import some
+from jobs.completing import open_model, some
 from jobs.options import ALIGNED_METHODS, PAPERS_MASKS, EvaluateOptions
-from model import DCGAN
 from pictures.blending import blend
 from pictures.faces import face_fills
 from pictures.files import evenly, find_pictures, load_each, load_picture, read_picture, save_picture
@@ -29,6 +27,9 @@ from pictures.metrics import SMALLEST, psnr, sharpness, ssim
 from pictures.options import MaskOptions
 from pictures.sheets import framed
 from utils import Progress, UserError, only_writer, say, write_atomic, write_rows
+
+if TYPE_CHECKING:
+    from model import DCGAN
 
 RADIUS = 3  # pixels that OpenCV's methods look at around each, as in its examples
 SHOWN = 8  # faces in the pictures
@@ -56,7 +57,7 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
     """Prints the table, and writes it and a picture a mask into `out_dir`; UserError if there is nothing to measure."""
     with chosen_pictures(options) as paths:
         methods = usable(options.methods)
-        directory, dcgan = model_to_measure(options, devices)
+        dcgan = model_to_measure(options, devices)
         loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim))
         if not loaded:
             raise UserError(f"none of the {len(paths)} pictures can be read")
@@ -65,7 +66,7 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
         if faceless:
             say(f"no face fills {some(faceless)}: whole photos are measured by --photo")
         pictures = np.stack([picture for picture, _ in loaded.values()])
-        say(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(pictures)} faces")
+        say(f"measured by {len(pictures)} faces")
         compile_search(dcgan, pictures[: options.batch_size])
         predictor = predictor_path(None)
         judge = FaceJudge(predictor, predictor.with_name(RECOGNIZER), pictures)
@@ -73,8 +74,9 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
         table: list[list] = [["mask", "method", "faces", *COLUMNS, *errors]]
         kinds = options.masks or PAPERS_MASKS
         for kind in kinds:
-            table += measure_mask(kind, methods, dcgan, pictures, judge, options)
-            write_atomic(options.out_dir / "evaluation.csv", functools.partial(write_rows, rows=table))
+            for row in measure_mask(kind, methods, dcgan, pictures, judge, options):
+                table.append(row)
+                write_atomic(options.out_dir / "evaluation.csv", functools.partial(write_rows, rows=table))
         named = ", ".join(f"{options.out_dir}/{kind}.png" for kind in kinds)
         say(f"look at {options.out_dir}/evaluation.csv and {named}")
 
@@ -89,13 +91,12 @@ def chosen_pictures(options: EvaluateOptions) -> Iterator[list[Path]]:
         yield evenly(paths, options.count)
 
 
-def model_to_measure(options: EvaluateOptions, devices: DeviceOptions) -> tuple[Path, DCGAN]:
-    """The model and its directory; UserError if its pictures are too small for SSIM."""
-    directory = model_directory(options.checkpoint_dir)
-    dcgan = DCGAN.load(directory, precision=devices.of_search, strategy=local_strategy())
+def model_to_measure(options: EvaluateOptions, devices: DeviceOptions) -> "DCGAN":
+    """The model; UserError if its pictures are too small for SSIM."""
+    dcgan = open_model(options.checkpoint_dir, precision=devices.of_search)
     if dcgan.image_size < SMALLEST:
-        raise UserError(f"the model in {directory} is for {dcgan.image_size} pixels: SSIM needs {SMALLEST} or more")
-    return directory, dcgan
+        raise UserError(f"the model is for {dcgan.image_size} pixels, and SSIM needs {SMALLEST}: name another")
+    return dcgan
 
 
 def usable(named: Sequence[str] | None) -> list[str]:
@@ -112,7 +113,7 @@ def usable(named: Sequence[str] | None) -> list[str]:
     return methods
 
 
-def compile_search(dcgan: DCGAN, pictures: np.ndarray) -> None:
+def compile_search(dcgan: "DCGAN", pictures: np.ndarray) -> None:
     """Has the search compiled for the batch, so that this is not timed."""
     for _ in dcgan.complete(Incomplete(pictures, np.eye(dcgan.image_size)), replace(OURS, n_iter=1)):
         pass
@@ -121,15 +122,14 @@ def compile_search(dcgan: DCGAN, pictures: np.ndarray) -> None:
 def measure_mask(
     kind: str,
     methods: Sequence[str],
-    dcgan: DCGAN,
+    dcgan: "DCGAN",
     pictures: np.ndarray,
     judge: FaceJudge,
     options: EvaluateOptions,
-) -> list[list]:
-    """The table's rows for one kind of mask; prints them, and writes a picture of the first faces."""
+) -> Iterator[list]:
+    """The table's rows for one kind of mask, printed, as each is measured; writes a picture of the first faces."""
     masks = np.stack([paper_mask(kind, dcgan.image_size, options.seed + i) for i in range(len(pictures))])
     hidden = Incomplete(Incomplete(pictures, masks).shown(), masks)  # no method sees more
-    rows = []
     shown = {"true": pictures[:SHOWN], "masked": hidden.pictures[:SHOWN]}
     say(f"{kind:14}" + "".join(f"{column:>10}" for column in COLUMNS))
     for method, completed, seconds, loss in complete_by(methods, dcgan, hidden, options.batch_size):
@@ -140,10 +140,9 @@ def measure_mask(
         say(f"{method:14}" + columns(values))
         say(f"{'  +-':14}" + columns(errors))
         cells = ("" if np.isnan(value) else f"{value:.5g}" for value in (*values, *errors))
-        rows.append([kind, method, len(pictures), *cells])
         shown[method] = completed[:SHOWN]
+        yield [kind, method, len(pictures), *cells]
     save_named_rows(options.out_dir / f"{kind}.png", shown)
-    return rows
 
 
 def columns(values: Iterable[float]) -> str:
@@ -161,7 +160,7 @@ def paper_mask(kind: str, size: int, seed: int) -> np.ndarray:
 
 
 def complete_by(
-    methods: Sequence[str], dcgan: DCGAN, incomplete: Incomplete, batch_size: int
+    methods: Sequence[str], dcgan: "DCGAN", incomplete: Incomplete, batch_size: int
 ) -> Iterator[tuple[str, np.ndarray, float, float]]:
     """(method, completed pictures, seconds a picture, mean loss of its search) of each method."""
     found: dict[SearchOptions, tuple[np.ndarray, float, float]] = {}
@@ -183,7 +182,7 @@ def complete_by(
 
 
 def found_by(
-    dcgan: DCGAN, incomplete: Incomplete, search: SearchOptions, batch_size: int, name: str
+    dcgan: "DCGAN", incomplete: Incomplete, search: SearchOptions, batch_size: int, name: str
 ) -> tuple[np.ndarray, float]:
     """G(z), uint8 like the pictures, of the z that are found, and the mean of their losses."""
     generated, losses = [], []

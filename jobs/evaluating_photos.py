@@ -4,18 +4,17 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from dcgan.checkpoints import model_directory
-from dcgan.devices import local_strategy
 from dcgan.options import DeviceOptions
 from jobs.aligning import predictor_path
+from jobs.completing import open_model
 from jobs.evaluating import BY_MODEL, RADIUS, chosen_pictures, mean_and_error, paper_mask
 from jobs.options import PHOTO_MASKS, PHOTO_METHODS, EvaluateOptions
 from jobs.photos import quick_fill
-from model import DCGAN
 from pictures.blending import blend
 from pictures.faces import FaceFinder, chained, face_transform, inverse
 from pictures.files import load_each, read_picture, save_picture
@@ -25,6 +24,9 @@ from pictures.metrics import psnr, ssim
 from pictures.photos import carried_back, hidden_by, in_frames
 from pictures.sheets import ROWS, framed, thumbnail, titled
 from utils import Progress, UserError, say, write_atomic, write_rows
+
+if TYPE_CHECKING:
+    from model import DCGAN
 
 FAR = 16  # 64ths of the frame's side: a face displaced by more is not the one that was to be found
 MARGIN = 8  # pixels around the hole that SSIM's windows look at
@@ -54,9 +56,8 @@ def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
     """Prints the table, and writes it and a picture a mask into `out_dir`; UserError if there is nothing to measure."""
     methods = options.methods or PHOTO_METHODS
     with chosen_pictures(options) as paths:
-        directory = model_directory(options.checkpoint_dir, photos=True)
-        dcgan = DCGAN.load(directory, precision=devices.of_search, strategy=local_strategy())
-        say(f"model: {directory}, trained for {int(dcgan.step)} steps; {len(paths)} photos")
+        dcgan = open_model(options.checkpoint_dir, precision=devices.of_search, photos=True)
+        say(f"measured by {len(paths)} photos")
         finder, fill = FaceFinder(str(predictor_path(None))), quick_fill(dcgan)
 
         def damaged(number: int, kind: str) -> Damaged:
@@ -74,7 +75,7 @@ def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
 def measure_mask(
     kind: str,
     methods: Sequence[str],
-    dcgan: DCGAN,
+    dcgan: "DCGAN",
     damaged: Callable[[int], Damaged],
     photos: int,
     options: EvaluateOptions,
@@ -172,7 +173,7 @@ def displacement(transform: np.ndarray, true: np.ndarray, size: int) -> float:
     return 64 / size * float(distances.mean())
 
 
-def complete_by(method: str, dcgan: DCGAN, batch: Sequence[Damaged]) -> Iterator[np.ndarray]:
+def complete_by(method: str, dcgan: "DCGAN", batch: Sequence[Damaged]) -> Iterator[np.ndarray]:
     """The photos, completed; by the spline alone where a face was not found."""
     if method in ("telea", "navier-stokes"):
         kind = cv2.INPAINT_TELEA if method == "telea" else cv2.INPAINT_NS
@@ -184,7 +185,7 @@ def complete_by(method: str, dcgan: DCGAN, batch: Sequence[Damaged]) -> Iterator
     yield from by_model(dcgan, batch, list(map(of_method[method], batch)))
 
 
-def by_model(dcgan: DCGAN, batch: Sequence[Damaged], transforms: Sequence[np.ndarray | None]) -> Iterator[np.ndarray]:
+def by_model(dcgan: "DCGAN", batch: Sequence[Damaged], transforms: Sequence[np.ndarray | None]) -> Iterator[np.ndarray]:
     """The photos, completed by the model, where a transform says how their face comes into its frame."""
     size = dcgan.image_size
     parts = [

@@ -8,7 +8,6 @@ from dcgan.options import DeviceOptions
 from jobs.aligning import predictor_path
 from jobs.evaluating import RECOGNIZER, chosen_pictures, model_to_measure
 from jobs.options import EvaluateOptions
-from jobs.validating import samples_of
 from pictures.files import load_pictures, save_picture
 from pictures.identity import descriptors, faces_found
 from pictures.likeness import alike, frechet, sliced_wasserstein
@@ -23,7 +22,7 @@ FACES = 0.5  # share of these in which dlib finds one, from which on they are
 def evaluate_samples(options: EvaluateOptions, devices: DeviceOptions) -> None:
     """Prints the table, and writes it and samples into `out_dir`; UserError if there is nothing to measure."""
     with chosen_pictures(options) as paths:
-        directory, dcgan = model_to_measure(options, devices)
+        dcgan = model_to_measure(options, devices)
         pictures = load_pictures(paths, dcgan.image_size, dcgan.c_dim)
         half = len(pictures) // 2
         if half < 2:
@@ -32,8 +31,10 @@ def evaluate_samples(options: EvaluateOptions, devices: DeviceOptions) -> None:
             )
         # Neighbours in a folder are often of one person: halves, not every other.
         reference, others = pictures[:half], pictures[half : 2 * half]
+        from jobs.validating import samples_of  # which loads TensorFlow
+
         samples = samples_of(dcgan, half)
-        say(f"model: {directory}, trained for {int(dcgan.step)} steps; {half} real pictures, {half} others and samples")
+        say(f"{half} real pictures, {half} others and samples")
         rows = compare(reference, {"samples": samples, "real": others})
         table: list[list] = [["set", "pictures", *rows["real"]]]
         table += [[name, half, *(f"{value:.5g}" for value in row.values())] for name, row in rows.items()]

@@ -65,8 +65,6 @@ class PhotoReader:
         size = self.size
         if masks.kind in WITHOUT_HOLE:
             raise WrongCommand(f"--maskType {masks.kind} is for aligned pictures, without --photo: name another")
-        if masks.folder and not masks.folder.is_dir():
-            raise UserError(f"no folder {masks.folder}: name a folder of masks")
         self.mask = read_any_mask(masks.file, masks.invert) if masks.file else None
         self.in_frame = make_mask(masks.kind or "center", size, masks, seed)
         self.finder = FaceFinder(str(predictor_path(None)))
@@ -199,8 +197,6 @@ def alignment_of(path: Path, size: int) -> dict[str, np.ndarray]:
 
     UserError if it is no such file, or damaged, or if two photos in it have one stem.
     """
-    if not path.is_file():
-        raise UserError(f"no file {path}: name the alignment.csv that align.py wrote for the photos")
     transforms: dict[str, np.ndarray] = {}
     for source, output, status, *numbers in earlier_rows(path):
         if status != "aligned":

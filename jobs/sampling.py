@@ -7,21 +7,26 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dcgan.latent import combined, load_z, save_z, walk, z_note
 from dcgan.options import SearchOptions
-from jobs.completing import open_model
-from jobs.options import SampleOptions
-from model import DCGAN
+from jobs.completing import NAMED, open_model
+from jobs.options import FILES, SampleOptions
+from jobs.results import digest
 from pictures.dataset import Dataset
 from pictures.files import find_pictures, load_picture, read_note, save_gif, save_picture
 from pictures.incomplete import Incomplete
 from pictures.neighbours import nearest
 from pictures.sheets import BORDER, ROWS, framed, titled
 from utils import Progress, UserError, only_writer, say
+
+if TYPE_CHECKING:
+    from model import DCGAN
 
 MARK = "sample.py of dcgan-completion"
 # Where all is known, |z| needs no holding back, and more iterations pay: 1.6 dB on 48 held-out faces.
@@ -37,24 +42,34 @@ def sample(options: SampleOptions) -> None:
     with only_writer(out):
         options = _listed(options)
         _check_places(options)
+        neighbours = find_pictures(options.nearest, [out]) if options.nearest else []
         dcgan = open_model(options.checkpoint_dir)
+        others = [path for path in _named(options) if z_note(path, "model") not in (None, model_of(dcgan))]
+        if others:
+            say(f"z of another model, of which this one makes other pictures: {', '.join(map(str, others[:NAMED]))}")
         if options.terms:
             draw_arithmetic(dcgan, options.terms, out)
         elif options.walk:
             draw_walk(dcgan, _z(dcgan, options, 8), options.walk, out)
         elif options.nearest:
-            draw_nearest(dcgan, find_pictures(options.nearest, [out]), _z(dcgan, options, 8), out)
+            draw_nearest(dcgan, neighbours, _z(dcgan, options, 8), out)
         elif options.single:
             write_single(dcgan, _z(dcgan, options, 64), out / "single")
         else:
             z = _z(dcgan, options, 64)
-            _save(out / "samples", z, framed(images(dcgan, z), options.columns))
+            _save(dcgan, out / "samples", z, framed(images(dcgan, z), options.columns))
 
 
 # ----------------------------------------------------------------------------------------- what z
 
 
-def _z(dcgan: DCGAN, options: SampleOptions, usual: int) -> np.ndarray:
+@lru_cache(maxsize=1)  # it stays while it is sampled
+def model_of(dcgan: "DCGAN") -> str:
+    """What tells the generator from another, for which the same z stands for another picture."""
+    return digest(*dcgan.generator.get_weights())[:16]
+
+
+def _z(dcgan: "DCGAN", options: SampleOptions, usual: int) -> np.ndarray:
     """float32 [N, z_dim]: those of the files named, or random ones, the `usual` number unless another is named."""
     if options.z:
         return z_of_files(dcgan, options.z)
@@ -62,7 +77,7 @@ def _z(dcgan: DCGAN, options: SampleOptions, usual: int) -> np.ndarray:
     return np.random.default_rng(options.seed).uniform(-1, 1, shape).astype(np.float32)
 
 
-def z_of_files(dcgan: DCGAN, paths: Sequence[Path]) -> np.ndarray:
+def z_of_files(dcgan: "DCGAN", paths: Sequence[Path]) -> np.ndarray:
     """float32 [N, z_dim]: what is in z files, and for each picture the z that the search finds for it."""
     z = {path: load_z(path, dcgan.z_dim) for path in paths if path.suffix.lower() == ".npz"}
     loaded = {path: load_picture(path, dcgan.image_size, dcgan.c_dim) for path in paths if path not in z}
@@ -74,7 +89,7 @@ def z_of_files(dcgan: DCGAN, paths: Sequence[Path]) -> np.ndarray:
     return np.concatenate([z[path] for path in paths])
 
 
-def projected(dcgan: DCGAN, pictures: np.ndarray) -> np.ndarray:
+def projected(dcgan: "DCGAN", pictures: np.ndarray) -> np.ndarray:
     """float32 [N, z_dim]: the z whose G(z) come near the pictures, uint8 [N, H, W, C], by the search."""
     incomplete = Incomplete(pictures, np.ones(pictures.shape[1:3]))
     firsts = range(0, len(pictures), BATCH)
@@ -90,7 +105,7 @@ def projected(dcgan: DCGAN, pictures: np.ndarray) -> np.ndarray:
 # ------------------------------------------------------------------------------ what is made of it
 
 
-def images(dcgan: DCGAN, z: np.ndarray, columns: int = 1) -> np.ndarray:
+def images(dcgan: "DCGAN", z: np.ndarray, columns: int = 1) -> np.ndarray:
     """G(z), uint8 [N, H, W, C]; UserError if a sheet of them, each with so many `columns`, would be too large."""
     count, side = len(z) * columns, max(128, dcgan.image_size) + BORDER
     if count * side**2 > LARGEST_SHEET:
@@ -98,14 +113,14 @@ def images(dcgan: DCGAN, z: np.ndarray, columns: int = 1) -> np.ndarray:
     return np.concatenate(list(dcgan.generate(z)))
 
 
-def write_single(dcgan: DCGAN, z: np.ndarray, folder: Path) -> None:
+def write_single(dcgan: "DCGAN", z: np.ndarray, folder: Path) -> None:
     """Writes a file for each picture and its z, in place of those of an earlier call."""
     earlier = set(_all_in(folder))
     progress, digits = Progress(len(z), "pictures"), max(4, len(str(len(z) - 1)))
     for i, picture in enumerate(itertools.chain.from_iterable(dcgan.generate(z))):
         path = folder / f"{i:0{digits}}.png"
         save_picture(path, picture, MARK)
-        save_z(path.with_suffix(".npz"), MARK, z[i : i + 1])
+        save_z(path.with_suffix(".npz"), MARK, z[i : i + 1], model=model_of(dcgan))
         earlier -= {path, path.with_suffix(".npz")}
         progress.update(i + 1)
     for path in earlier:
@@ -113,7 +128,7 @@ def write_single(dcgan: DCGAN, z: np.ndarray, folder: Path) -> None:
     say(f"pictures and their z: {folder}")
 
 
-def draw_walk(dcgan: DCGAN, points: np.ndarray, steps: int, out: Path) -> None:
+def draw_walk(dcgan: "DCGAN", points: np.ndarray, steps: int, out: Path) -> None:
     """Writes a grid with a row for each leg, and a GIF that goes there and back."""
     if len(points) < 2:
         raise UserError("--walk needs two z or more, and there is one: name another")
@@ -121,10 +136,10 @@ def draw_walk(dcgan: DCGAN, points: np.ndarray, steps: int, out: Path) -> None:
     pictures = images(dcgan, z)
     # The end of a leg is the beginning of the next.
     there = [framed(picture[None]) for i, picture in enumerate(pictures) if i == 0 or i % columns]
-    _save(out / "walk", z, framed(pictures, columns), there + there[-2::-1])
+    _save(dcgan, out / "walk", z, framed(pictures, columns), there + there[-2::-1])
 
 
-def draw_arithmetic(dcgan: DCGAN, terms: Iterable[tuple[int, Sequence[Path]]], out: Path) -> None:
+def draw_arithmetic(dcgan: "DCGAN", terms: Iterable[tuple[int, Sequence[Path]]], out: Path) -> None:
     """Writes a column for each term, its mean above what that is the mean of, and one for the result."""
     signs, z = zip(*((sign, z_of_files(dcgan, files)) for sign, files in terms), strict=True)
     result = combined(z, signs)
@@ -141,10 +156,10 @@ def draw_arithmetic(dcgan: DCGAN, terms: Iterable[tuple[int, Sequence[Path]]], o
         for sign, term in zip(signs, z, strict=True)
     ]
     names = [f"{name}{i + 1}" for name, sign in (("plus", 1), ("minus", -1)) for i in range(signs.count(sign))]
-    _save(out / "arithmetic", result, titled(sheet, [*titles, "="]), **dict(zip(names, z, strict=True)))
+    _save(dcgan, out / "arithmetic", result, titled(sheet, [*titles, "="]), **dict(zip(names, z, strict=True)))
 
 
-def draw_nearest(dcgan: DCGAN, paths: Sequence[Path], z: np.ndarray, out: Path) -> None:
+def draw_nearest(dcgan: "DCGAN", paths: Sequence[Path], z: np.ndarray, out: Path) -> None:
     """Writes a row for each picture with those of the `paths` that are nearest to it, and says how near they are."""
     pictures = images(dcgan, z, 1 + len(NEIGHBOURS))
     dataset = Dataset(paths, dcgan.image_size, dcgan.c_dim, memory=0)
@@ -156,18 +171,28 @@ def draw_nearest(dcgan: DCGAN, paths: Sequence[Path], z: np.ndarray, out: Path) 
     near = np.where(found.mirrored[..., None, None, None], near[..., ::-1, :], near)
     rows = np.concatenate([pictures[:, None], near], axis=1)
     sheet = framed(rows.reshape(-1, *pictures.shape[1:]), rows.shape[1])
-    _save(out / "nearest", z, titled(sheet, ["sample", *NEIGHBOURS][: rows.shape[1]]))
+    _save(dcgan, out / "nearest", z, titled(sheet, ["sample", *NEIGHBOURS][: rows.shape[1]]))
 
 
 # ------------------------------------------------------------------------------------------- files
 
 
 def _listed(options: SampleOptions) -> SampleOptions:
-    """The options with what lies in it in place of each folder: z files, or pictures where there are none."""
+    """The options with what lies in it in place of each folder: z files, or pictures where there are none.
+
+    UserError if what they name is not there.
+    """
 
     def files(named: Iterable[Path]) -> tuple[Path, ...]:
-        each = (sorted(path.glob("[!.]*.npz")) or find_pictures(path) if path.is_dir() else [path] for path in named)
-        return tuple(itertools.chain.from_iterable(each))
+        found: list[Path] = []
+        for path in named:
+            if path.is_dir():
+                found += sorted(path.glob("[!.]*.npz")) or find_pictures(path)
+            elif path.is_file():
+                found.append(path)
+            else:
+                raise UserError(f"no file {path}: name {FILES}")
+        return tuple(found)
 
     return dataclasses.replace(
         options,
@@ -177,12 +202,17 @@ def _listed(options: SampleOptions) -> SampleOptions:
     )
 
 
+def _named(options: SampleOptions) -> list[Path]:
+    """The files whose z the options ask for."""
+    return [*(options.z or ()), *itertools.chain.from_iterable(files for _, files in options.terms)]
+
+
 def _check_places(options: SampleOptions) -> None:
     """UserError if what is named, or another's file, stands where something is to be written."""
     out = options.out_dir
     if options.nearest and os.path.realpath(options.nearest) == os.path.realpath(out):
         raise UserError(f"{out} holds the pictures to compare with: name another --outDir")
-    named = [*(options.z or ()), *itertools.chain.from_iterable(files for _, files in options.terms)]
+    named = _named(options)
     sources = {os.path.realpath(path) for path in named}
     if options.kind == "single":
         places = _all_in(out / "single")
@@ -205,10 +235,15 @@ def _all_in(folder: Path) -> list[Path]:
 
 
 def _save(
-    path: Path, z: np.ndarray, sheet: np.ndarray, frames: Sequence[np.ndarray] = (), **others: np.ndarray
+    dcgan: "DCGAN",
+    path: Path,
+    z: np.ndarray,
+    sheet: np.ndarray,
+    frames: Sequence[np.ndarray] = (),
+    **others: np.ndarray,
 ) -> None:
     """Writes z, with other arrays, the sheet, and a GIF of the frames, if there are some, and says where to look."""
-    save_z(path.with_suffix(".npz"), MARK, z, **others)
+    save_z(path.with_suffix(".npz"), MARK, z, model=model_of(dcgan), **others)
     save_picture(path.with_suffix(".png"), sheet, MARK)
     if frames:
         save_gif(path.with_suffix(".gif"), frames, MARK)

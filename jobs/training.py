@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from dcgan import checkpoints, tensorflow1
+from dcgan import tensorflow1
 from dcgan.devices import agree, all_there, chosen, compiles, share
 from dcgan.devices import strategy as strategy_of
+from dcgan.directories import checkpoints
 from dcgan.options import DeviceOptions, NetworkOptions, TrainOptions
 from dcgan.workers import Worker
 from jobs.options import RunOptions
@@ -45,7 +46,7 @@ def train(run: RunOptions, named: Mapping[str, Any], options: TrainOptions, devi
         options = replace(options, local_norm=False)
     folders = (run.checkpoint_dir, run.sample_dir, run.log_dir)
     with all_there(), only_writers(folders if chief else ()):
-        resumed = bool(checkpoints.checkpoints(run.checkpoint_dir))
+        resumed = bool(checkpoints(run.checkpoint_dir))
         found = Record.load(run.checkpoint_dir) if resumed else None
         record = found or Record.new()
         paths = training_pictures(run, record)
@@ -53,7 +54,7 @@ def train(run: RunOptions, named: Mapping[str, Any], options: TrainOptions, devi
         if chief:
             check_folders(run, record)
         same = {
-            "newest checkpoint": max(checkpoints.checkpoints(run.checkpoint_dir), default=None),
+            "newest checkpoint": max(checkpoints(run.checkpoint_dir), default=None),
             "options": (run.init, sorted(named.items()), options),
             "precision (name one by --precision)": chosen(devices.precision),
             "pictures": names_of(paths, run.dataset),
@@ -174,7 +175,7 @@ def names_of(paths: Iterable[Path], dataset: Path) -> list[str]:
 
 def check_folders(run: RunOptions, record: Record) -> None:
     """UserError if losses and samples of this run would take the place of another's."""
-    check_owner(run.log_dir, record.run, max(checkpoints.checkpoints(run.checkpoint_dir), default=0))
+    check_owner(run.log_dir, record.run, max(checkpoints(run.checkpoint_dir), default=0))
     samples = next(run.sample_dir.glob("train_*_*.png"), None)
     if samples and run.sample_dir.resolve() not in record.places(run.checkpoint_dir):
         raise UserError(f"{samples} is a sample of another run: name another --sample_dir")

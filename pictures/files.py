@@ -44,14 +44,26 @@ class PictureError(UserError):
     """A picture that cannot be read."""
 
 
+def check_folder(folder: str | Path, of: str = "pictures") -> None:
+    """UserError if there is no such folder."""
+    if not os.path.isdir(folder):
+        raise UserError(f"no folder {folder}: name a folder of {of}")
+
+
+def check_picture(path: str | Path) -> None:
+    """PictureError if there is no such file; whether it is a picture is told when it is opened."""
+    if not os.path.isfile(path):  # to open a pipe would wait for its writer
+        what = "it is a folder" if os.path.isdir(path) else "there is no such file"
+        raise PictureError(f"cannot read the picture {path}: {what}")
+
+
 def find_pictures(folder: str | Path, without: Iterable[Path] = ()) -> list[Path]:
     """All picture files below `folder` and the folders linked there, sorted; says what cannot be read.
 
     Those below a folder in `without` are left out, which is said, unless `folder` itself lies there. UserError if there
     is no such folder or no picture in it.
     """
-    if not os.path.isdir(folder):
-        raise UserError(f"no folder {folder}: name a folder of pictures")
+    check_folder(folder)
     excluded = [place for place in map(Path.resolve, without) if not Path(folder).resolve().is_relative_to(place)]
     paths, others = [], []
     left_out: Counter[Path] = Counter()
@@ -142,9 +154,7 @@ def _decoded(path: str | Path) -> Iterator[Image.Image]:
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Image.Image]:
-    if not os.path.isfile(path):  # to open a pipe would wait for its writer
-        what = "it is a folder" if os.path.isdir(path) else "there is no such file"
-        raise PictureError(f"cannot read the picture {path}: {what}")
+    check_picture(path)
     try:
         _check_bytes(path)
         with Image.open(path, formats=FORMATS) as file:

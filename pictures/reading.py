@@ -53,8 +53,6 @@ class MaskedReader:
     def __init__(self, options: MaskOptions, size: int, c_dim: int, seed: int):
         """Random masks follow from `seed`. UserError if the options name no mask that can be used."""
         self.options, self.size, self.c_dim, self.lowres = options, size, c_dim, options.lowres
-        if options.folder and not options.folder.is_dir():
-            raise UserError(f"no folder {options.folder}: name a folder of masks")
         if options.file:
             self.mask = read_mask(options.file, options.invert)
             fit_mask(self.mask, size, f"the mask {options.file}")

@@ -406,6 +406,7 @@ def test_bad_calls(folder, args, code, words):
 
 
 def test_no_readable_picture(folder):
-    result = complete(folder, "missing.png", "--outDir", "none")
+    (folder / "text.png").write_text("no picture")
+    result = complete(folder, "text.png", "missing.png", "--outDir", "none")
     assert_fails(result, 1, "none of the pictures can be completed")
     assert not list((folder / "none").rglob("*.png"))

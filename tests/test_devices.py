@@ -28,7 +28,7 @@ sys.path[:0] = [{root!r}, {tests!r}]
 from pathlib import Path
 import numpy as np
 from conftest import blobs
-from dcgan.checkpoints import checkpoints
+from dcgan.directories import checkpoints
 from dcgan.options import TrainOptions
 from model import DCGAN
 from ops import tf

@@ -15,6 +15,7 @@ from dcgan.options import DeviceOptions
 from jobs.evaluating import BY_MODEL, closeness, inpaint, mean_and_error, paper_mask
 from jobs.options import METHODS as DESCRIPTIONS
 from jobs.options import PAPERS_MASKS, EvaluateOptions
+from model import DCGAN
 
 METHODS = ["default", "poisson", "unblended", "spline", "telea", "navier-stokes"]
 
@@ -37,6 +38,20 @@ def test_a_row_a_mask_and_method(folder):
     assert {row["faces"] for row in rows} == {"6"}
     printed = (folder / "stdout").read_text()
     assert all(f"{float(row['psnr_hole']):.3f}"[:-1] in printed for row in rows)
+
+
+def test_what_is_measured_stays_when_it_is_stopped(trained, folder, tmp_path, monkeypatch):
+    def stopped_at_telea(method, picture, mask):
+        if method == "telea":
+            raise KeyboardInterrupt
+        return picture
+
+    monkeypatch.setattr("jobs.evaluating.inpaint", stopped_at_telea)
+    args = ["--faces", 2, "--masks", "center", "--methods", "spline", "telea", "--checkpointDir"]
+    result = run_script("evaluate.py", folder / "faces", *args, trained / "checkpoints", cwd=tmp_path)
+    assert_fails(result, 130, "interrupted")
+    with open(tmp_path / "evaluation" / "evaluation.csv", newline="") as file:
+        assert [(row["mask"], row["method"]) for row in csv.DictReader(file)] == [("center", "spline")]
 
 
 def test_figures_are_those_of_the_pictures(folder):
@@ -121,6 +136,15 @@ def test_bad_calls(folder):
     assert_fails(run_script("evaluate.py", "missing", cwd=folder), 1, "no folder missing")
     assert_fails(run_script("evaluate.py", "faces", "--masks", "middle", cwd=folder), 2, "middle")
     assert_fails(run_script("evaluate.py", "faces", "--checkpointDir", "faces", cwd=folder), 1, "no model in faces")
+
+
+def test_the_model_is_opened_as_to_complete(folder, trained, tmp_path):
+    said = (folder / "stdout").read_text()
+    assert f"model: {trained / 'checkpoints'}, trained for 10 steps, which is few" in said
+    assert "\nmeasured by 6 faces\n" in said
+    DCGAN(8, gf_dim=4, df_dim=4).save(tmp_path)
+    args = ["--samples", "--checkpointDir", tmp_path]
+    assert_fails(run_script("evaluate.py", "faces", *args, cwd=folder), 1, "the model is for 8 pixels", "SSIM needs 16")
 
 
 def test_whole_photos_are_told_from_aligned_faces(trained, tmp_path):

@@ -12,7 +12,7 @@ import reference
 from conftest import blobs, lively
 
 from dcgan import devices
-from dcgan.checkpoints import model_directory
+from dcgan.directories import model_directory
 from dcgan.options import POST, NetworkOptions, SearchOptions, TrainOptions
 from dcgan.starts import random_z
 from model import DCGAN
@@ -488,6 +488,9 @@ def test_what_is_no_model(tmp_path):
 def test_without_a_model_of_ones_own_there_is_a_bundled_one(tmp_path, monkeypatch, photos, size):
     monkeypatch.chdir(tmp_path)
     assert DCGAN.load(model_directory(Path("checkpoints"), photos)).image_size == size
+    with pytest.raises(UserError, match="no model in mine: name"):
+        model_directory(Path("mine"), photos)
+    small().save("mine")
     assert model_directory(Path("mine"), photos) == Path("mine")
     small().save("checkpoints")
     assert model_directory(Path("checkpoints"), photos) == Path("checkpoints")

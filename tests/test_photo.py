@@ -283,7 +283,7 @@ def test_thin_pictures_and_transparent_spots_are_no_obstacle(tmp_path):
         (["1.jpg,1.png,aligned,1,0,0,0,,0"], "damaged at 1.jpg"),
         (["1.jpg,1.png,aligned,0,0,0,0,0,0"], "damaged at 1.jpg"),
         (["1.jpg,,no face,,,,,,"], "has no aligned face"),
-        ([], "no file"),
+        ([], "has no aligned face"),
     ],
 )
 def test_alignments_that_say_nothing_sure(tmp_path, rows, words):

@@ -187,6 +187,22 @@ def test_the_bundled_model_where_there_is_no_other(tmp_path):
     assert Image.open(tmp_path / "sampled" / "samples.png").size == (136, 136)
 
 
+def test_z_of_another_model_is_taken_and_named(folder):
+    sample(folder, "--number", 2)
+    sample(folder, "--number", 2, "--single")
+    lively(8, 9).save(folder / "other")
+    args = ["sampled/samples.npz", "sampled/single/0000.npz", "sampled/single/0001.png"]
+    word = "z of another model"
+    assert word not in sample(folder, "--z", *args, "--outDir", "same")
+    said = sample(folder, "--z", *args, "--outDir", "theirs", "--checkpointDir", "other")
+    (line,) = (line for line in said.splitlines() if word in line)
+    assert line.endswith("pictures: sampled/samples.npz, sampled/single/0000.npz")
+    said = sample(folder, "--plus", "sampled/samples.npz", "--outDir", "theirs", "--checkpointDir", "other")
+    assert word in said
+    save_z(folder / "old.npz", "", z_in(folder / "sampled" / "samples.npz"))  # as it was before models were noted
+    assert word not in sample(folder, "--z", "old.npz", "--outDir", "theirs", "--checkpointDir", "other")
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
@@ -202,7 +218,7 @@ def test_the_bundled_model_where_there_is_no_other(tmp_path):
         ("--walk 3 --number 1", 2, ["two z"]),
         ("--z a.npz --walk 3", 1, ["two z"]),
         ("--number 20000", 1, ["20000 pictures"]),
-        ("--z missing.npz", 1, ["cannot read z from missing.npz"]),
+        ("--z missing.npz", 1, ["no file missing.npz"]),
         ("--z cut.npz", 1, ["cannot read z from cut.npz"]),
         ("--z short.npz", 1, ["short.npz has 99 numbers, not the model's 100"]),
         ("--z wide.npz", 1, ["wide.npz is not [N, 100] in [-1, 1]"]),

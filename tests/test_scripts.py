@@ -1,11 +1,15 @@
 """What all scripts have in common, each in a process of its own."""
 
+import json
 import os
 import shlex
 import subprocess
+from dataclasses import asdict
 
 import pytest
 from conftest import ROOT, assert_fails, assert_works, blobs, process, run_process, run_script, write_pictures
+
+from dcgan.options import NetworkOptions
 
 SCRIPTS = {
     "align.py": ["(default: 64)", "innerEyesAndBottomLip"],
@@ -40,6 +44,43 @@ def test_help_shows_examples_and_defaults_and_imports_nothing_heavy(script, tmp_
     text = " ".join(result.stdout.split())
     assert all(word in text for word in SCRIPTS[script])
     assert "None" not in text
+
+
+MISSING = "missing/x"
+
+
+@pytest.mark.parametrize(
+    ("script", "args", "words"),
+    [
+        ("complete.py", f"{MISSING}.png {MISSING}.jpg", f"no file {MISSING}.png, {MISSING}.jpg: name pictures"),
+        ("complete.py", f"faces --maskFile {MISSING}", f"{MISSING}: there is no such file"),
+        ("complete.py", f"faces --maskDir {MISSING}", f"no folder {MISSING}: name a folder of masks"),
+        ("complete.py", f"faces --photo --maskDir {MISSING}", f"no folder {MISSING}: name a folder of masks"),
+        ("complete.py", f"faces --photo --alignment {MISSING}", f"no file {MISSING}: name the alignment.csv"),
+        ("complete.py", f"faces --checkpointDir {MISSING}", f"no model in {MISSING}"),
+        ("complete.py", "faces --checkpointDir config", "no checkpoint in config"),
+        ("train-dcgan.py", f"--dataset {MISSING}", f"no folder {MISSING}: name a folder of pictures"),
+        ("train-dcgan.py", f"--dataset faces --init {MISSING}", f"no model in {MISSING}"),
+        ("train-dcgan.py", f"--dataset faces --validation {MISSING}", f"no folder {MISSING}"),
+        ("evaluate.py", MISSING, f"no folder {MISSING}"),
+        ("evaluate.py", f"{MISSING} --samples", f"no folder {MISSING}"),
+        ("evaluate.py", f"faces --checkpointDir {MISSING}", f"no model in {MISSING}"),
+        ("evaluate.py", f"faces --photo --checkpointDir {MISSING}", f"no model in {MISSING}"),
+        ("evaluate.py", f"faces --samples --checkpointDir {MISSING}", f"no model in {MISSING}"),
+        ("sample.py", f"--z {MISSING}.npz", f"no file {MISSING}.npz: name z files"),
+        ("sample.py", f"--plus faces --minus {MISSING}", f"no file {MISSING}: name z files"),
+        ("sample.py", f"--nearest {MISSING}", f"no folder {MISSING}"),
+        ("sample.py", f"--checkpointDir {MISSING}", f"no model in {MISSING}"),
+    ],
+)
+def test_what_is_missing_is_told_before_tensorflow_is_loaded(script, args, words, tmp_path):
+    env = broken(tmp_path, "tensorflow", "keras")
+    write_pictures(tmp_path / "faces", blobs(4, 16))
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.json").write_text(json.dumps(asdict(NetworkOptions())))
+    before = set(tmp_path.iterdir())
+    assert_fails(run_process(script, *args.split(), cwd=tmp_path, env=env), 1, words)
+    assert set(tmp_path.iterdir()) - {tmp_path / "__pycache__"} == before
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import assert_fails, assert_works, blobs, run_script, write_pictures
 
-from dcgan.checkpoints import model_directory
+from dcgan.directories import model_directory
 from model import DCGAN
 from ops import tf
 from utils import UserError

@@ -103,6 +103,7 @@ def test_every_option_reaches_the_training(monkeypatch):
         " --epoch 10 --batch_size 11 --learning_rate 12 --beta1 .13 --g_updates 3 --flip --ema .14 --local_norm"
         " --seed 15 --precision mixed"
     )
+    monkeypatch.setattr("jobs.checking.check_run", lambda run: None)
     monkeypatch.setattr("jobs.training.train", lambda *options: options)
     assert importlib.import_module("train-dcgan").main(argv.split()) == (
         RunOptions(Path("x"), 1, Path("y"), Path("c"), Path("s"), Path("l"), 2, 3, 4, Path("v"), 5),
