@@ -247,7 +247,10 @@ def test_points_in_any_order_of_the_eyes():
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        (["in/erased.png", "--points", "1,1 2,2 3,3"], 1, ["one line"]),
+        (["in/erased.png", "--points", "1,1 2,2 3,3"], 1, ["--points 1,1 2,2 3,3 are no face's"]),
+        (["in/erased.png", "--points", "125,166 111,107 138,108"], 1, ["--points 125,166 ", "then its lower lip"]),
+        (["in/erased.png", "--points", "1110,107 138,108 125,166"], 1, ["--points 1110,107 "]),
+        (["in/erased.png", "--points", "-1e9,0 1e9,0 0,2e9"], 2, ["three points"]),
         (["in/erased.png", "--points", "1,1 2,2"], 2, ["three points"]),
         (["in/erased.png", "in/two.png", "--points", "1,1 2,2 3,9"], 2, ["one photo"]),
         (["in/erased.png", "--maskType", "lowres"], 2, ["lowres", "aligned"]),
@@ -257,6 +260,31 @@ def test_points_in_any_order_of_the_eyes():
 )
 def test_bad_calls(folder, args, code, words):
     assert_fails(complete(folder, *args, "--outDir", "bad"), code, *words)
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        ("1111,1107 1138,1108 1125,1166", "is 300x260, and shows nothing of a face at the --points 1111,1107 "),
+        (
+            "111,107 138,108 125,166 411,107 438,108 425,166",
+            "nothing of a face at the --points 411,107 438,108 425,166",
+        ),
+        ("-100000,0 100000,0 0,400000", "nothing of a face at the --points -100000,0 "),
+        ("261,207 288,208 275,266", "its hole meets no face by the --points"),
+    ],
+)
+def test_points_where_the_photo_has_no_face_to_complete(folder, points, words):
+    """Beyond its edge, also beside a face that is there; so large that the photo is lost in it; away from the hole."""
+    result = complete(folder, "in/erased.png", "--points", points, "--outDir", "bad")
+    assert_fails(result, 1, "none of the pictures")
+    assert any("left out: in/erased.png" in line and words in line for line in result.stdout.splitlines())
+
+
+def test_points_of_a_face_that_the_photos_edge_cuts(folder, tmp_path):
+    """Its left half, of which the mouth is erased."""
+    erased(DEMO, MOUTH).crop((0, 0, 125, 260)).save(tmp_path / "cut.png")
+    assert_works(complete(tmp_path, "cut.png", "--points", "111,107 138,108 125,166", "--outInterval", 0))
 
 
 def test_points_need_photo(folder):
