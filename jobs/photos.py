@@ -93,8 +93,7 @@ class PhotoReader:
         """The photo, uint8 [H, W, 3], which pixels are known, bool [H, W], and whether its faces have holes besides."""
         pixels, opaque = read_photo(path)
         known = np.ones(pixels.shape[:2], bool) if opaque is None else opaque
-        folder = self.options.folder
-        mask = read_any_mask(find_mask(folder, path), self.options.invert) if folder else self.mask
+        mask = self._mask(path)
         by_face = mask is None and not (self.options.usual and opaque is not None)
         if mask is not None:
             height, width = known.shape
@@ -107,6 +106,11 @@ class PhotoReader:
         if not by_face:
             checked(known, f"the mask of {path}")
         return pixels, known, by_face
+
+    def _mask(self, path: Path) -> np.ndarray | None:
+        """The mask picture of the photo, bool [h, w], if the options name one."""
+        folder = self.options.folder
+        return read_any_mask(find_mask(folder, path), self.options.invert) if folder else self.mask
 
     def _given(self, path: Path) -> list[np.ndarray]:
         """Where the options say that the photo's faces are."""
@@ -151,7 +155,8 @@ class PhotoReader:
                 f"{photo.path}: its hole meets no face by the {named}, or hides it whole: name one in part hidden"
             )
         if not meet:
-            raise UserError(f"{photo.path}: no face is found {'in it' if by_face else 'at its hole'}; {HELP}")
+            where = "in it" if by_face else "at its hole"
+            raise UserError(f"{photo.path}: no face is found {where}; {HELP}{self._hint_to_invert(photo.path)}")
         outside = share_outside(known, meet, self.size)
         if outside > LITTLE:
             say(f"{photo.path}: {outside:.0%} of its hole lies outside its faces, and is filled by a spline alone")
@@ -160,6 +165,13 @@ class PhotoReader:
             if side < SMALL:
                 say(f"{photo.path}: a face of {side:.0f} pixels is small: little is to be seen of it")
         return replace(photo, transforms=tuple(meet), incomplete=in_frames(pixels, known, meet, self.size, self.c_dim))
+
+    def _hint_to_invert(self, path: Path) -> str:
+        """What to add where no face is found, if the photo's mask may have been meant the other way round."""
+        mask = self._mask(path)
+        if mask is None or self.options.invert or mask.mean() >= 0.5:
+            return ""
+        return f"; its mask hides {1 - mask.mean():.0%} of it: white is what is known, and --invertMask swaps that"
 
     def final(self, photo: LoadedPhoto, faces: np.ndarray) -> Final:
         """What is written of the photo with the completed `faces`, uint8 [k, size, size, c_dim]."""

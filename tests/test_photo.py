@@ -7,7 +7,7 @@ import dlib
 import numpy as np
 import pytest
 from conftest import ROOT, assert_fails, assert_works, run_script
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from jobs.aligning import COLUMNS, predictor_path
 from jobs.evaluating_photos import displacement
@@ -285,6 +285,30 @@ def test_points_of_a_face_that_the_photos_edge_cuts(folder, tmp_path):
     """Its left half, of which the mouth is erased."""
     erased(DEMO, MOUTH).crop((0, 0, 125, 260)).save(tmp_path / "cut.png")
     assert_works(complete(tmp_path, "cut.png", "--points", "111,107 138,108 125,166", "--outInterval", 0))
+
+
+@pytest.mark.parametrize(
+    ("photo", "args", "hinted"),
+    [
+        ("photo", ["--maskFile", "white_hole.png"], True),
+        ("photo", ["--maskFile", "black_hole.png", "--invertMask"], False),
+        ("erased", [], False),
+        ("erased", ["--maskFile", "black_hole.png"], False),
+    ],
+)
+def test_a_mask_that_may_be_the_other_way_round(tmp_path, photo, args, hinted):
+    """A hint if no face is found, but not where the mask has been turned, or the photo itself is erased."""
+    DEMO.save(tmp_path / "photo.png")
+    erased(DEMO, (0, 0, 300, 240)).save(tmp_path / "erased.png")
+    mask = Image.new("L", DEMO.size)
+    mask.paste(255, MOUTH)
+    mask.save(tmp_path / "white_hole.png")
+    ImageOps.invert(mask).save(tmp_path / "black_hole.png")
+    result = complete(tmp_path, f"{photo}.png", *args)
+    assert_fails(result, 1, "none of the pictures")
+    (line,) = (line for line in result.stdout.splitlines() if "no face is found" in line)
+    assert line.endswith("hides 97% of it: white is what is known, and --invertMask swaps that") == hinted
+    assert ("--invertMask" in line) == hinted
 
 
 def test_points_need_photo(folder):
