@@ -181,7 +181,7 @@ class PhotoReader:
         with can_be_done(photo.path):
             completed = carried_back(pixels, known, photo.transforms, faces)
         masked = np.where(known[..., None], pixels, np.uint8(HIDDEN))
-        row = np.stack([thumbnail(picture) for picture in (pixels, masked, completed)])
+        row = [thumbnail(picture) for picture in (pixels, masked, completed)]
         grey, profile = colours(photo.path)
         return Final(completed[..., :1] if grey else completed, profile, row)
 
