@@ -22,7 +22,7 @@ from pictures.finding import LANDMARKS, Fill, damaged_faces
 from pictures.incomplete import HIDDEN, Incomplete
 from pictures.metrics import psnr, ssim
 from pictures.photos import carried_back, hidden_by, in_frames
-from pictures.sheets import ROWS, framed, thumbnail, titled
+from pictures.sheets import ROWS, framed, on_white, thumbnail, titled
 from utils import Progress, UserError, say, write_atomic, write_rows
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def measure_mask(
     titles = ["true", "masked", *methods]
     save_picture(
         options.out_dir / f"photos_{kind}.png",
-        titled(framed(np.stack([each for row in zip(*columns, strict=True) for each in row]), len(columns)), titles),
+        titled(framed(on_white([each for row in zip(*columns, strict=True) for each in row]), len(columns)), titles),
     )
     return table_of(kind, measured, np.array(displacements))
 

@@ -17,7 +17,7 @@ import numpy as np
 from pictures.files import PictureError, read_note, save_picture, unique_names
 from pictures.incomplete import FACES_APART, Incomplete
 from pictures.reading import Final
-from pictures.sheets import ROWS, framed, titled
+from pictures.sheets import ROWS, framed, on_white, titled
 from utils import UserError, say
 
 if TYPE_CHECKING:
@@ -139,7 +139,8 @@ class Results:
         """
         finished = outcome.iteration == self.iterations
         pictures = np.array(batch.incomplete.numbers) % FACES_APART
-        rows, written = [], 0
+        shown: list[np.ndarray] = []
+        written = 0
         for number, loaded in batch.loaded.items():
             faces = np.flatnonzero(pictures == number)
             found, restarts = outcome.found[faces].all(), outcome.restarts[faces].sum()
@@ -157,10 +158,10 @@ class Results:
                 save_picture(
                     self.finals[number], made.pixels, batch.notes[number] if finished else UNFINISHED, made.profile
                 )
-                rows += [made.row] if made.row is not None else []
+                shown += made.row if len(shown) < ROWS * len(PHOTO_TITLES) else ()
             written += 1
-        if rows and batch.nth <= self.framed:
-            sheet = framed(np.concatenate(rows[:ROWS]), columns=3)
+        if shown and batch.nth <= self.framed:
+            sheet = framed(on_white(shown), columns=len(PHOTO_TITLES))
             save_picture(self.out / f"photos{suffix(batch.nth)}.png", titled(sheet, PHOTO_TITLES), MARK)
         return written
 

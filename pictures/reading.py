@@ -1,6 +1,7 @@
 """Pictures and their masks as files: what of a picture is known, brought to the size that a model takes."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,8 +44,8 @@ class Final(NamedTuple):
     """uint8 [H, W, C]."""
     profile: bytes | None = None
     """Of its colours."""
-    row: np.ndarray | None = None
-    """uint8 [3, S, S, 3]: a photo before, masked and completed, small."""
+    row: Sequence[np.ndarray] = ()
+    """uint8 [h, w, 3]: a photo before, masked and completed, small."""
 
 
 class MaskedReader:

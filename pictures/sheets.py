@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 ROWS = 8  # at most, of pictures that are to be looked at
 BORDER = 4  # pixels between framed pictures
-SMALL = 320  # pixels of a thumbnail's side
+SMALL = 512  # pixels of a thumbnail's longer side, at most
 TITLE = 16  # height of a title's letters in pixels
 
 
@@ -41,9 +41,18 @@ def titled(sheet: np.ndarray, titles: Sequence[str]) -> np.ndarray:
 
 
 def thumbnail(photo: np.ndarray) -> np.ndarray:
-    """uint8 [SMALL, SMALL, 3]: a photo [H, W, 3], as large as it fits in there, on white."""
+    """A photo, uint8 [H, W, 3], with sides of SMALL pixels at most."""
     picture = Image.fromarray(photo)
     picture.thumbnail((SMALL, SMALL))
-    sheet = Image.new("RGB", (SMALL, SMALL), "white")
-    sheet.paste(picture, ((SMALL - picture.width) // 2, (SMALL - picture.height) // 2))
-    return np.asarray(sheet)
+    return np.asarray(picture)
+
+
+def on_white(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """uint8 [N, S, S, 3]: pictures [H, W, 3], each in the middle of a white square into which every one fits."""
+    side = max(max(picture.shape[:2]) for picture in pictures)
+    squares = np.full((len(pictures), side, side, 3), 255, np.uint8)
+    for square, picture in zip(squares, pictures, strict=True):
+        height, width, _ = picture.shape
+        top, left = (side - height) // 2, (side - width) // 2
+        square[top : top + height, left : left + width] = picture
+    return squares

@@ -7,7 +7,7 @@ import dlib
 import numpy as np
 import pytest
 from conftest import ROOT, assert_fails, assert_works, run_script
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from jobs.aligning import COLUMNS, predictor_path
 from jobs.evaluating_photos import displacement
@@ -247,7 +247,10 @@ def test_points_in_any_order_of_the_eyes():
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        (["in/erased.png", "--points", "1,1 2,2 3,3"], 1, ["one line"]),
+        (["in/erased.png", "--points", "1,1 2,2 3,3"], 1, ["--points 1,1 2,2 3,3 are no face's"]),
+        (["in/erased.png", "--points", "125,166 111,107 138,108"], 1, ["--points 125,166 ", "then its lower lip"]),
+        (["in/erased.png", "--points", "1110,107 138,108 125,166"], 1, ["--points 1110,107 "]),
+        (["in/erased.png", "--points", "-1e9,0 1e9,0 0,2e9"], 2, ["three points"]),
         (["in/erased.png", "--points", "1,1 2,2"], 2, ["three points"]),
         (["in/erased.png", "in/two.png", "--points", "1,1 2,2 3,9"], 2, ["one photo"]),
         (["in/erased.png", "--maskType", "lowres"], 2, ["lowres", "aligned"]),
@@ -257,6 +260,55 @@ def test_points_in_any_order_of_the_eyes():
 )
 def test_bad_calls(folder, args, code, words):
     assert_fails(complete(folder, *args, "--outDir", "bad"), code, *words)
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        ("1111,1107 1138,1108 1125,1166", "is 300x260, and shows nothing of a face at the --points 1111,1107 "),
+        (
+            "111,107 138,108 125,166 411,107 438,108 425,166",
+            "nothing of a face at the --points 411,107 438,108 425,166",
+        ),
+        ("-100000,0 100000,0 0,400000", "nothing of a face at the --points -100000,0 "),
+        ("261,207 288,208 275,266", "its hole meets no face by the --points"),
+    ],
+)
+def test_points_where_the_photo_has_no_face_to_complete(folder, points, words):
+    """Beyond its edge, also beside a face that is there; so large that the photo is lost in it; away from the hole."""
+    result = complete(folder, "in/erased.png", "--points", points, "--outDir", "bad")
+    assert_fails(result, 1, "none of the pictures")
+    assert any("left out: in/erased.png" in line and words in line for line in result.stdout.splitlines())
+
+
+def test_points_of_a_face_that_the_photos_edge_cuts(folder, tmp_path):
+    """Its left half, of which the mouth is erased."""
+    erased(DEMO, MOUTH).crop((0, 0, 125, 260)).save(tmp_path / "cut.png")
+    assert_works(complete(tmp_path, "cut.png", "--points", "111,107 138,108 125,166", "--outInterval", 0))
+
+
+@pytest.mark.parametrize(
+    ("photo", "args", "hinted"),
+    [
+        ("photo", ["--maskFile", "white_hole.png"], True),
+        ("photo", ["--maskFile", "black_hole.png", "--invertMask"], False),
+        ("erased", [], False),
+        ("erased", ["--maskFile", "black_hole.png"], False),
+    ],
+)
+def test_a_mask_that_may_be_the_other_way_round(tmp_path, photo, args, hinted):
+    """A hint if no face is found, but not where the mask has been turned, or the photo itself is erased."""
+    DEMO.save(tmp_path / "photo.png")
+    erased(DEMO, (0, 0, 300, 240)).save(tmp_path / "erased.png")
+    mask = Image.new("L", DEMO.size)
+    mask.paste(255, MOUTH)
+    mask.save(tmp_path / "white_hole.png")
+    ImageOps.invert(mask).save(tmp_path / "black_hole.png")
+    result = complete(tmp_path, f"{photo}.png", *args)
+    assert_fails(result, 1, "none of the pictures")
+    (line,) = (line for line in result.stdout.splitlines() if "no face is found" in line)
+    assert line.endswith("hides 97% of it: white is what is known, and --invertMask swaps that") == hinted
+    assert ("--invertMask" in line) == hinted
 
 
 def test_points_need_photo(folder):

@@ -22,3 +22,13 @@ def test_framed_pictures_are_enlarged_and_apart():
         assert (frame[top : top + 128, left : left + 128] == value).all()
     assert (frame[132:136] == 255).all() and (frame[:, 132:136] == 255).all()
     assert sheets.framed(np.zeros((2, 256, 256, 3), np.uint8)).shape == (264, 524, 3)
+
+
+def test_photos_of_different_sizes_become_squares_that_the_largest_fits_in():
+    photos = [np.zeros((40, 50, 3), np.uint8), np.zeros((3000, 2000, 3), np.uint8), np.zeros((300, 200, 3), np.uint8)]
+    small = [sheets.thumbnail(photo) for photo in photos]
+    assert [photo.shape for photo in small] == [(40, 50, 3), (512, 341, 3), (300, 200, 3)]
+    squares = sheets.on_white(small)
+    assert squares.shape == (3, 512, 512, 3)
+    assert (squares[0, 236:276, 231:281] == 0).all() and (squares == 0).sum() == sum(photo.size for photo in small)
+    assert sheets.on_white(small[:1]).shape == (1, 50, 50, 3)
