@@ -250,9 +250,9 @@ class DCGAN:
     def _train_step(self, training: Training, pictures, step, options: TrainOptions):
         """One D update and those of G; returns what TrainStep holds of them. pictures: of each replica its own."""
         # What is random comes first: XLA draws other numbers than TensorFlow from the same seed.
-        drawn = self.strategy.run(self._drawn, (pictures, step, options))
+        x_real, z = self.strategy.run(self._drawn, (pictures, step, options))
         learn = tf.function(self._learn, jit_compile=True) if devices.compiles(self.strategy) else self._learn
-        return learn(training, *drawn, options)
+        return learn(training, x_real, z, options)
 
     def _drawn(self, pictures, step, options: TrainOptions):
         """A replica's pictures, some of them mirrored, and z."""

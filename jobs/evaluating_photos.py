@@ -16,7 +16,7 @@ from jobs.evaluating import BY_MODEL, RADIUS, chosen_pictures, mean_and_error, p
 from jobs.options import PHOTO_MASKS, PHOTO_METHODS, EvaluateOptions
 from jobs.photos import quick_fill
 from pictures.blending import blend
-from pictures.faces import FaceFinder, chained, face_transform, inverse
+from pictures.faces import FaceFinder, displacement, face_transform
 from pictures.files import load_each, read_picture, save_picture
 from pictures.finding import LANDMARKS, Fill, damaged_faces
 from pictures.incomplete import HIDDEN, Incomplete
@@ -160,17 +160,6 @@ def damage(path: Path, mask: np.ndarray, finder: FaceFinder, fill: Fill) -> Dama
     if nearest is None:
         return Damaged(photo, known, true, None, np.nan)
     return Damaged(photo, known, true, found[nearest], distances[nearest])
-
-
-def displacement(transform: np.ndarray, true: np.ndarray, size: int) -> float:
-    """How far `transform` brings the photo's points from where `true` brings them in the frame of `size` pixels.
-
-    The mean, in 64ths of its side.
-    """
-    change = chained(transform, inverse(true))
-    y, x = np.indices((size, size)).reshape(2, -1)
-    distances = np.linalg.norm(change @ np.stack([x, y, np.ones_like(x)]) - np.stack([x, y]), axis=0)
-    return 64 / size * float(distances.mean())
 
 
 def complete_by(method: str, dcgan: "DCGAN", batch: Sequence[Damaged]) -> Iterator[np.ndarray]:

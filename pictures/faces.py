@@ -69,6 +69,17 @@ def chained(second: np.ndarray, first: np.ndarray) -> np.ndarray:
     return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])
 
 
+def displacement(transform: np.ndarray, true: np.ndarray, size: int) -> float:
+    """How far `transform` brings the photo's points from where `true` brings them in the frame of `size` pixels.
+
+    The mean, in 64ths of its side.
+    """
+    change = chained(transform, inverse(true))
+    y, x = np.indices((size, size)).reshape(2, -1)
+    distances = np.linalg.norm(change @ np.stack([x, y, np.ones_like(x)]) - np.stack([x, y]), axis=0)
+    return 64 / size * float(distances.mean())
+
+
 def warp(photo: np.ndarray, transform: np.ndarray, width: int, height: int) -> np.ndarray:
     """uint8 [H, W, C] under an affine map, [height, width, C]; black where nothing comes from the photo."""
     return cv2.warpAffine(photo, transform, (width, height))

@@ -10,16 +10,16 @@ from conftest import ROOT, assert_fails, assert_works, run_script
 from PIL import Image, ImageCms, ImageOps
 
 from jobs.aligning import COLUMNS, predictor_path
-from jobs.evaluating_photos import displacement
 from jobs.photos import alignment_of, quick_fill, transform_by
 from model import DCGAN
-from pictures.faces import FaceFinder, face_transform, filled, inverse
+from pictures.faces import FaceFinder, displacement, face_transform, filled, inverse
 from pictures.files import colours
 from pictures.finding import _looks, _meeting, damaged_faces
 from pictures.photos import hidden_by
 from utils import UserError
 
-DEMO = Image.open(ROOT / "data" / "demo" / "raw" / "astronaut.png").convert("RGB").crop((100, 0, 400, 260))
+PHOTO = ROOT / "data" / "demo" / "raw" / "astronaut.png"
+DEMO = Image.open(PHOTO).convert("RGB").crop((100, 0, 400, 260))
 MOUTH = (90, 135, 170, 165)  # left, top, right, bottom in DEMO
 MODEL = ("--checkpointDir", ROOT / "checkpoints" / "pretrained")
 
@@ -201,22 +201,41 @@ def test_a_second_face_that_is_nearly_hidden_is_found(finder):
     assert [displacement(*pair, 64) < 6.4 for pair in zip(found, (first, second), strict=True)] == [True, True]
 
 
-def test_what_is_doubtful_is_a_face_only_where_no_surer_one_meets_the_hole():
-    """Two squares of 64 pixels side by side, the right one doubtful."""
-    shape, left_square, right_square = (64, 160), np.eye(2, 3), np.array([[1.0, 0, -70], [0, 1, 0]])
+def test_faces_are_those_that_meet_the_hole_each_once():
+    """Two squares of 64 pixels side by side, and the right one again, nearly, which is less sure."""
+    squares = {
+        name: np.array([[1.0, 0, -left], [0, 1, 0]]) for name, left in (("left", 0), ("right", 70), ("again", 75))
+    }
 
     def chosen(*holes):
-        hole = np.zeros(shape, bool)
+        hole = np.zeros((64, 160), bool)
         for left, right in holes:
             hole[20:40, left:right] = True
-        found = _meeting([(1.0, left_square), (-0.5, right_square)], hole, 64)
-        return ["left" if transform is left_square else "right" for transform in found]
+        found = _meeting([*squares.values()], hole, 64)
+        return [name for name, square in squares.items() if any(square is each for each in found)]
 
     assert chosen((30, 60)) == ["left"]
-    assert chosen((30, 90)) == ["left"]  # one hole that reaches into both
-    assert chosen((30, 60), (90, 120)) == ["left", "right"]
-    assert chosen((66, 110)) == ["right"]  # most of it is there
-    assert chosen((66, 68), (140, 160)) == []
+    assert chosen((30, 90)) == ["left", "right"]
+    assert chosen((66, 110)) == ["right"]
+    assert chosen((66, 68), (145, 160)) == []
+
+
+def test_a_face_whose_hole_goes_far_beyond_it_is_found(finder):
+    photo = np.asarray(DEMO)
+    (true,) = alignment(finder, photo)
+    known = known_but_for(photo.shape, true, (0, 0, 32, 64))
+    known[170:] = False
+    (found,) = damaged_faces(finder, photo, known, 64, roughly)
+    assert displacement(found, true, 64) < 6.4
+
+
+@pytest.mark.parametrize("radius", [10, 20, 30])
+def test_where_there_is_no_face_none_is_found(finder, radius):
+    """The badge of the demonstration photo, which dlib takes for a face, with a hole in it."""
+    photo = np.array(Image.open(PHOTO).convert("RGB"))[230:]
+    assert finder.faces(photo)
+    known = cv2.circle(np.ones(photo.shape[:2], np.uint8), (170, 150), radius, 0, -1) > 0
+    assert damaged_faces(finder, photo, known, 64, roughly) == []
 
 
 @pytest.mark.parametrize(

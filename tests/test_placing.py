@@ -9,12 +9,11 @@ import train_placing
 from conftest import ROOT
 
 from jobs.aligning import predictor_path
-from jobs.evaluating_photos import displacement
 from ops import keras
 from pictures import placing
-from pictures.faces import FaceFinder, chained, face_transform, inverse
+from pictures.faces import FaceFinder, chained, displacement, face_transform, inverse
 from pictures.files import read_picture, save_picture
-from pictures.finding import LANDMARKS, _visible, box_of, by_box
+from pictures.finding import LANDMARKS, SCATTER, _visible, box_of, by_box
 from pictures.photos import close_up
 
 PHOTO = read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")
@@ -58,7 +57,17 @@ def test_a_wrong_guess_is_put_right(face):
     rng, known = np.random.default_rng(0), np.ones(PHOTO.shape[:2], bool)
     for _ in range(5):
         wrong = placing.in_pixels(train_placing.disturbance(rng), 64)
-        assert displacement(placing.placed(PHOTO, known, chained(wrong, true), 64), true, 64) < 2
+        found, scatter = placing.placed(PHOTO, known, chained(wrong, true), 64)
+        assert displacement(found, true, 64) < 2
+        assert scatter < SCATTER
+
+
+@pytest.mark.parametrize("box", [(126, 335, 215, 425), (273, 337, 325, 389), (342, 187, 450, 295)])
+def test_what_is_no_face_scatters(box):
+    """Two badges, one of which dlib takes for a face, and what is behind."""
+    known = np.ones(PHOTO.shape[:2], bool)
+    _, scatter = placing.placed(PHOTO, known, by_box(dlib.rectangle(*box), 64), 64)
+    assert scatter > SCATTER
 
 
 @pytest.mark.parametrize("size", [64, 128])
@@ -66,9 +75,9 @@ def test_neither_the_frame_nor_what_is_far_away_matters(size, face):
     box, _ = face
     known = np.ones(PHOTO.shape[:2], bool)
     left = PHOTO[:300, :400]
-    found = placing.placed(PHOTO, known, by_box(box, size), size)
-    assert displacement(placing.placed(left, known[:300, :400], by_box(box, size), size), found, size) < 0.1
-    assert displacement(found * [[64 / size]], placing.placed(PHOTO, known, by_box(box, 64), 64), 64) < 0.6
+    found, _ = placing.placed(PHOTO, known, by_box(box, size), size)
+    assert displacement(placing.placed(left, known[:300, :400], by_box(box, size), size)[0], found, size) < 0.1
+    assert displacement(found * [[64 / size]], placing.placed(PHOTO, known, by_box(box, 64), 64)[0], 64) < 0.6
 
 
 def test_a_face_of_which_nothing_is_known_stays_a_guess(face):
@@ -76,7 +85,9 @@ def test_a_face_of_which_nothing_is_known_stays_a_guess(face):
     beyond = np.array([[1.0, 0, -900], [0, 1, 900]])
     for guess, value in ((beyond, True), (by_box(box, 64), False)):
         known = np.full(PHOTO.shape[:2], value)
-        np.testing.assert_allclose(placing.placed(PHOTO, known, guess, 64), guess, atol=1e-9)
+        found, scatter = placing.placed(PHOTO, known, guess, 64)
+        np.testing.assert_allclose(found, guess, atol=1e-9)
+        assert scatter > SCATTER
 
 
 def test_a_box_of_what_a_box_makes():

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains the network that moves damaged faces into place (pictures/placing.py), twenty minutes on two cores.
+"""Trains the network that moves damaged faces into place (pictures/placing.py), an hour on two cores.
 
 python tests/train_placing.py data/your-dataset/raw data/your-dataset/aligned/alignment.csv
 
@@ -30,14 +30,14 @@ from pictures.placing import SIDE, UNIT, WEIGHTS, in_pixels, view
 FRAME = 64  # pixels, in which all is reckoned here
 POINTS = np.array(list(TEMPLATES[LANDMARKS].values())) * FRAME
 GRID = np.array([[x, y, 1] for x in np.linspace(0, 1, 5) for y in np.linspace(0, 1, 5)], np.float32)
-BATCH, WIDTH, RATE = 64, 24, 3e-3
+BATCH, WIDTH, RATE = 64, 40, 3e-3
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
     parser.add_argument("alignment", type=Path)
-    parser.add_argument("--steps", type=int, default=8000, help="(default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=7000, help="(default: %(default)s)")
     parser.add_argument("--out", type=Path, default=WEIGHTS, metavar="FILE", help="(default: %(default)s)")
     args = parser.parse_args()
     cv2.setNumThreads(1)
