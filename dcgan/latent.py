@@ -28,7 +28,7 @@ def combined(terms: Sequence[np.ndarray], signs: Sequence[int] = (1,)) -> np.nda
 
 
 def save_z(path: Path, note: str, z: np.ndarray, **others: Any) -> None:
-    """Writes a .npz file with z [N, z_dim], a `note` that `z_note` finds again, and other arrays."""
+    """Writes a .npz file with z [N, z_dim], a `note` that `text_in` finds again, and other arrays."""
     write_atomic(path, lambda partial: np.savez(partial, z=z, note=np.array(note), **others))
 
 
@@ -44,10 +44,10 @@ def load_z(path: Path, z_dim: int) -> np.ndarray:
     return z.astype(np.float32)
 
 
-def z_note(path: Path, name: str = "note") -> str | None:
-    """The note, or another text, in a file that `save_z` wrote; None if it has none, is no such file, or not whole."""
-    note = _array(path, name)
-    return None if note is None else str(note)
+def text_in(path: Path, name: str) -> str | None:
+    """The text so named in a file that `save_z` wrote; None if it has none, is no such file, or not whole."""
+    text = _array(path, name)
+    return None if text is None else str(text)
 
 
 def _array(path: Path, name: str) -> np.ndarray | None:

@@ -18,8 +18,9 @@ from jobs.options import CompleteOptions, PhotoOptions
 from jobs.results import Batch, Outcome, Results, digest, note, written
 from jobs.stopping import stop_signals
 from pictures.blending import blend
-from pictures.files import check_folder, check_picture, find_pictures, load_each, read_picture
+from pictures.files import check_folder, find_pictures, load_each, read_picture
 from pictures.incomplete import FACES_APART, Incomplete
+from pictures.masks import WITHOUT_HOLE
 from pictures.options import MaskOptions
 from pictures.reading import MaskedReader
 from utils import Progress, UserError, WrongCommand, only_writer, say
@@ -108,16 +109,19 @@ def listed(named: Sequence[Path], out: Path, masks: MaskOptions) -> list[Path]:
     if not imgs:
         raise UserError("there is no picture to complete: name pictures, or a folder of them")
     if not any(map(os.path.isfile, imgs)):
-        raise UserError(f"no file {', '.join(map(str, imgs[:NAMED]))}: name pictures, or a folder of them")
+        rest = f", nor any other of the {len(imgs)} named" if len(imgs) > 1 else ""
+        raise UserError(f"no file {imgs[0]}{rest}: name pictures, or a folder of them")
     return imgs
 
 
 def check_named(photos: PhotoOptions, masks: MaskOptions) -> None:
     """UserError if what the options name is not there: told before TensorFlow is loaded, which takes seconds."""
+    if photos.photo and masks.kind in WITHOUT_HOLE:
+        raise WrongCommand(f"--maskType {masks.kind} is for aligned pictures, without --photo: name another")
     if masks.folder:
         check_folder(masks.folder, "masks")
-    if masks.file:
-        check_picture(masks.file)
+    if masks.file and not masks.file.is_file():
+        raise UserError(f"no mask {masks.file}: name a picture, white where pixels are known and black in the hole")
     if photos.alignment and not photos.alignment.is_file():
         raise UserError(f"no file {photos.alignment}: name the alignment.csv that align.py wrote for the photos")
 
@@ -288,7 +292,7 @@ def _notes(how: str, loaded: Mapping[int, Any]) -> dict[int, str]:
     return {number: note(how, number, *each.made_of) for number, each in loaded.items()}
 
 
-def some(paths: Sequence[Path]) -> str:
-    """How many pictures these are, and the names of the first."""
+def some(paths: Sequence[Path], what: str = "pictures") -> str:
+    """How many pictures, or what else, these are, and the names of the first."""
     names = ", ".join(path.name for path in paths[:NAMED]) + (", ..." if len(paths) > NAMED else "")
-    return names if len(paths) == 1 else f"{len(paths)} pictures ({names})"
+    return names if len(paths) == 1 else f"{len(paths)} {what} ({names})"

@@ -57,6 +57,7 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
     """Prints the table, and writes it and a picture a mask into `out_dir`; UserError if there is nothing to measure."""
     with chosen_pictures(options) as paths:
         methods = usable(options.methods)
+        predictor = predictor_path(None)
         dcgan = model_to_measure(options, devices)
         loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim))
         if not loaded:
@@ -68,7 +69,6 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
         pictures = np.stack([picture for picture, _ in loaded.values()])
         say(f"measured by {len(pictures)} faces")
         compile_search(dcgan, pictures[: options.batch_size])
-        predictor = predictor_path(None)
         judge = FaceJudge(predictor, predictor.with_name(RECOGNIZER), pictures)
         errors = (f"{name}_error" for name in MEASURES)  # standard errors of the means
         table: list[list] = [["mask", "method", "faces", *COLUMNS, *errors]]
@@ -92,10 +92,13 @@ def chosen_pictures(options: EvaluateOptions) -> Iterator[list[Path]]:
 
 
 def model_to_measure(options: EvaluateOptions, devices: DeviceOptions) -> "DCGAN":
-    """The model; UserError if its pictures are too small for SSIM."""
+    """The model; UserError if its pictures are too small to be measured."""
     dcgan = open_model(options.checkpoint_dir, precision=devices.of_search)
     if dcgan.image_size < SMALLEST:
-        raise UserError(f"the model is for {dcgan.image_size} pixels, and SSIM needs {SMALLEST}: name another")
+        raise UserError(
+            f"the model in {options.checkpoint_dir} is for {dcgan.image_size} pixels, and {SMALLEST} are needed: name "
+            "another by --checkpointDir"
+        )
     return dcgan
 
 
@@ -141,8 +144,8 @@ def measure_mask(
         say(f"{'  +-':14}" + columns(errors))
         cells = ("" if np.isnan(value) else f"{value:.5g}" for value in (*values, *errors))
         shown[method] = completed[:SHOWN]
+        save_named_rows(options.out_dir / f"{kind}.png", shown)
         yield [kind, method, len(pictures), *cells]
-    save_named_rows(options.out_dir / f"{kind}.png", shown)
 
 
 def columns(values: Iterable[float]) -> str:

@@ -10,7 +10,7 @@ from pictures.options import BLENDS
 from utils import Options, number, option
 
 MODEL = "the model's directory; where the default holds none, a bundled one: of 128x128 for photos, else of 64x64"
-FAR = 1e9  # pixels; no photo is so large
+LIMIT = 1e9  # pixels; no photo is so large
 LANDMARKS = ("innerEyesAndBottomLip", "outerEyesAndNose")
 
 
@@ -96,7 +96,7 @@ def points(value: Any) -> tuple[tuple[float, float], ...]:
         found = tuple((float(x), float(y)) for x, y in parts)
     except (TypeError, ValueError):
         found = ()
-    if not found or len(found) % 3 or not all(abs(number) < FAR for point in found for number in point):
+    if not found or len(found) % 3 or not all(abs(number) < LIMIT for point in found for number in point):
         raise ValueError(f'{value} is not three points of a face: "x,y x,y x,y"')
     return found
 

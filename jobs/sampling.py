@@ -7,15 +7,14 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dcgan.latent import combined, load_z, save_z, walk, z_note
+from dcgan.latent import combined, load_z, save_z, text_in, walk
 from dcgan.options import SearchOptions
-from jobs.completing import NAMED, open_model
+from jobs.completing import open_model, some
 from jobs.options import FILES, SampleOptions
 from jobs.results import digest
 from pictures.dataset import Dataset
@@ -44,9 +43,7 @@ def sample(options: SampleOptions) -> None:
         _check_places(options)
         neighbours = find_pictures(options.nearest, [out]) if options.nearest else []
         dcgan = open_model(options.checkpoint_dir)
-        others = [path for path in _named(options) if z_note(path, "model") not in (None, model_of(dcgan))]
-        if others:
-            say(f"z of another model, of which this one makes other pictures: {', '.join(map(str, others[:NAMED]))}")
+        _name_foreign(_named(options), model_of(dcgan))
         if options.terms:
             draw_arithmetic(dcgan, options.terms, out)
         elif options.walk:
@@ -63,10 +60,9 @@ def sample(options: SampleOptions) -> None:
 # ----------------------------------------------------------------------------------------- what z
 
 
-@lru_cache(maxsize=1)  # it stays while it is sampled
 def model_of(dcgan: "DCGAN") -> str:
-    """What tells the generator from another, for which the same z stands for another picture."""
-    return digest(*dcgan.generator.get_weights())[:16]
+    """What tells the generator from another, for which the same z stands for another picture; rounded, as bundled."""
+    return digest(*(each.astype(np.float16) for each in dcgan.generator.get_weights()))[:16]
 
 
 def _z(dcgan: "DCGAN", options: SampleOptions, usual: int) -> np.ndarray:
@@ -116,11 +112,11 @@ def images(dcgan: "DCGAN", z: np.ndarray, columns: int = 1) -> np.ndarray:
 def write_single(dcgan: "DCGAN", z: np.ndarray, folder: Path) -> None:
     """Writes a file for each picture and its z, in place of those of an earlier call."""
     earlier = set(_all_in(folder))
-    progress, digits = Progress(len(z), "pictures"), max(4, len(str(len(z) - 1)))
+    progress, digits, model = Progress(len(z), "pictures"), max(4, len(str(len(z) - 1))), model_of(dcgan)
     for i, picture in enumerate(itertools.chain.from_iterable(dcgan.generate(z))):
         path = folder / f"{i:0{digits}}.png"
         save_picture(path, picture, MARK)
-        save_z(path.with_suffix(".npz"), MARK, z[i : i + 1], model=model_of(dcgan))
+        save_z(path.with_suffix(".npz"), MARK, z[i : i + 1], model=model)
         earlier -= {path, path.with_suffix(".npz")}
         progress.update(i + 1)
     for path in earlier:
@@ -207,6 +203,13 @@ def _named(options: SampleOptions) -> list[Path]:
     return [*(options.z or ()), *itertools.chain.from_iterable(files for _, files in options.terms)]
 
 
+def _name_foreign(named: Iterable[Path], model: str) -> None:
+    """Says which files have z of another model than this one."""
+    others = [path for path in named if text_in(path, "model") not in (None, model)]
+    if others:
+        say(f"z of another model, of which this one makes other pictures: {some(others, 'files')}")
+
+
 def _check_places(options: SampleOptions) -> None:
     """UserError if what is named, or another's file, stands where something is to be written."""
     out = options.out_dir
@@ -223,7 +226,7 @@ def _check_places(options: SampleOptions) -> None:
             sources = set()  # its z is written again as it is
     for path in places:
         empty = path.is_file() and not path.stat().st_size  # which holds nothing to lose
-        if os.path.lexists(path) and not empty and MARK not in (z_note(path), read_note(path, damaged=True)):
+        if os.path.lexists(path) and not empty and MARK not in (text_in(path, "note"), read_note(path, damaged=True)):
             raise UserError(f"{path} was not written by sample.py: name another --outDir")
         if os.path.realpath(path) in sources:
             raise UserError(f"{path} lies where the results are written: name another --outDir")

@@ -2,11 +2,11 @@
 
 An undamaged face comes there as by align.py. For others dlib's detector looks at the photo with its hole smoothly
 filled. Its box is a guess at how the face comes into the frame. A network that is told what is hidden moves this guess
-into place, and others around it; where they end apart there is no face. Once the hole is filled with a face dlib's
-landmarks can be seen, after a fashion, and the map is found by them. A face is a set of landmarks that an affine map
-has brought into the frame, where they scatter around their means: those of the eyes by half a pixel, those of the jaw
-by seven, and neighbours together. The map under which the visible landmarks are the likeliest and align.py's, which
-moves three into place, err in different ways there: their mean is nearer than either.
+into place, and others around it; where they end apart there is no face, unless dlib is sure. Once the hole is filled
+with a face dlib's landmarks can be seen, after a fashion, and the map is found by them. A face is a set of landmarks
+that an affine map has brought into the frame, where they scatter around their means: those of the eyes by half a pixel,
+those of the jaw by seven, and neighbours together. The map under which the visible landmarks are the likeliest and
+align.py's, which moves three into place, err in different ways there: their mean is nearer than either.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ import numpy as np
 
 from pictures.faces import HUGE, FaceFinder, chained, displacement, face_transform, filled, in_sides, inverse
 from pictures.photos import close_up, covered, pixel_side
-from pictures.placing import placed
+from pictures.placing import placed, surroundings
 
 LOOK = 1200  # pixels of a photo's longer side, at first; faces of 40 pixels are found in it
 CLEAR = 0.3  # dlib's score from which on a face is one for sure; badges and the like come up to it
@@ -56,12 +56,14 @@ def damaged_faces(
     def transform_of(box: dlib.rectangle, score: float) -> np.ndarray | None:
         if intact:
             return face_transform(finder.landmarks(photo, box), LANDMARKS, size)
-        transform, scatter = placed(photo, known, by_box(box, size), size)
+        guess = by_box(box, size)
+        if not everywhere and not (covered(known.shape, [surroundings(guess, size)], size) & ~known).any():
+            return None
+        transform, scatter = placed(photo, known, guess, size)
         return transform if score > CLEAR or scatter < SCATTER else None
 
     for scored in _looks(finder, shown):
-        placed_faces = [(score, transform_of(box, score)) for box, score in scored]
-        found = [(score, transform) for score, transform in placed_faces if transform is not None]
+        found = [(score, each) for box, score in scored if (each := transform_of(box, score)) is not None]
         sure = [transform for score, transform in found if score > 0]
         if sure and (everywhere or intact):
             chosen = [transform for score, transform in found if score > CLEAR] or sure[:1]

@@ -17,24 +17,28 @@ from pictures.photos import close_up, in_frames
 SIDE, WIDE = 64, 1.5  # pixels of what the network sees, and frames that it is wide
 TIMES = 4  # that it looks, each time nearer
 UNIT, MOST = 0.1, 4  # of its answers, and UNITs that are believed: so few turn nothing over
-# Maps of a frame with side 1: none, and to the sides, up and down by 0.08 of it, larger or smaller by a tenth.
-OTHERS = [
-    np.array([[zoom, 0, x + (1 - zoom) / 2], [0, zoom, y + (1 - zoom) / 2]])
-    for x, y, zoom in ((0, 0, 1), (0.08, 0, 1.1), (-0.08, 0, 0.9), (0, 0.08, 0.9), (0, -0.08, 1.1))
-]
 WEIGHTS = Path(__file__).with_name("placing.npz")
+
+
+def zoomed(zoom: float, x: float = 0, y: float = 0) -> np.ndarray:
+    """A map [2, 3] of a frame with side 1: its middle stays, and all is moved by (x, y) after that."""
+    return np.array([[zoom, 0, x + (1 - zoom) / 2], [0, zoom, y + (1 - zoom) / 2]])
+
+
+# Of a face the network ends in the same place from all of these; farther ones find more wrong ones, and lose real ones.
+STARTS = (zoomed(1), zoomed(1.1, x=0.08), zoomed(0.9, x=-0.08), zoomed(0.9, y=0.08), zoomed(1.1, y=-0.08))
 
 
 def placed(photo: np.ndarray, known: np.ndarray, guess: np.ndarray, size: int) -> tuple[np.ndarray, float]:
     """[2, 3]: the map of a face in the photo, uint8 [H, W, 3], into a frame of `size` pixels; `guess` is one nearby.
 
-    It is the mean of those found from the guess and from OTHERS, and comes with how far these lie from it, in 64ths of
-    the frame's side: from all of them a face is found in one place, and what is none in several. What is not `known`,
-    bool [H, W], has no say; where nothing is, the guesses stay.
+    It is the mean of those found from the guess as it is and moved by the other STARTS, and comes with how far these
+    lie from it, in 64ths of the frame's side: from all of them a face is found in one place, and what is none in
+    several. What is not `known`, bool [H, W], has no say; where nothing is, the guesses stay.
     """
     photo, known, closer = close_up(photo, known, guess, size, SIDE / WIDE)
     guess = chained(guess, inverse(closer))
-    maps = [_moved(photo, known, chained(in_pixels(other, size), guess), size) for other in OTHERS]
+    maps = [_moved(photo, known, chained(in_pixels(start, size), guess), size) for start in STARTS]
     mean = np.mean(maps, axis=0)
     return chained(mean, closer), float(np.mean([displacement(each, mean, size) for each in maps]))
 
@@ -48,6 +52,11 @@ def _moved(photo: np.ndarray, known: np.ndarray, guess: np.ndarray, size: int) -
         moved = np.eye(2, 3) + UNIT * answer(x).clip(-MOST, MOST).reshape(2, 3)
         guess = chained(in_pixels(moved, size), guess)
     return guess
+
+
+def surroundings(guess: np.ndarray, size: int) -> np.ndarray:
+    """[2, 3]: the map into a frame of `size` pixels that shows all that the network sees from a guess."""
+    return chained(in_pixels(zoomed(1 / WIDE), size), guess)
 
 
 def in_pixels(moved: np.ndarray, size: int) -> np.ndarray:

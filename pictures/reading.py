@@ -45,7 +45,7 @@ class Final(NamedTuple):
     profile: bytes | None = None
     """Of its colours."""
     row: Sequence[np.ndarray] = ()
-    """uint8 [h, w, 3]: a photo before, masked and completed, small."""
+    """Three, each uint8 [h, w, 3]: a photo before, masked and completed, small."""
 
 
 class MaskedReader:

@@ -144,7 +144,12 @@ def test_the_model_is_opened_as_to_complete(folder, trained, tmp_path):
     assert "\nmeasured by 6 faces\n" in said
     DCGAN(8, gf_dim=4, df_dim=4).save(tmp_path)
     args = ["--samples", "--checkpointDir", tmp_path]
-    assert_fails(run_script("evaluate.py", "faces", *args, cwd=folder), 1, "the model is for 8 pixels", "SSIM needs 16")
+    assert_fails(
+        run_script("evaluate.py", "faces", *args, cwd=folder),
+        1,
+        "is for 8 pixels, and 16 are needed",
+        "--checkpointDir",
+    )
 
 
 def test_whole_photos_are_told_from_aligned_faces(trained, tmp_path):

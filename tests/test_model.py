@@ -274,14 +274,20 @@ def test_a_training_step_equals_its_recomputation(eagerly, monkeypatch, g_update
 
 @pytest.mark.parametrize("by_xla", [False, True])
 def test_a_compiled_step_equals_one_in_plain_python(request, monkeypatch, by_xla):
-    """The optimizers' means of the gradients tell of these."""
+    """The optimizers' means of the gradients tell of these; and both average."""
     monkeypatch.setattr(devices, "compiles", lambda strategy: by_xla)
     found = []
     for _ in range(2):
         dcgan = DCGAN(16, gf_dim=8, df_dim=8)
         randomise(dcgan.generator, 1)
         randomise(dcgan.discriminator, 2)
+        before = dcgan.generator.get_weights()
         state = next(dcgan.train(blobs(4, 16), TrainOptions(batch_size=4)))
+        weights = (dcgan.generator, dcgan.training.generator)
+        averages, live = ([variable.numpy() for variable in network.trainable_variables] for network in weights)
+        before = [value for value, variable in zip(before, dcgan.generator.weights, strict=True) if variable.trainable]
+        for average, first, last in zip(averages, before, live, strict=True):
+            np.testing.assert_allclose(average, last + 0.1 * (first - last), atol=1e-6)  # decays by 1/10 at first
         means = {name: value for name, value in values_of(dcgan).items() if name.endswith("_momentum")}
         found.append((state.losses.numpy(), means))
         request.getfixturevalue("eagerly")

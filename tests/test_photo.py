@@ -1,5 +1,6 @@
 """complete.py --photo: the demonstration photo with holes, turned, with several faces; bit by bit; and bad calls."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import cv2
@@ -12,7 +13,8 @@ from PIL import Image, ImageCms, ImageOps
 from jobs.aligning import COLUMNS, predictor_path
 from jobs.photos import alignment_of, quick_fill, transform_by
 from model import DCGAN
-from pictures.faces import FaceFinder, displacement, face_transform, filled, inverse
+from pictures import finding
+from pictures.faces import TEMPLATES, FaceFinder, displacement, face_transform, filled, inverse
 from pictures.files import colours
 from pictures.finding import _looks, _meeting, damaged_faces
 from pictures.photos import hidden_by
@@ -229,6 +231,20 @@ def test_a_face_whose_hole_goes_far_beyond_it_is_found(finder):
     assert displacement(found, true, 64) < 6.4
 
 
+@pytest.mark.parametrize(("scatter", "score", "found"), [(9.0, 0.5, 1), (9.0, 0.2, 0), (0.5, 0.2, 1), (0.5, -0.6, 1)])
+def test_what_scatters_is_a_face_only_if_dlib_is_sure(monkeypatch, scatter, score, found):
+    """A detector that finds a box in the middle, and a hole in its corner."""
+    monkeypatch.setattr(finding, "placed", lambda photo, known, guess, size: (guess, scatter))
+    box = dlib.rectangle(80, 80, 180, 180)
+    landmarks = np.column_stack([np.linspace(80, 180, 68), np.tile([90, 170], 34)]).astype(int)
+    finder = SimpleNamespace(
+        detector=SimpleNamespace(run=lambda *args: ([box], [score], None)), landmarks=lambda *args: landmarks
+    )
+    known = np.ones((260, 260), bool)
+    known[80:100, 80:100] = False
+    assert len(damaged_faces(finder, np.zeros((260, 260, 3), np.uint8), known, 64, roughly)) == found
+
+
 @pytest.mark.parametrize("radius", [10, 20, 30])
 def test_where_there_is_no_face_none_is_found(finder, radius):
     """The badge of the demonstration photo, which dlib takes for a face, with a hole in it."""
@@ -263,6 +279,14 @@ def test_points_in_any_order_of_the_eyes():
     np.testing.assert_allclose(transform_by(points, 64), transform_by(points[[1, 0, 2]], 64))
 
 
+@pytest.mark.parametrize(("stretch", "refused"), [(1 / 1.85, False), (1.85, False), (3.5, True), (1 / 3.5, True)])
+def test_points_of_a_face_that_is_longer_or_wider(stretch, refused):
+    """Than align.py's template: by as much as any real face is, and by more."""
+    points = 100 * np.array([*TEMPLATES["innerEyesAndBottomLip"].values()]) * [1, stretch]
+    with pytest.raises(UserError, match="no face's") if refused else nullcontext():
+        np.testing.assert_allclose(transform_by(points, 50), [[0.5, 0, 0], [0, 0.5 / stretch, 0]], atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
@@ -289,6 +313,10 @@ def test_bad_calls(folder, args, code, words):
             "111,107 138,108 125,166 411,107 438,108 425,166",
             "nothing of a face at the --points 411,107 438,108 425,166",
         ),
+        (
+            "411,107 438,108 425,166 111,107 138,108 125,166",
+            "nothing of a face at the --points 411,107 438,108 425,166",
+        ),
         ("-100000,0 100000,0 0,400000", "nothing of a face at the --points -100000,0 "),
         ("261,207 288,208 275,266", "its hole meets no face by the --points"),
     ],
@@ -298,6 +326,13 @@ def test_points_where_the_photo_has_no_face_to_complete(folder, points, words):
     result = complete(folder, "in/erased.png", "--points", points, "--outDir", "bad")
     assert_fails(result, 1, "none of the pictures")
     assert any("left out: in/erased.png" in line and words in line for line in result.stdout.splitlines())
+
+
+def test_faces_by_points_away_from_the_hole_are_told(folder, tmp_path):
+    points = "111,107 138,108 125,166 261,207 288,208 275,266"
+    result = complete(folder, "in/erased.png", "--points", points, "--outInterval", 0, "--outDir", tmp_path / "out")
+    assert_works(result)
+    assert "in/erased.png: its hole meets 1 of the 2 faces named" in result.stdout
 
 
 def test_points_of_a_face_that_the_photos_edge_cuts(folder, tmp_path):

@@ -90,6 +90,15 @@ def test_a_face_of_which_nothing_is_known_stays_a_guess(face):
         assert scatter > SCATTER
 
 
+def test_the_place_is_the_mean_of_all_starts_and_the_scatter_how_far_they_are_from_it(monkeypatch):
+    """Found at 0, 1, 2, 3 and 4 pixels to the right of the frame."""
+    ends = iter(range(5))
+    monkeypatch.setattr(placing, "_moved", lambda *args: np.array([[1.0, 0, next(ends)], [0, 1, 0]]))
+    found, scatter = placing.placed(PHOTO, np.ones(PHOTO.shape[:2], bool), np.eye(2, 3), 32)
+    np.testing.assert_allclose(found, [[1, 0, 2], [0, 1, 0]])
+    assert scatter == pytest.approx(64 / 32 * (2 + 1 + 0 + 1 + 2) / 5)
+
+
 def test_a_box_of_what_a_box_makes():
     box = dlib.rectangle(175, 76, 265, 166)
     again = box_of(by_box(box, 64), 64)
