@@ -110,7 +110,7 @@ def listed(named: Sequence[Path], out: Path, masks: MaskOptions) -> list[Path]:
         raise UserError("there is no picture to complete: name pictures, or a folder of them")
     if not any(map(os.path.isfile, imgs)):
         rest = f", nor any other of the {len(imgs)} named" if len(imgs) > 1 else ""
-        raise UserError(f"no file {imgs[0]}{rest}: name pictures, or a folder of them")
+        raise UserError(f"no file or folder {imgs[0]}{rest}: name pictures, or a folder of them")
     return imgs
 
 

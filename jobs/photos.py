@@ -151,9 +151,9 @@ class PhotoReader:
             )
         if not meet and given:
             named = "--points" if self.by_points else "--alignment"
-            raise UserError(
-                f"{photo.path}: its hole meets no face by the {named}, or hides it whole: name one in part hidden"
-            )
+            hidden = (known & covered(shape, transforms, self.size)).any()
+            what = "meets no face" if hidden else "hides the whole face"
+            raise UserError(f"{photo.path}: its hole {what} by the {named}: name one that is hidden in part")
         if not meet:
             where = "in it" if by_face else "at its hole"
             raise UserError(f"{photo.path}: no face is found {where}; {HELP}{self._hint_to_invert(photo.path)}")

@@ -54,13 +54,13 @@ def damaged_faces(
     shown, intact = filled(photo, known), known.all()
 
     def transform_of(box: dlib.rectangle, score: float) -> np.ndarray | None:
-        if intact:
-            return face_transform(finder.landmarks(photo, box), LANDMARKS, size)
         guess = by_box(box, size)
         if not everywhere and not (covered(known.shape, [surroundings(guess, size)], size) & ~known).any():
             return None
         transform, scatter = placed(photo, known, guess, size)
-        return transform if score > CLEAR or scatter < SCATTER else None
+        if score <= CLEAR and scatter >= SCATTER:
+            return None
+        return face_transform(finder.landmarks(photo, box), LANDMARKS, size) if intact else transform
 
     for scored in _looks(finder, shown):
         found = [(score, each) for box, score in scored if (each := transform_of(box, score)) is not None]

@@ -14,6 +14,8 @@ from pictures.masks import WITHOUT_HOLE, checked, make_mask
 from pictures.options import MaskOptions
 from utils import UserError
 
+BLACK, WHITE = 32, 224  # what lies between in most of a mask makes it a photo; a soft brush leaves less
+
 
 class Loaded(NamedTuple):
     """A picture to complete, as the model takes it."""
@@ -115,8 +117,15 @@ def read_mask(path: Path, invert: bool = False) -> np.ndarray:
 
 
 def read_any_mask(path: Path, invert: bool = False) -> np.ndarray:
-    """The same of any shape, bool [H, W]."""
-    return (read_picture(path, "L") >= OPAQUE) ^ invert
+    """The same of any shape, bool [H, W]; UserError if it looks like a photo."""
+    grey = read_picture(path, "L")
+    between = float(((grey >= BLACK) & (grey < WHITE)).mean())
+    if between > 0.5:
+        raise UserError(
+            f"{between:.0%} of the mask {path} is neither white nor black, as in a photo: paint it white where pixels "
+            "are known and black in the hole"
+        )
+    return (grey >= OPAQUE) ^ invert
 
 
 def find_mask(folder: Path, picture: Path) -> Path:

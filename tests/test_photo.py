@@ -53,6 +53,9 @@ def folder(tmp_path_factory):
     two.paste(DEMO.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (300, 0))
     erased(two, (115, 150, 135, 162), (465, 150, 485, 162)).save(folder / "in" / "two.png")
     Image.effect_noise((200, 150), 50).convert("RGB").save(folder / "in" / "none.png")
+    mask = Image.new("L", (200, 150), 255)
+    mask.paste(0, (50, 50, 100, 100))
+    mask.save(folder / "mask_of_none.png")
     result = complete(folder, "in", "--outDir", "out", "--outInterval", 1)
     assert_fails(result, 1, "1 of 3 pictures are left out")
     (folder / "stdout").write_text(result.stdout)
@@ -252,6 +255,7 @@ def test_where_there_is_no_face_none_is_found(finder, radius):
     assert finder.faces(photo)
     known = cv2.circle(np.ones(photo.shape[:2], np.uint8), (170, 150), radius, 0, -1) > 0
     assert damaged_faces(finder, photo, known, 64, roughly) == []
+    assert damaged_faces(finder, photo, np.ones_like(known), 64, roughly, everywhere=True) == []
 
 
 @pytest.mark.parametrize(
@@ -298,7 +302,8 @@ def test_points_of_a_face_that_is_longer_or_wider(stretch, refused):
         (["in/erased.png", "in/two.png", "--points", "1,1 2,2 3,9"], 2, ["one photo"]),
         (["in/erased.png", "--maskType", "lowres"], 2, ["lowres", "aligned"]),
         (["in/erased.png", "--alignment", "missing.csv"], 1, ["missing.csv"]),
-        (["in/erased.png", "--maskFile", "in/none.png"], 1, ["none of the pictures"]),
+        (["in/erased.png", "--maskFile", "mask_of_none.png"], 1, ["none of the pictures"]),
+        (["in/erased.png", "--maskFile", "in/none.png"], 1, ["in/none.png", "as in a photo"]),
     ],
 )
 def test_bad_calls(folder, args, code, words):

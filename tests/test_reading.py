@@ -24,6 +24,14 @@ def test_a_mask_picture_is_white_where_pixels_are_known(tmp_path):
     np.testing.assert_array_equal(read_mask(path, invert=True), left == 0)
 
 
+def test_a_photo_is_no_mask_and_a_soft_brush_makes_one(tmp_path):
+    ramp = np.tile(np.linspace(0, 255, 100), (100, 1))
+    with pytest.raises(UserError, match=r"7[0-9]% of the mask .*photo.png is neither white nor black"):
+        read_mask(write(tmp_path / "photo.png", ramp))
+    soft = np.clip(2.5 * (ramp - 255 / 2) + 255 / 2, 0, 255)
+    np.testing.assert_array_equal(read_mask(write(tmp_path / "soft.png", soft)), np.uint8(soft) >= 128)
+
+
 def test_a_resized_mask_has_no_grey_edge():
     large = np.ones((90, 90), bool)
     large[:, :46] = False  # 46 / 90 * 16 = 8.2 columns

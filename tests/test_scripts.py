@@ -52,8 +52,8 @@ MISSING = "missing/x"
 @pytest.mark.parametrize(
     ("script", "args", "words"),
     [
-        ("complete.py", f"{MISSING}.png {MISSING}.jpg", f"no file {MISSING}.png, {MISSING}.jpg: name pictures"),
-        ("complete.py", f"faces --maskFile {MISSING}", f"{MISSING}: there is no such file"),
+        ("complete.py", f"{MISSING}.png {MISSING}.jpg", f"no file or folder {MISSING}.png, nor any other of the 2"),
+        ("complete.py", f"faces --maskFile {MISSING}", f"no mask {MISSING}: name a picture"),
         ("complete.py", f"faces --maskDir {MISSING}", f"no folder {MISSING}: name a folder of masks"),
         ("complete.py", f"faces --photo --maskDir {MISSING}", f"no folder {MISSING}: name a folder of masks"),
         ("complete.py", f"faces --photo --alignment {MISSING}", f"no file {MISSING}: name the alignment.csv"),
