@@ -56,7 +56,7 @@ def clone(tmp_path_factory):
     masks = clone / "data" / "your-test-data" / "masks"
     masks.mkdir()
     for i in range(4):
-        Image.linear_gradient("L").save(masks / f"{i}.png")
+        Image.linear_gradient("L").point([0] * 128 + [255] * 128).save(masks / f"{i}.png")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(clone)
         exec(DRAWING.replace("10008", "14").replace("10000", "10"), {})
