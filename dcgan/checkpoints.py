@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dcgan import tensorflow1
-from dcgan.directories import FILE, check_model, checkpoints, read_config
+from dcgan.directories import FILE, checkpoints, read_config
 from dcgan.options import NetworkOptions
 from ops import DAMAGE, plain_path, tf
 from utils import UserError, say, write_atomic
@@ -100,7 +100,6 @@ def read(directory: Path, training: bool) -> Stored:
     if of_tensorflow1 and not training:
         step, path = of_tensorflow1
         return Stored(path, *tensorflow1.read(path), step)
-    check_model(directory)
     options = read_config(directory)
     for _ in range(LOOKS):
         files = _stamps(directory)

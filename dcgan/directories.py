@@ -24,7 +24,7 @@ def checkpoints(directory: Path) -> list[int]:
 
 
 def read_config(directory: Path) -> NetworkOptions:
-    """What config.json says; UserError if there is none or it is damaged."""
+    """What config.json says; UserError if there is none, if it is damaged, or if no checkpoint is beside it."""
     path = directory / "config.json"
     if not path.is_file():
         lost = f", though it has checkpoints: restore {path} from a copy, or" if checkpoints(directory) else ":"
@@ -33,18 +33,18 @@ def read_config(directory: Path) -> NetworkOptions:
         config = json.loads(path.read_text())
         if not isinstance(config, dict) or config.keys() != asdict(NetworkOptions()).keys():
             raise ValueError("it has not the options of a model")
-        return NetworkOptions(**config)
+        options = NetworkOptions(**config)
     except (ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
+    if not checkpoints(directory):
+        raise UserError(f"no checkpoint in {directory}: name a directory that train-dcgan.py wrote")
+    return options
 
 
 def check_model(directory: Path) -> None:
     """UserError if there is no model in `directory`; whether its checkpoints can be read is for TensorFlow to say."""
-    if tensorflow1.newest(directory):
-        return
-    read_config(directory)
-    if not checkpoints(directory):
-        raise UserError(f"no checkpoint in {directory}: name a directory that train-dcgan.py wrote")
+    if not tensorflow1.newest(directory):
+        read_config(directory)
 
 
 def model_directory(named: Path, photos: bool = False) -> Path:

@@ -50,13 +50,6 @@ def check_folder(folder: str | Path, of: str = "pictures") -> None:
         raise UserError(f"no folder {folder}: name a folder of {of}")
 
 
-def check_picture(path: str | Path) -> None:
-    """PictureError if there is no such file; whether it is a picture is told when it is opened."""
-    if not os.path.isfile(path):  # to open a pipe would wait for its writer
-        what = "it is a folder" if os.path.isdir(path) else "there is no such file"
-        raise PictureError(f"cannot read the picture {path}: {what}")
-
-
 def find_pictures(folder: str | Path, without: Iterable[Path] = ()) -> list[Path]:
     """All picture files below `folder` and the folders linked there, sorted; says what cannot be read.
 
@@ -154,7 +147,9 @@ def _decoded(path: str | Path) -> Iterator[Image.Image]:
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Image.Image]:
-    check_picture(path)
+    if not os.path.isfile(path):  # to open a pipe would wait for its writer
+        what = "it is a folder" if os.path.isdir(path) else "there is no such file"
+        raise PictureError(f"cannot read the picture {path}: {what}")
     try:
         _check_bytes(path)
         with Image.open(path, formats=FORMATS) as file:

@@ -19,7 +19,7 @@ import numpy as np
 
 from pictures.faces import HUGE, FaceFinder, chained, displacement, face_transform, filled, in_sides, inverse
 from pictures.photos import close_up, covered, pixel_side
-from pictures.placing import placed, surroundings
+from pictures.placing import SIDE, placed, surroundings
 
 LOOK = 1200  # pixels of a photo's longer side, at first; faces of 40 pixels are found in it
 CLEAR = 0.3  # dlib's score from which on a face is one for sure; badges and the like come up to it
@@ -55,7 +55,7 @@ def damaged_faces(
 
     def transform_of(box: dlib.rectangle, score: float) -> np.ndarray | None:
         guess = by_box(box, size)
-        if not everywhere and not (covered(known.shape, [surroundings(guess, size)], size) & ~known).any():
+        if not everywhere and not (covered(known.shape, [surroundings(guess, size)], SIDE) & ~known).any():
             return None
         transform, scatter = placed(photo, known, guess, size)
         if score <= CLEAR and scatter >= SCATTER:

@@ -55,8 +55,8 @@ def _moved(photo: np.ndarray, known: np.ndarray, guess: np.ndarray, size: int) -
 
 
 def surroundings(guess: np.ndarray, size: int) -> np.ndarray:
-    """[2, 3]: the map into a frame of `size` pixels that shows all that the network sees from a guess."""
-    return chained(in_pixels(zoomed(1 / WIDE), size), guess)
+    """[2, 3]: the map of what the network sees, from a guess at the map into a frame of `size`, into SIDE pixels."""
+    return chained(inverse(in_sides(SIDE)), chained(zoomed(1 / WIDE), chained(in_sides(size), guess)))
 
 
 def in_pixels(moved: np.ndarray, size: int) -> np.ndarray:
@@ -66,9 +66,7 @@ def in_pixels(moved: np.ndarray, size: int) -> np.ndarray:
 
 def view(photo: np.ndarray, known: np.ndarray, guess: np.ndarray, size: int) -> np.ndarray:
     """float32 [SIDE, SIDE, 4]: what the network sees: colours in [-1, 1], 0 where they are hidden; and 1 where not."""
-    scale = SIDE / (WIDE * size)
-    shift = (SIDE - scale * size + scale - 1) / 2
-    around = in_frames(photo, known, [chained(np.array([[scale, 0, shift], [0, scale, shift]]), guess)], SIDE)
+    around = in_frames(photo, known, [surroundings(guess, size)], SIDE)
     seen = around.masks[0, ..., None].astype(np.float32)
     return np.dstack([(around.pictures[0] / np.float32(127.5) - 1) * seen, seen])
 
