@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from model import DCGAN
 
 QUICK = SearchOptions(n_iter=20, refine=0, out_interval=0)  # what comes after moves the landmarks little
+# In a face that fades away sooner landmarks are found worse: displaced by 1.75 64ths of the frame instead of 1.60.
+QUICK_FADE = 0.08
 LITTLE = 0.005  # of the hole: too little to be said
 SMALL = 16  # pixels: of a smaller face little is to be seen
 # A face by --points may be so many times as long as it should be for its width, or as wide. None that align.py found in
@@ -202,7 +204,7 @@ def quick_fill(dcgan: "DCGAN") -> Fill:
     def fill(photo: np.ndarray, known: np.ndarray, transforms: list[np.ndarray]) -> np.ndarray:
         faces = in_frames(photo, known, transforms, dcgan.image_size, dcgan.c_dim)
         *_, last = dcgan.complete(faces, QUICK)
-        return carried_back(photo, known, transforms, last.generated)
+        return carried_back(photo, known, transforms, last.generated, QUICK_FADE)
 
     return fill
 

@@ -9,7 +9,7 @@ from pictures.faces import chained, inverse, warp, warp_known
 from pictures.incomplete import Incomplete
 from pictures.spline import interpolated
 
-SEAM = 0.08  # of a frame's side, along its edges: there a hole goes over from the face into the spline
+FADE = 0.25  # of a frame's side: wide enough that no edge is to be seen
 GREY = (0.299, 0.587, 0.114)  # of red, green and blue, as Pillow weighs them
 
 
@@ -112,17 +112,18 @@ def hidden_by(shape: Sequence[int], mask: np.ndarray, transforms: Sequence[np.nd
 
 
 def carried_back(
-    photo: np.ndarray, known: np.ndarray, transforms: Sequence[np.ndarray], faces: np.ndarray
+    photo: np.ndarray, known: np.ndarray, transforms: Sequence[np.ndarray], faces: np.ndarray, fade: float = FADE
 ) -> np.ndarray:
     """The photo, uint8 [H, W, 3], with the completed `faces`, uint8 [N, size, size, C], in its hole.
 
     Blended as in pictures/blending.py, at the photo's resolution. Outside every face the hole is filled by the spline
-    alone. known: bool [H, W]; these pixels stay as they are, and no other is read.
+    alone, into which a face goes over within `fade` of its frame's side. known: bool [H, W]; these pixels stay as they
+    are, and no other is read.
     """
     completed = photo.copy()
     for part, hole in regions(known):
         y = np.where(hole[..., None], 0, photo[part]).astype(np.float32)
-        weight, weighted = _weighed(part, transforms, faces)
+        weight, weighted = _weighed(part, hole, transforms, faces, fade)
         # The spline through the photo, and that through what the photo differs from the faces by; the latter is added
         # to the faces, and where they end the former takes their place.
         both = interpolated(np.dstack([y, weight * y - weighted]), ~hole)
@@ -144,25 +145,27 @@ def regions(known: np.ndarray) -> Iterator[tuple[tuple[slice, slice], np.ndarray
 
 
 def _weighed(
-    part: tuple[slice, ...], transforms: Sequence[np.ndarray], faces: np.ndarray
+    part: tuple[slice, ...], hole: np.ndarray, transforms: Sequence[np.ndarray], faces: np.ndarray, fade: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The `faces` in a part [h, w] of the photo, as the mean that is due to them there.
 
-    Their weight [h, w, 1], which is 1 within them and falls to 0 along the edges of their frames, and the mean times
-    that, [h, w, 3].
+    Their weight [h, w, 1], which is 1 within them and falls to 0 towards where the `hole`, bool [h, w], leaves their
+    frames, and the mean times that, [h, w, 3].
     """
-    height, width = (s.stop - s.start for s in part)
+    height, width = hole.shape
     weight, weighted = np.zeros((height, width, 1), np.float32), np.zeros((height, width, 3), np.float32)
     size = faces.shape[1]
-    middle = np.abs(np.arange(size) - (size - 1) / 2)
-    ramp = ((size / 2 - middle) / (SEAM * size)).clip(0, 1)
-    window = np.minimum.outer(ramp, ramp).astype(np.float32)
     for transform, face in zip(transforms, faces, strict=True):
         back = inverse(transform)
         back[:, 2] -= part[1].start, part[0].start
         colours = np.broadcast_to(face, (size, size, 3)).astype(np.float32)
         large = cv2.warpAffine(colours, back, (width, height), None, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
-        due = cv2.warpAffine(window, back, (width, height))[..., None]
+        # What is known just beyond a frame bends the face, too, whose edge goes on there; not where the hole does, for
+        # which the spline looks at known pixels two away.
+        inside = covered(hole.shape, [inverse(back)], size)
+        away = cv2.distanceTransform((~hole | inside).astype(np.uint8), cv2.DIST_L2, 5) - 2
+        ramp = (away / (fade * size * pixel_side(transform))).clip(0, 1)
+        due = (ramp**2 * (3 - 2 * ramp))[..., None]
         weight += due
         weighted += due * large
     several = np.maximum(weight, 1)

@@ -117,8 +117,14 @@ def read_mask(path: Path, invert: bool = False) -> np.ndarray:
 
 
 def read_any_mask(path: Path, invert: bool = False) -> np.ndarray:
-    """The same of any shape, bool [H, W]; UserError if it looks like a photo."""
-    grey = read_picture(path, "L")
+    """The same of any shape, bool [H, W]; UserError if it looks like a photo.
+
+    On a layer, what is transparent is the opposite of what is painted.
+    """
+    grey, alpha = np.moveaxis(read_picture(path, "LA"), -1, 0)
+    painted = alpha >= OPAQUE
+    if painted.any():
+        grey = np.where(painted, grey, 255 * (grey[painted].mean() < OPAQUE))
     between = float(((grey >= BLACK) & (grey < WHITE)).mean())
     if between > 0.5:
         raise UserError(

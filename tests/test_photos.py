@@ -91,15 +91,33 @@ def test_a_hole_without_a_face_is_filled_by_the_spline():
 
 
 def test_where_a_frame_ends_in_a_hole_there_is_no_edge():
-    """A grey photo and a brighter face, whose frame ends at x = 200 in the hole: from one to the other bit by bit."""
+    """A face that gets brighter up to x = 200, where its frame ends in the hole, and grey beyond: bit by bit."""
     photo = np.full((160, 300, 3), 90, np.uint8)
+    photo[:, 72:200] = np.linspace(90, 200, 128)[:, None]
     known = np.ones((160, 300), bool)
     known[20:140, 100:280] = False
     face = np.broadcast_to(np.linspace(90, 200, 32)[:, None], (1, 32, 32, 3)).astype(np.uint8)
     completed = carried_back(photo, known, [np.array([[0.25, 0, -18.375], [0, 0.25, -4.375]])], face).astype(int)
     steps = abs(np.diff(completed[80, :, 0]))
-    assert completed[80, 100:200].max() > 150  # the face is there
+    assert completed[80, 100:200].max() > 140  # the face is there
     assert steps.max() <= 12  # of 110
+
+
+def test_where_a_hole_ends_with_the_frame_the_face_is_bent_to_what_is_known_beyond():
+    """A grey photo, and a face that is right but for its brightness: nothing of that is left on any side."""
+    photo = np.full((160, 160, 3), 90, np.uint8)
+    known = np.ones((160, 160), bool)
+    known[40:100, 72:136] = False  # the frame goes from 72 to 135, both ways
+    face = np.full((1, 64, 64, 3), 130, np.uint8)
+    completed = carried_back(photo, known, [np.array([[1.0, 0, -72], [0, 1, -72]])], face).astype(int)
+    assert abs(completed[90:] - 90).max() <= 8  # of 40; above, where the hole leaves the frame, the face fades
+
+
+def test_a_face_beside_the_hole_has_no_say():
+    known = with_hole(np.s_[150:170, 20:60])
+    white, to_the_right = np.full((1, 60, 60, 3), 255, np.uint8), np.array([[1.0, 0, -60], [0, 1, -140]])
+    beside = carried_back(PHOTO, known, [to_the_right], white)
+    np.testing.assert_array_equal(beside, carried_back(PHOTO, known, [], NO_FACES))
 
 
 def test_hidden_pixels_have_no_say():

@@ -32,6 +32,17 @@ def test_a_photo_is_no_mask_and_a_soft_brush_makes_one(tmp_path):
     np.testing.assert_array_equal(read_mask(write(tmp_path / "soft.png", soft)), np.uint8(soft) >= 128)
 
 
+@pytest.mark.parametrize("painted", [0, 255])
+def test_what_is_transparent_in_a_mask_is_the_opposite_of_what_is_painted(tmp_path, painted):
+    """A layer on its own: strokes of one colour, and beside them nothing, which drawing programs save as black."""
+    layer = np.zeros((8, 8, 4))
+    layer[:3] = (painted, painted, painted, 255)
+    path = write(tmp_path / "layer.png", layer)
+    strokes = layer[..., 3] > 0
+    np.testing.assert_array_equal(read_mask(path), strokes == (painted == 255))
+    np.testing.assert_array_equal(read_mask(path, invert=True), strokes == (painted == 0))
+
+
 def test_a_resized_mask_has_no_grey_edge():
     large = np.ones((90, 90), bool)
     large[:, :46] = False  # 46 / 90 * 16 = 8.2 columns

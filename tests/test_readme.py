@@ -6,11 +6,14 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from conftest import ROOT, assert_works, run_script
 from PIL import Image
 
 README = (ROOT / "README.md").read_text()
+PRETRAINED = ROOT / "checkpoints" / "pretrained"
+PICTURES = (PRETRAINED / "README.md").read_text().split("## The pictures")[1]
 DRAWING, EXAMPLE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 QUICK_START = README.split("## Quick start")[1].split("\n## ")[0]
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py") if os.access(path, os.X_OK))
@@ -71,6 +74,14 @@ def bash(command, cwd):
     return result.stdout
 
 
+def call(script, arguments, cwd):
+    """The arguments as the shell takes them apart, and what the script prints."""
+    args = bash(f"printf '%s\\0' {arguments}", cwd).split("\0")[:-1]
+    result = run_script(script, *args, cwd=cwd)
+    assert_works(result)
+    return args, result.stdout
+
+
 def test_quick_start_leaves_the_pictures_that_it_names(clone):
     *_, said = [bash(command, clone) for command in commands(QUICK_START)]
     named = re.findall(r"[\w/.-]+\.(?:png|gif)", said)
@@ -84,14 +95,25 @@ def test_the_other_commands_in_their_order(clone):
         if not script:
             bash(command, clone)
             continue
-        args = bash(f"printf '%s\\0' {command[script.end() :]}", clone).split("\0")[:-1]
-        result = run_script(script[1], *args, cwd=clone)
-        assert_works(result)
+        args, said = call(script[1], command[script.end() :], clone)
         if script[1] == "complete.py":
             out = args[args.index("--outDir") + 1] if "--outDir" in args else "completions"
             assert len(list((clone / out / "final").iterdir())) == 4
             if "--checkpointDir" not in args:  # the one just trained, not the bundled one
-                assert "model: checkpoints, trained for 1 steps" in result.stdout
+                assert "model: checkpoints, trained for 1 steps" in said
+
+
+def test_the_pictures_beside_the_models_are_what_their_commands_make(clone, monkeypatch):
+    shell, drawing = (re.search(rf"```{kind}\n(.*?)```", PICTURES, re.DOTALL)[1] for kind in ("shell", "python"))
+    (clone / "shown").mkdir()
+    for command in bash(shell.replace("./", "echo "), clone).splitlines():
+        call(*command.split(maxsplit=1), clone)
+    monkeypatch.chdir(clone)
+    exec(drawing, {})
+    for name in ("samples.png", "masks.jpg", "photo.jpg", "../pretrained-128/samples.jpg"):
+        folders = clone / "checkpoints" / "pretrained", PRETRAINED
+        made, bundled = (np.asarray(Image.open(folder / name), float) for folder in folders)
+        assert abs(made - bundled).mean() < 2, name
 
 
 def test_the_python_example(clone, monkeypatch):
