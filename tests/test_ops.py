@@ -45,11 +45,30 @@ def test_conv2d():
     np.testing.assert_allclose(y, convolve(x, layer.kernel.numpy()) + layer.bias.numpy(), atol=1e-5)
 
 
-def test_conv2d_transpose():
+@pytest.mark.parametrize("channels", [1, 3, 5])  # few are made in another way
+def test_conv2d_transpose(channels):
     x = RNG.normal(size=(2, 4, 4, 3)).astype(np.float32)
-    layer, y = built(ops.conv2d_transpose(5, ops.Weights(0), "c"), x)
-    assert y.shape == (2, 8, 8, 5)
+    layer, y = built(ops.conv2d_transpose(channels, ops.Weights(0), "c"), x)
+    assert y.shape == (2, 8, 8, channels)
     np.testing.assert_allclose(y, transposed_convolve(x, layer.kernel.numpy()) + layer.bias.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [3, 5])
+def test_gradients_of_a_convolution(channels):
+    """Of <y, dy>: by x it is dy taken back; by a number of the kernel what that alone would make, times dy."""
+    x = tf.constant(RNG.normal(size=(2, 8, 8, channels)), tf.float32)
+    dy = RNG.normal(size=(2, 4, 4, 6)).astype(np.float32)
+    layer, _ = built(ops.conv2d(6, ops.Weights(0), "c"), x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        product = tf.reduce_sum(layer(x) * dy)
+    by_x, by_kernel = tape.gradient(product, [x, layer.kernel])
+    np.testing.assert_allclose(by_x, transposed_convolve(dy, layer.kernel.numpy()), atol=1e-5)
+    for place in np.ndindex(5, 5, channels):
+        one = np.zeros(by_kernel.shape)
+        one[place] = 1
+        expected = np.einsum("nijo,nijo->o", convolve(x.numpy(), one), dy)
+        np.testing.assert_allclose(by_kernel[place], expected, atol=1e-3)
 
 
 def test_linear():

@@ -58,7 +58,7 @@ def test_gradients_of_small_maps(layer, side, monkeypatch):
     x = tf.constant(rng.integers(-2, 3, (3, side, side, 4)), tf.bfloat16)
     found = []
     for small in (8, 0):
-        monkeypatch.setattr(ops, "SLOW_SIDE", small)
+        monkeypatch.setattr(ops, "SMALL_SIDE", small)
         with ops.computing_in("mixed_bfloat16"):
             conv = layer(5, ops.Weights(0), "conv")
         conv.build(x.shape)
