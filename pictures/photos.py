@@ -10,6 +10,8 @@ from pictures.incomplete import Incomplete
 from pictures.spline import interpolated
 
 FADE = 0.25  # of a frame's side: wide enough that no edge is to be seen
+# Of a frame's side: a hole that goes on no farther ends with the frame, which is displaced by as much in most photos.
+MARGIN = 0.03
 GREY = (0.299, 0.587, 0.114)  # of red, green and blue, as Pillow weighs them
 
 
@@ -77,19 +79,19 @@ def pixel_side(transform: np.ndarray) -> float:
     return 1 / np.sqrt(abs(np.linalg.det(transform[:, :2])))
 
 
-def square(transform: np.ndarray, size: int) -> np.ndarray:
-    """[4, 2]: the corners (x, y) of the frame in the photo."""
-    low, high = -0.5, size - 0.5
+def square(transform: np.ndarray, size: int, margin: float = 0) -> np.ndarray:
+    """[4, 2]: the corners (x, y) of the frame in the photo, wider by the margin, a share of its side, on each side."""
+    low, high = -0.5 - margin * size, size - 0.5 + margin * size
     corners = np.array([[low, low], [high, low], [high, high], [low, high]])
     back = inverse(transform)
     return corners @ back[:, :2].T + back[:, 2]
 
 
-def covered(shape: Sequence[int], transforms: Sequence[np.ndarray], size: int) -> np.ndarray:
-    """bool [H, W] of that `shape`: which pixels of a photo lie in one of the frames."""
+def covered(shape: Sequence[int], transforms: Sequence[np.ndarray], size: int, margin: float = 0) -> np.ndarray:
+    """bool [H, W] of that `shape`: which pixels of a photo lie in one of the frames, or within the margin."""
     inside = np.zeros(shape, np.uint8)
     for transform in transforms:
-        cv2.fillConvexPoly(inside, square(transform, size).round().astype(np.int32), 1)
+        cv2.fillConvexPoly(inside, square(transform, size, margin).round().astype(np.int32), 1)
     return inside > 0
 
 
@@ -149,24 +151,30 @@ def _weighed(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The `faces` in a part [h, w] of the photo, as the mean that is due to them there.
 
-    Their weight [h, w, 1], which is 1 within them and falls to 0 towards where the `hole`, bool [h, w], leaves their
-    frames, and the mean times that, [h, w, 3].
+    Their weight [h, w, 1], which is 1 but towards where the `hole`, bool [h, w], leaves their frames and falls to 0
+    there, and the mean times that, [h, w, 3]. Beyond a frame a face goes on as it is at the edge.
     """
     height, width = hole.shape
-    weight, weighted = np.zeros((height, width, 1), np.float32), np.zeros((height, width, 3), np.float32)
+    weight, shares, mixed = (np.zeros((height, width, n), np.float32) for n in (1, 1, 3))
     size = faces.shape[1]
+    middle = np.abs(np.arange(size) - (size - 1) / 2)
+    depth = np.minimum.outer(size / 2 - middle, size / 2 - middle).astype(np.float32)
     for transform, face in zip(transforms, faces, strict=True):
         back = inverse(transform)
         back[:, 2] -= part[1].start, part[0].start
-        colours = np.broadcast_to(face, (size, size, 3)).astype(np.float32)
-        large = cv2.warpAffine(colours, back, (width, height), None, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
-        # What is known just beyond a frame bends the face, too, whose edge goes on there; not where the hole does, for
-        # which the spline looks at known pixels two away.
-        inside = covered(hole.shape, [inverse(back)], size)
+        inside = covered(hole.shape, [inverse(back)], size, MARGIN)
+        if not (hole & inside).any():
+            continue
+        # Known pixels at most two away decide how the spline goes on from a place: beside those that the face does not
+        # reach it has no weight.
         away = cv2.distanceTransform((~hole | inside).astype(np.uint8), cv2.DIST_L2, 5) - 2
-        ramp = (away / (fade * size * pixel_side(transform))).clip(0, 1)
+        reach = np.float32(fade * size * pixel_side(transform))
+        ramp = away.clip(0, reach) / reach
         due = (ramp**2 * (3 - 2 * ramp))[..., None]
-        weight += due
-        weighted += due * large
-    several = np.maximum(weight, 1)
-    return weight / several, weighted / several
+        framed = np.dstack([np.broadcast_to(face, (size, size, 3)), depth]).astype(np.float32)
+        large = cv2.warpAffine(framed, back, (width, height), None, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+        share = due * large[..., 3:].clip(0.5)
+        weight = np.maximum(weight, due)
+        shares += share
+        mixed += share * large[..., :3]
+    return weight, weight * mixed / np.maximum(shares, 1e-9)

@@ -16,6 +16,8 @@ from utils import UserError
 
 BLACK, WHITE = 32, 224  # what lies between in most of a mask makes it a photo; a soft brush leaves less
 
+STRAY = 0.05  # of what is painted on a layer: so much of the other tone may be an accident
+
 
 class Loaded(NamedTuple):
     """A picture to complete, as the model takes it."""
@@ -117,21 +119,29 @@ def read_mask(path: Path, invert: bool = False) -> np.ndarray:
 
 
 def read_any_mask(path: Path, invert: bool = False) -> np.ndarray:
-    """The same of any shape, bool [H, W]; UserError if it looks like a photo.
+    """The same of any shape, bool [H, W]. On a layer, what is transparent is the opposite of what is painted.
 
-    On a layer, what is transparent is the opposite of what is painted.
+    UserError if it looks like a photo, or if that leaves open what is meant.
     """
     grey, alpha = np.moveaxis(read_picture(path, "LA"), -1, 0)
     painted = alpha >= OPAQUE
-    if painted.any():
-        grey = np.where(painted, grey, 255 * (grey[painted].mean() < OPAQUE))
-    between = float(((grey >= BLACK) & (grey < WHITE)).mean())
+    tones = grey[painted]
+    between = float(((tones >= BLACK) & (tones < WHITE)).mean()) if tones.size else 0.0
     if between > 0.5:
         raise UserError(
             f"{between:.0%} of the mask {path} is neither white nor black, as in a photo: paint it white where pixels "
             "are known and black in the hole"
         )
-    return (grey >= OPAQUE) ^ invert
+    known = grey >= OPAQUE
+    if tones.size < grey.size:
+        share = float((tones >= OPAQUE).mean()) if tones.size else 0.5
+        if STRAY < share < 1 - STRAY:
+            raise UserError(
+                f"the mask {path} is transparent in part, which could mean either: paint it white where pixels are "
+                "known and black in the hole"
+            )
+        known = np.where(painted, known, share < 0.5)
+    return known ^ invert
 
 
 def find_mask(folder: Path, picture: Path) -> Path:

@@ -54,20 +54,25 @@ def test_conv2d_transpose(channels):
 
 
 @pytest.mark.parametrize("channels", [3, 5])
-def test_gradients_of_a_convolution(channels):
-    """Of <y, dy>: by x it is dy taken back; by a number of the kernel what that alone would make, times dy."""
-    x = tf.constant(RNG.normal(size=(2, 8, 8, channels)), tf.float32)
-    dy = RNG.normal(size=(2, 4, 4, 6)).astype(np.float32)
-    layer, _ = built(ops.conv2d(6, ops.Weights(0), "c"), x)
+@pytest.mark.parametrize("back", [False, True])
+def test_gradients_of_a_convolution_and_of_what_takes_it_back(channels, back):
+    """<convolve(large), small> = <large, transposed_convolve(small)>, and in both the kernel's part is the same."""
+    large = tf.constant(RNG.normal(size=(2, 8, 8, channels)), tf.float32)
+    small = tf.constant(RNG.normal(size=(2, 4, 4, 6)), tf.float32)
+    x, dy = (small, large) if back else (large, small)
+    layer, _ = built(
+        ops.conv2d_transpose(channels, ops.Weights(0), "c") if back else ops.conv2d(6, ops.Weights(0), "c"), x
+    )
     with tf.GradientTape() as tape:
         tape.watch(x)
         product = tf.reduce_sum(layer(x) * dy)
     by_x, by_kernel = tape.gradient(product, [x, layer.kernel])
-    np.testing.assert_allclose(by_x, transposed_convolve(dy, layer.kernel.numpy()), atol=1e-5)
+    expected = (convolve if back else transposed_convolve)(dy.numpy(), layer.kernel.numpy())
+    np.testing.assert_allclose(by_x, expected, atol=1e-5)
     for place in np.ndindex(5, 5, channels):
         one = np.zeros(by_kernel.shape)
         one[place] = 1
-        expected = np.einsum("nijo,nijo->o", convolve(x.numpy(), one), dy)
+        expected = (convolve(large.numpy(), one) * small.numpy()).sum(axis=(0, 1, 2))
         np.testing.assert_allclose(by_kernel[place], expected, atol=1e-3)
 
 

@@ -110,10 +110,18 @@ def test_the_pictures_beside_the_models_are_what_their_commands_make(clone, monk
         call(*command.split(maxsplit=1), clone)
     monkeypatch.chdir(clone)
     exec(drawing, {})
-    for name in ("samples.png", "masks.jpg", "photo.jpg", "../pretrained-128/samples.jpg"):
+    # Of the largest difference of a square's mean: a hole left as it is has 40 and more, another processor a few.
+    for name, side in (
+        ("samples.png", 64),
+        ("masks.jpg", 128),
+        ("photo.jpg", 32),
+        ("../pretrained-128/samples.jpg", 128),
+    ):
         folders = clone / "checkpoints" / "pretrained", PRETRAINED
-        made, bundled = (np.asarray(Image.open(folder / name), float) for folder in folders)
-        assert abs(made - bundled).mean() < 2, name
+        made, bundled = (np.asarray(Image.open(folder / name), np.float32) for folder in folders)
+        height, width = (n // side * side for n in made.shape[:2])
+        differences = abs(made - bundled)[:height, :width].mean(axis=2)
+        assert differences.reshape(height // side, side, -1, side).mean(axis=(1, 3)).max() < 10, name
 
 
 def test_the_python_example(clone, monkeypatch):
