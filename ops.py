@@ -102,17 +102,16 @@ def _kernel_gradient(large, small):
 
 def _taken_back(x, kernel):
     """x [B, s, s, n] back through a convolution by the kernel [5, 5, c, n]: [B, 2s, 2s, c]."""
-    c, n = kernel.shape[2:]
+    c = kernel.shape[2]
     if c > FEW_CHANNELS:
         _, height, width, _ = x.shape
         return tf.nn.conv2d_transpose(x, kernel, [tf.shape(x)[0], 2 * height, 2 * width, c], 2, "SAME")
-    # As a convolution 3x3 that makes of each place 2x2 pixels, side by side as channels, it takes half the time. To
-    # pixels 2i and 2i + 1 the places i - 1, i and i + 1 add by these rows, or columns, of the kernel; the sixth is 0.
-    rows = [3, 4, 1, 2, 5, 0]
-    padded = tf.pad(kernel, [[0, 1], [0, 1], [0, 0], [0, 0]])
-    parts = tf.reshape(tf.gather(tf.gather(padded, rows, axis=0), rows, axis=1), [3, 2, 3, 2, c, n])
-    pixels = tf.nn.conv2d(x, tf.reshape(tf.transpose(parts, [0, 2, 5, 1, 3, 4]), [3, 3, n, 4 * c]), 1, "SAME")
-    return tf.nn.depth_to_space(pixels, 2)
+    # As a convolution 3x3 that makes of each place 2x2 pixels, side by side as channels, it takes half the time: the
+    # places i - 1, i and i + 1 add by these rows, or columns, of the kernel to pixel 2i, and to 2i + 1; the sixth is 0.
+    taps = [3, 1, 5], [4, 2, 0]
+    padded = tf.pad(tf.transpose(kernel, [0, 1, 3, 2]), [[0, 1], [0, 1], [0, 0], [0, 0]])
+    pixels = [tf.gather(tf.gather(padded, rows, axis=0), columns, axis=1) for rows in taps for columns in taps]
+    return tf.nn.depth_to_space(tf.nn.conv2d(x, tf.concat(pixels, axis=3), 1, "SAME"), 2)
 
 
 @tf.custom_gradient
