@@ -187,8 +187,8 @@ class BatchNorm(keras.layers.BatchNormalization):
         mean, variance = tf.nn.moments(maps, list(range(x.shape.rank - 1)))
         # The square of a large mean has no digits left for the variance; what it differs from a common number by has.
         off = mean - self.moving_mean
-        mean, off, square, within = mean_over_replicas(mean, off, off**2, variance)
-        variance = within + tf.maximum(square - off**2, 0)
+        off, square, within = mean_over_replicas(off, off**2, variance)
+        mean, variance = self.moving_mean + off, within + tf.maximum(square - off**2, 0)
         y = tf.nn.batch_normalization(maps, mean, variance, self.beta, self.gamma, self.epsilon)
         return tf.cast(y, x.dtype), mean, variance
 

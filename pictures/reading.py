@@ -15,7 +15,6 @@ from pictures.options import MaskOptions
 from utils import UserError
 
 BLACK, WHITE = 32, 224  # what lies between in most of a mask makes it a photo; a soft brush leaves less
-
 STRAY = 0.05  # of what is painted on a layer: so much of the other tone may be an accident
 
 

@@ -155,7 +155,9 @@ def test_each_device_normalises_its_part_or_by_the_whole(synchronized, tmp_path)
     axes = (0, 1, 2, 3) if synchronized else (1, 2, 3)
     mean, variance = (np.broadcast_to(of(halves, axis=axes), (2, 3)) for of in (np.mean, np.var))
     for half, y, m, v in zip(halves, found["y"], mean, variance, strict=True):
-        np.testing.assert_allclose(y, (half - m) / np.sqrt(v + 1e-5), atol=2e-3)
+        expected = (half - m) / np.sqrt(v + 1e-5)
+        np.testing.assert_allclose(y[..., 1:], expected[..., 1:], atol=1e-4)
+        np.testing.assert_allclose(y[..., 0], expected[..., 0], atol=2e-3)  # 30 has so few digits behind the point
     np.testing.assert_allclose(found["mean"], [26.1, 0, 0] + 0.1 * mean.mean(axis=0), rtol=1e-4)
     np.testing.assert_allclose(found["variance"], 0.9 + 0.1 * variance.mean(axis=0), rtol=1e-4)
 
