@@ -61,6 +61,11 @@ def test_an_instance_of_each_kind():
     assert bags == Bags(2, True)
 
 
+def test_two_dashes_end_the_options():
+    trip, _ = read("--count", "0", "--to", "a", "b", "--", "-here")
+    assert trip == Trip(Path("-here"), to=(Path("a"), Path("b")))
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
