@@ -8,7 +8,7 @@ import os
 import tempfile
 import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -83,29 +83,74 @@ def linear(units: int, weights: Weights, name: str) -> keras.layers.Layer:
     return Linear(units, kernel_initializer=weights, name=name, dtype="float32")
 
 
-# What the CPU's convolutions, oneDNN's, are slow on: the kernel's gradient of small maps in bfloat16, and pictures.
-SMALL_SIDE, FEW_CHANNELS = (0, 0) if GPUS else (8, 4)
+def processor_flags() -> set[str]:
+    """What the processor can do, in Linux' words; TensorFlow does not tell. Empty on another system."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("flags"):
+                return set(line.split())
+    return set()
 
 
-def _kernel_gradient(large, small):
+# The CPU's own convolutions, oneDNN's, are slow on the few channels of pictures, and on small maps, above all with AMX:
+# up to these sides of the larger map, by its floats, products of matrices take a quarter to nine tenths of the time.
+AMX = not GPUS and "amx_bf16" in processor_flags()
+FEW_CHANNELS = 0 if GPUS else 4
+FORTH = {"float32": 8, "bfloat16": 8} if AMX else {}
+BACK = {"bfloat16": 8} if AMX else {}
+OF_KERNEL = {"float32": 8, "bfloat16": 16} if AMX else {} if GPUS else {"bfloat16": 8}
+
+
+def _small(side: int, x, sides: dict[str, int]) -> bool:
+    return side <= sides.get(x.dtype.name, 0)
+
+
+def _side_by_side(maps, rows: np.ndarray, columns: np.ndarray):
+    """[B * n * n, T * U * c]: for place (i, j) of n x n what `maps` [B, s, s, c] has at rows[i, t] and columns[j, u].
+
+    Zeros beyond the edge. A convolution is the product of this with its kernel as a matrix.
+    """
+    side, c = maps.shape[1], maps.shape[3]
+    row, column = rows[:, None, :, None], columns[None, :, None, :]
+    inside = (row >= 0) & (row < side) & (column >= 0) & (column < side)
+    places = np.where(inside, row * side + column, side * side)
+    with_zeros = tf.pad(tf.reshape(maps, [-1, side * side, c]), [[0, 0], [0, 1], [0, 0]])
+    return tf.reshape(tf.gather(with_zeros, places.ravel(), axis=1), [-1, rows.shape[1] * columns.shape[1] * c])
+
+
+def _seen(large):
+    """[B * s * s, 25 * c]: the 5x5 of `large` [B, 2s, 2s, c] that each place of its convolution sees."""
+    rows = 2 * np.arange(large.shape[1] // 2)[:, None] + np.arange(-1, 4)  # SAME: one before an even side, two after it
+    return _side_by_side(large, rows, rows)
+
+
+def _forth(x, kernel):
+    """The convolution of x [B, 2s, 2s, c] by the kernel [5, 5, c, n]: [B, s, s, n]."""
+    _, side, _, c = x.shape
+    if not _small(side, x, FORTH):
+        return tf.nn.conv2d(x, kernel, 2, "SAME")
+    product = tf.matmul(_seen(x), tf.reshape(kernel, [25 * c, -1]))
+    return tf.reshape(product, [-1, side // 2, side // 2, product.shape[1]])
+
+
+def _of_kernel(large, small):
     """Of a convolution of `large` [B, 2s, 2s, c] whose output has the gradient `small` [B, s, s, n]: [5, 5, c, n]."""
     c, n = large.shape[-1], small.shape[-1]
-    if large.dtype != tf.bfloat16 or large.shape[1] > SMALL_SIDE:
+    if not _small(large.shape[1], large, OF_KERNEL):
         return tf.raw_ops.Conv2DBackpropFilter(
             input=large, filter_sizes=[5, 5, c, n], out_backprop=small, strides=[1, 2, 2, 1], padding="SAME"
         )
-    # As a matrix product it takes half the time.
-    patches = tf.image.extract_patches(large, [1, 5, 5, 1], [1, 2, 2, 1], [1, 1, 1, 1], "SAME")
-    product = tf.matmul(tf.reshape(patches, [-1, 25 * c]), tf.reshape(small, [-1, n]), transpose_a=True)
+    product = tf.matmul(_seen(large), tf.reshape(small, [-1, n]), transpose_a=True)
     return tf.reshape(product, [5, 5, c, n])
 
 
-def _taken_back(x, kernel):
+def _back(x, kernel):
     """x [B, s, s, n] back through a convolution by the kernel [5, 5, c, n]: [B, 2s, 2s, c]."""
-    c = kernel.shape[2]
+    side, c = x.shape[1], kernel.shape[2]
+    if _small(2 * side, x, BACK):
+        return _back_by_products(x, kernel)
     if c > FEW_CHANNELS:
-        _, height, width, _ = x.shape
-        return tf.nn.conv2d_transpose(x, kernel, [tf.shape(x)[0], 2 * height, 2 * width, c], 2, "SAME")
+        return tf.nn.conv2d_transpose(x, kernel, [tf.shape(x)[0], 2 * side, 2 * side, c], 2, "SAME")
     # As a convolution 3x3 that makes of each place 2x2 pixels, side by side as channels, it takes half the time: the
     # places i - 1, i and i + 1 add by these rows, or columns, of the kernel to pixel 2i, and to 2i + 1; the sixth is 0.
     taps = [3, 1, 5], [4, 2, 0]
@@ -114,20 +159,33 @@ def _taken_back(x, kernel):
     return tf.nn.depth_to_space(tf.nn.conv2d(x, tf.concat(pixels, axis=3), 1, "SAME"), 2)
 
 
+def _back_by_products(x, kernel):
+    side = x.shape[1]
+    # Pixel 2i is what places i and i - 1 add by the kernel's rows, or columns, 1 and 3; 2i + 1 what i + 1, i and i - 1
+    # add by 0, 2 and 4.
+    seen = [np.arange(side)[:, None] + odd - np.arange(2 + odd) for odd in (0, 1)]
+    pixels = []
+    for i, j in np.ndindex(2, 2):
+        taps = [kernel[row, column] for row in range(1 - i, 5, 2) for column in range(1 - j, 5, 2)]
+        pixels.append(tf.matmul(_side_by_side(x, seen[i], seen[j]), tf.concat(taps, axis=1), transpose_b=True))
+    channels = tf.concat(pixels, axis=1)
+    return tf.nn.depth_to_space(tf.reshape(channels, [-1, side, side, channels.shape[1]]), 2)
+
+
 @tf.custom_gradient
 def _conv2d(x, kernel):
     def gradients(dy):
-        return _taken_back(dy, kernel), _kernel_gradient(x, dy)
+        return _back(dy, kernel), _of_kernel(x, dy)
 
-    return tf.nn.conv2d(x, kernel, 2, "SAME"), gradients
+    return _forth(x, kernel), gradients
 
 
 @tf.custom_gradient
 def _conv2d_transpose(x, kernel):
     def gradients(dy):
-        return tf.nn.conv2d(dy, kernel, 2, "SAME"), _kernel_gradient(dy, x)
+        return _forth(dy, kernel), _of_kernel(dy, x)
 
-    return _taken_back(x, kernel), gradients
+    return _back(x, kernel), gradients
 
 
 class Conv2D(keras.layers.Conv2D):

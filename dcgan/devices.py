@@ -6,15 +6,14 @@ replica of the networks (TensorFlow's MirroredStrategy and MultiWorkerMirroredSt
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from dcgan.options import DeviceOptions
 from dcgan.workers import ALONE, Worker
-from ops import fill_batch, tf
+from ops import fill_batch, processor_flags, tf
 from utils import UserError
 
 BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # flags of the processors that have instructions for it
@@ -40,22 +39,13 @@ def dtype_policy(precision: str) -> str:
 def has_short_floats() -> bool:
     """Whether the device computes faster in bfloat16, or in float16."""
     gpus = _gpus()
-    return min(gpus) >= 7 if gpus else bool(BFLOAT16 & _processor_flags())
+    return min(gpus) >= 7 if gpus else bool(BFLOAT16 & processor_flags())
 
 
 def _gpus() -> list[float]:
     """The compute capability of each NVIDIA GPU: from 7 on with tensor cores for float16, from 8 on for bfloat16."""
     found = (tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU"))
     return [float("{}.{}".format(*details.get("compute_capability", (0, 0)))) for details in found]
-
-
-def _processor_flags() -> set[str]:
-    """What the processor can do, in Linux' words; TensorFlow does not tell. Empty on another system."""
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("flags"):
-                return set(line.split())
-    return set()
 
 
 def local_strategy() -> tf.distribute.Strategy:

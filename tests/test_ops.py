@@ -76,6 +76,30 @@ def test_gradients_of_a_convolution_and_of_what_takes_it_back(channels, back):
         np.testing.assert_allclose(by_kernel[place], expected, atol=1e-3)
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(("layer", "side"), [(ops.conv2d, 16), (ops.conv2d_transpose, 4)])
+def test_products_of_matrices_are_convolutions(layer, side, policy, monkeypatch):
+    """With the gradients; numbers of few bits make both exact."""
+    x = tf.constant(RNG.integers(-2, 3, (3, side, side, 6)), policy.removeprefix("mixed_"))
+    weights = RNG.integers(-2, 3, (5, 5, 6, 5) if layer == ops.conv2d else (5, 5, 5, 6))
+    found = []
+    for largest in (16, 0):
+        for way in ("FORTH", "BACK", "OF_KERNEL"):
+            monkeypatch.setattr(ops, way, {"float32": largest, "bfloat16": largest})
+        with ops.computing_in(policy):
+            conv = layer(5, ops.Weights(0), "c")
+        conv.build(x.shape)
+        conv.kernel.assign(weights)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = conv(x)
+            loss = tf.reduce_sum(y[:, ::2] - 2 * y[:, 1::2])
+        found.append((y, *tape.gradient(loss, [x, conv.kernel, conv.bias])))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(tf.cast(a, tf.float32), tf.cast(b, tf.float32))
+    assert found[0][2].numpy().any()
+
+
 def test_linear():
     x = RNG.normal(size=(3, 7)).astype(np.float32)
     layer, y = built(ops.linear(5, ops.Weights(0), "l"), x)
