@@ -12,7 +12,6 @@ Deep Learning in TensorFlow" (2016), here "the post".
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +22,7 @@ from dcgan.devices import LOSS_SCALE, chosen, dtype_policy, replica_uniform
 from dcgan.growing import grow_discriminator, grow_generator
 from dcgan.options import KEEP, NetworkOptions, SearchOptions, TrainOptions
 from dcgan.search import search
-from dcgan.training import Training
+from dcgan.training import Schedule, Training
 from ops import (
     Weights,
     batch_norm,
@@ -55,20 +54,23 @@ Pictures = np.ndarray | Dataset
 
 @dataclass(frozen=True)
 class TrainStep:
-    """What `DCGAN.train` yields after a step; the arrays are tensors that nobody has waited for yet."""
+    """What `DCGAN.train` yields after one step or some; the arrays are tensors that nobody has waited for yet."""
 
     step: int
-    """Steps done, 1 and up."""
+    """Steps done, 1 and up; what follows is of the last of them but for the losses."""
     epoch: int
     """0 and up."""
     batch: int
-    """Place of the step in its epoch, 1 to `batches`."""
+    """Its place in its epoch, 1 to `batches`."""
     batches: int
     """Steps an epoch."""
     losses: Any
-    """[4]: LOSSES as the updates saw them; d_loss is that before the D update, g_loss that of the last G update."""
+    """[steps, 4]: LOSSES as the updates of each step saw them, which are all of one epoch.
+
+    d_loss is that before the D update, g_loss that of the last G update.
+    """
     z: Any
-    """[batch, z_dim], the step's z; of several workers this one's part, as of the logits."""
+    """[batch, z_dim], its z; of several workers this one's part, as of the logits."""
     d_logits_real: Any
     """[batch, 1], of the D update."""
     d_logits_fake: Any
@@ -196,8 +198,13 @@ class DCGAN:
 
     # ------------------------------------------------------------------------------------ training
 
-    def train(self, pictures: Pictures, options: TrainOptions, origin: int = 0) -> Iterator[TrainStep]:
-        """Trains on `pictures`, uint8 [N, H, W, c_dim], from the step reached; yields after each step.
+    def train(
+        self, pictures: Pictures, options: TrainOptions, origin: int = 0, intervals: Sequence[int] = (1,)
+    ) -> Iterator[TrainStep]:
+        """Trains on `pictures`, uint8 [N, H, W, c_dim], from the step reached; yields after each launch of steps.
+
+        A launch is one step; on a GPU, which waits for its host otherwise, it may be some, but it ends where one of the
+        `intervals` divides the number of steps done, and where an epoch ends.
 
         A step is one D update and `g_updates` of G on the same z. What it does follows from the pictures, the options
         and the step's number alone. Epochs are counted from step `origin`; another than 0 if earlier ones had another
@@ -210,24 +217,23 @@ class DCGAN:
         for optimizer in (training.g_optimizer, training.d_optimizer):
             optimizer.learning_rate, optimizer.beta_1 = options.learning_rate, options.beta1
         self._share_statistics(training, not options.local_norm)
-        batch_size, batches = min(options.batch_size, len(pictures)), options.batches(len(pictures))
+        schedule = Schedule(len(pictures), options, origin)
+        batch_size = schedule.batch_size
         mine = devices.share(self.strategy, batch_size)
-        steps = range(int(self.step), origin + options.epochs * batches)
+        most = min(devices.steps_a_launch(self.strategy, batch_size * self.image_size**2), *intervals)
 
-        @lru_cache(maxsize=1)
-        def order(epoch: int) -> np.ndarray:
-            return np.random.default_rng([options.seed, epoch]).permutation(len(pictures))
+        def load(launch: range) -> tuple[range, list[np.ndarray]]:
+            loaded = [pictures[schedule.chosen(step)[mine]] for step in launch]
+            return launch, loaded + loaded[-1:] * (most - len(loaded))  # XLA compiles for `most`, used or not
 
-        def load(step: int) -> np.ndarray:
-            epoch, batch = divmod(step - origin, batches)
-            return pictures[order(epoch)[batch * batch_size : (batch + 1) * batch_size][mine]]
-
-        for step, x_real in zip(steps, one_ahead(load, steps), strict=True):
+        for launch, loaded in one_ahead(load, schedule.launches(int(self.step), most, intervals)):
+            count = len(launch)
             with enough_memory(batch_size, self.image_size):
-                parts = devices.parts(self.strategy, x_real)
-                outcome = self._train_step(training, parts, tf.constant(step), options)
-            epoch, batch = divmod(step - origin, batches)
-            yield TrainStep(step + 1, epoch, batch + 1, batches, *outcome)
+                parts = [devices.parts(self.strategy, x_real) for x_real in loaded]
+                losses, *others = self._train_steps(training, parts, *map(tf.constant, (launch.start, count)), options)
+            epoch, batch = schedule.place(launch[-1])
+            of_last = (values[count - 1] for values in others)
+            yield TrainStep(launch.stop, epoch, batch + 1, schedule.batches, losses[:count], *of_last)
         self.settle_statistics()
 
     def _check(self, pictures: Pictures) -> None:
@@ -247,12 +253,18 @@ class DCGAN:
         return self.training
 
     @tf.function
-    def _train_step(self, training: Training, pictures, step, options: TrainOptions):
-        """One D update and those of G; returns what TrainStep holds of them. pictures: of each replica its own."""
+    def _train_steps(self, training: Training, batches, first, count, options: TrainOptions):
+        """`count` steps from the `first` on; for each of them what TrainStep holds of the last.
+
+        batches: each step's pictures, of each replica its own; those beyond `count` are not looked at.
+        """
         # What is random comes first: XLA draws other numbers than TensorFlow from the same seed.
-        x_real, z = self.strategy.run(self._drawn, (pictures, step, options))
-        learn = tf.function(self._learn, jit_compile=True) if devices.compiles(self.strategy) else self._learn
-        return learn(training, x_real, z, options)
+        drawn = [self.strategy.run(self._drawn, (batch, first + i, options)) for i, batch in enumerate(batches)]
+        if not devices.compiles(self.strategy):
+            ((x_real, z),) = drawn
+            return [values[None] for values in self._learn(training, x_real, z, options)]
+        x_real, z = map(tf.stack, zip(*drawn, strict=True))
+        return tf.function(self._learn_some, jit_compile=True)(training, x_real, z, count, options)
 
     def _drawn(self, pictures, step, options: TrainOptions):
         """A replica's pictures, some of them mirrored, and z."""
@@ -261,6 +273,14 @@ class DCGAN:
             coins = replica_uniform([len(pictures)], [options.seed, 2 * step + 1])
             x_real = random_flip(x_real, coins)
         return x_real, 2 * replica_uniform([len(pictures), self.z_dim], [options.seed, 2 * step]) - 1
+
+    def _learn_some(self, training: Training, x_real, z, count, options: TrainOptions):
+        """`_learn` from the first `count` of the batches x_real and z, one after another."""
+        outcomes = [tf.TensorArray(tf.float32, len(z)) for _ in range(4)]
+        for i in tf.range(count):
+            outcome = self._learn(training, x_real[i], z[i], options)
+            outcomes = [array.write(i, values) for array, values in zip(outcomes, outcome, strict=True)]
+        return [array.stack() for array in outcomes]
 
     def _learn(self, training: Training, x_real, z, options: TrainOptions):
         """The updates by these pictures and z, of each replica its own; what TrainStep holds of them."""

@@ -71,11 +71,16 @@ def strategy(worker: Worker) -> tf.distribute.Strategy:
 
 
 def compiles(among: tf.distribute.Strategy) -> bool:
-    """Whether XLA compiles a training step, which takes half a minute, and then makes it twice as fast.
+    """Whether XLA compiles training, which takes half a minute, and then makes it twice as fast.
 
     On a GPU alone, as its launches are the limit: on a CPU it is many times slower. Not where gradients are exchanged.
     """
     return bool(tf.config.list_logical_devices("GPU")) and among.num_replicas_in_sync == 1
+
+
+def steps_a_launch(among: tf.distribute.Strategy, pixels: int) -> int:
+    """How many steps of training, with so many pixels each, to launch at once: some, if they are compiled and short."""
+    return max(1, min(10, 2**22 // pixels)) if compiles(among) else 1
 
 
 def worker_of(among: tf.distribute.Strategy) -> Worker:

@@ -1,5 +1,10 @@
-"""The state of a training, but for the networks that sampling and completion use, too."""
+"""The state of a training, but for the networks that sampling and completion use, too, and its schedule."""
 
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from dcgan.options import TrainOptions
 from ops import Adam, keras, named_variables, tf
 
 
@@ -42,3 +47,33 @@ class Training:
             for name, optimizer in optimizers.items()
             for variable in optimizer.variables
         }
+
+
+class Schedule:
+    """Which pictures each step of a training takes, and which steps are launched at once."""
+
+    def __init__(self, pictures: int, options: TrainOptions, origin: int):
+        """Of so many `pictures`; epochs are counted from step `origin`."""
+        self.batch_size, self.batches = min(options.batch_size, pictures), options.batches(pictures)
+        self.pictures, self.seed, self.origin = pictures, options.seed, origin
+        self.end = origin + options.epochs * self.batches
+        self.shuffled: tuple[int, np.ndarray] | None = None  # the epoch last asked for, and its order
+
+    def place(self, step: int) -> tuple[int, int]:
+        """The epoch of the step that has so many before it, and its place in there; both from 0."""
+        return divmod(step - self.origin, self.batches)
+
+    def chosen(self, step: int) -> np.ndarray:
+        """[batch]: the numbers of its pictures."""
+        epoch, batch = self.place(step)
+        if not self.shuffled or self.shuffled[0] != epoch:
+            self.shuffled = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.pictures)
+        return self.shuffled[1][batch * self.batch_size : (batch + 1) * self.batch_size]
+
+    def launches(self, first: int, most: int, intervals: Sequence[int]) -> Iterator[range]:
+        """The steps from the `first` on, in launches of `most` at most, as `DCGAN.train` has them."""
+        while first < self.end:
+            ends = [first + interval - first % interval for interval in intervals]
+            stop = min(first + most, first + self.batches - self.place(first)[1], self.end, *ends)
+            yield range(first, stop)
+            first = stop

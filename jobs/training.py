@@ -112,10 +112,11 @@ def train_to(
         dcgan.save(run.checkpoint_dir, run.keep)
         note_owner(run.log_dir, record.run, int(dcgan.step))
 
+    intervals = run.sample_interval, run.checkpoint_interval
     try:
         if validation:
             validation.begin(log)
-        for state in dcgan.train(pictures, options, record.stretches[-1].origin):
+        for state in dcgan.train(pictures, options, record.stretches[-1].origin, intervals):
             ending = state.step == last_step or bool(received)
             sampling = ending or state.step % run.sample_interval == 0
             saving = ending or state.step % run.checkpoint_interval == 0

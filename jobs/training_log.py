@@ -118,31 +118,34 @@ class TrainingLog:
 
     def _write_losses(self) -> None:
         pending, self.pending = self.pending, []
-        losses = np.stack([state.losses for state, _ in pending])  # waits for the device
+        losses = [np.asarray(state.losses) for state, _ in pending]  # waits for the device
         now = time.monotonic()
-        images = sum(state.z.shape[0] for state, _ in pending) * worker_of(self.dcgan.strategy).count
+        batch_size = pending[0][0].z.shape[0] * worker_of(self.dcgan.strategy).count
+        images = batch_size * sum(map(len, losses))
         rate = images / max(now - self.written, 1e-6)  # some clocks tick slowly
         self.written = now
         rows = []
         with self.events():
-            for (state, moment), values in zip(pending, losses, strict=True):
+            for (state, moment), of_steps in zip(pending, losses, strict=True):
                 seconds = self.earlier + moment - self.start
-                rows.append([state.step, state.epoch, f"{seconds:.3f}", *(f"{v:.8g}" for v in values), f"{rate:.2f}"])
-                for name, value in zip(LOSSES, values, strict=True):
-                    tf.summary.scalar(name, value, step=state.step)
+                for step, values in enumerate(of_steps, state.step + 1 - len(of_steps)):
+                    rows.append([step, state.epoch, f"{seconds:.3f}", *(f"{v:.8g}" for v in values), f"{rate:.2f}"])
+                    for name, value in zip(LOSSES, values, strict=True):
+                        tf.summary.scalar(name, value, step=step)
         write_rows(self.csv_path, rows)
         self.messages.append(
             f"Epoch: [{state.epoch:2d}] [{state.batch:4d}/{state.batches:4d}] "
             f"time: {self.earlier + now - self.start:.4f}, d_loss: {values[0]:.8f}, g_loss: {values[3]:.8f}, "
             f"{rate:.1f} images/s, {self._left(state.step, now)} left"
         )
-        self._watch_losses(pending[0][0].step, losses)
+        self._watch_losses(state.step, np.concatenate(losses))
 
     def _left(self, step: int, now: float) -> str:
         first_step, begun = self.first or (step, now)
         return clock((self.steps - step) * (now - begun) / (step - first_step)) if step > first_step else "?"
 
-    def _watch_losses(self, first_step: int, losses: np.ndarray) -> None:
+    def _watch_losses(self, last_step: int, losses: np.ndarray) -> None:
+        first_step = last_step + 1 - len(losses)
         finite = np.isfinite(losses).all(axis=1)
         if not finite.all():
             raise UserError(

@@ -87,7 +87,7 @@ class Dataset:
             self.said_fitted = True
 
 
-def one_ahead(function: Callable[[int], Any], items: Iterable[int]) -> Iterator[Any]:
+def one_ahead(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
     """function(item) for each item, computed in a thread while the one before is in use."""
     with ThreadPoolExecutor(1) as thread:
         following: Any = None

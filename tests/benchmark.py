@@ -174,8 +174,9 @@ def train_step(precision: str, size: int, batch: int, dim: int) -> Callable[[], 
     from model import DCGAN
 
     dcgan = DCGAN(size, gf_dim=dim, df_dim=dim, precision=precision)
-    steps = dcgan.train(noise(batch, size), TrainOptions(epochs=10**6, batch_size=batch))
-    return lambda: [next(steps) for _ in range(at_once())][-1].losses.numpy()
+    options = TrainOptions(epochs=10**6, batch_size=batch)
+    steps = dcgan.train(noise(10 * batch, size), options, intervals=(at_once(),))
+    return lambda: next(state for state in steps if state.step % at_once() == 0).losses.numpy()
 
 
 def search_iteration(precision: str, size: int, batch: int, dim: int) -> Callable[[], Any]:

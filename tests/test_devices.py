@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, blobs, process, write_pictures
 
-from dcgan.devices import compiles, worker_of
+from dcgan.devices import compiles, steps_a_launch, worker_of
 from dcgan.options import TrainOptions
 from dcgan.workers import ALONE, Worker
 from jobs.training_log import TrainingLog
@@ -85,8 +85,11 @@ def test_resuming_on_two_devices_is_exact(two, tmp_path):
 
 @pytest.mark.parametrize(("gpus", "replicas", "by_xla"), [(0, 1, False), (1, 1, True), (2, 2, False)])
 def test_xla_compiles_on_one_gpu_alone(gpus, replicas, by_xla, monkeypatch):
+    """And short steps are launched some at once there."""
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind] * gpus)
-    assert compiles(SimpleNamespace(num_replicas_in_sync=replicas)) == by_xla
+    strategy = SimpleNamespace(num_replicas_in_sync=replicas)
+    assert compiles(strategy) == by_xla
+    assert [steps_a_launch(strategy, 64 * side**2) for side in (64, 128, 512)] == ([10, 4, 1] if by_xla else [1, 1, 1])
 
 
 COMPLETE = """
@@ -187,8 +190,8 @@ def test_the_rate_is_that_of_all_workers(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(dcgan, "strategy", OfThree())
     log = TrainingLog(dcgan, blobs(4, 8), tmp_path / "samples", tmp_path / "logs", 9, 0)
     log.written -= 8  # seconds
-    zeros = np.zeros((400, 1), np.float32)
-    log.record(TrainStep(1, 0, 1, 9, np.ones(4, np.float32), zeros, zeros, zeros), sampling=False)
+    zeros = np.zeros((200, 1), np.float32)
+    log.record(TrainStep(2, 0, 2, 9, np.ones((2, 4), np.float32), zeros, zeros, zeros), sampling=False)
     assert float(capsys.readouterr().out.split(" images/s")[0].split()[-1]) == pytest.approx(150, rel=0.1)
 
 

@@ -255,7 +255,7 @@ def test_a_training_step_equals_its_recomputation(eagerly, monkeypatch, g_update
     for update in of_g:
         (g_loss,), expected = reference.g_gradients(update.g, update.d, z, g_seen, d_seen)
         assert_gradients_equal(update.gradients, expected)
-    np.testing.assert_allclose(state.losses, [sum(d_losses), *d_losses, g_loss], rtol=1e-4)
+    np.testing.assert_allclose(state.losses, [[sum(d_losses), *d_losses, g_loss]], rtol=1e-4)
 
     g_after, d_after = networks(dcgan)
     slots = {}
@@ -340,15 +340,42 @@ def test_pictures_come_in_another_order_each_epoch():
     dcgan = small()
     orders = [[], []]
 
-    def step_of(training, x, step, options):
-        orders[int(step) // 5].append(int(x[0, 0, 0, 0]))
-        return 0, 0, 0, 0
+    def step_of(training, batches, first, count, options):
+        (x,) = batches
+        orders[int(first) // 5].append(int(x[0, 0, 0, 0]))
+        return np.zeros((4, 1))
 
-    dcgan._train_step = step_of
+    dcgan._train_steps = step_of
     for _ in dcgan.train(pictures, TrainOptions(epochs=2, batch_size=1)):
         pass
     assert sorted(orders[0]) == sorted(orders[1]) == [0, 50, 100, 150, 200]
     assert orders[0] != orders[1]
+
+
+def test_steps_launched_at_once_are_the_steps_one_by_one(monkeypatch):
+    """Two epochs of 7 steps, as XLA does them on a GPU: in launches of up to 3, otherwise parted, and alone."""
+    monkeypatch.setattr(devices, "compiles", lambda strategy: True)
+    found = []
+    for intervals in ((3,), (3, 4), (1,)):
+        dcgan = small()
+        states = list(dcgan.train(blobs(28, 8), TrainOptions(epochs=2, batch_size=4, flip=True), intervals=intervals))
+        found.append((states, values_of(dcgan)))
+    (states, values), (parted, same), (alone, plain) = found
+    assert [state.step for state in states] == [3, 6, 7, 9, 12, 14]
+    assert [state.step for state in parted] == [3, 4, 6, 7, 8, 9, 12, 14]
+    assert [(state.epoch, state.batch) for state in states] == [(0, 3), (0, 6), (0, 7), (1, 2), (1, 5), (1, 7)]
+    assert len(alone) == 14
+    losses, of_parted, of_alone = (np.concatenate([s.losses for s in each]) for each in (states, parted, alone))
+    np.testing.assert_array_equal(losses, of_parted)  # one program, whatever the number of steps
+    for name, value in values.items():
+        np.testing.assert_array_equal(value, same[name], err_msg=name)
+    np.testing.assert_allclose(losses, of_alone, rtol=1e-3)
+    for state in states:
+        one = alone[state.step - 1]
+        np.testing.assert_array_equal(state.z, one.z)
+        np.testing.assert_allclose(state.d_logits_real, one.d_logits_real, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(state.d_logits_fake, one.d_logits_fake, rtol=1e-3, atol=1e-3)
+    assert values["step"] == plain["step"] == 14
 
 
 def test_average_of_the_generator():
@@ -414,7 +441,7 @@ def test_out_of_memory_names_batch_and_size(monkeypatch):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
     dcgan = small()
-    monkeypatch.setattr(dcgan, "_train_step", no_memory)
+    monkeypatch.setattr(dcgan, "_train_steps", no_memory)
     monkeypatch.setattr(dcgan, "_search_loss", no_memory)
     for states in (
         dcgan.train(blobs(5, 8), TrainOptions(batch_size=5)),

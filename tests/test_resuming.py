@@ -30,13 +30,13 @@ SMALL = {"image_size": 8, "gf_dim": 4, "df_dim": 4}
 def steps_that_learn_nothing():
     """What is tested here is what stands around the steps; compiling them would take most of the time."""
 
-    def step(self, training, pictures, number, options):
+    def steps(self, training, batches, first, count, options):
         training.step.assign_add(1)
-        zeros = np.zeros((len(pictures), 1), np.float32)
-        return np.ones(4, np.float32), zeros, zeros, zeros
+        zeros = np.zeros((1, len(batches[0]), 1), np.float32)
+        return np.ones((1, 4), np.float32), zeros, zeros, zeros
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DCGAN, "_train_step", step)
+        patch.setattr(DCGAN, "_train_steps", steps)
         yield
 
 
@@ -261,7 +261,7 @@ def test_the_time_left_does_not_count_the_start(tmp_path, monkeypatch, capsys):
     zeros = np.zeros((4, 1), np.float32)
     for step in range(1, 12):
         now = 3600.0 + step
-        log.record(TrainStep(step, 0, step, 1000, np.ones(4, np.float32), zeros, zeros, zeros), False)
+        log.record(TrainStep(step, 0, step, 1000, np.ones((1, 4), np.float32), zeros, zeros, zeros), False)
     log.flush()
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith(", ? left") and lines[-1].endswith(", 0:16:29 left")

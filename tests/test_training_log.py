@@ -23,9 +23,10 @@ def log(tmp_path):
     return new_log(tmp_path)
 
 
-def state(step, d_loss=1.0, g_loss=1.0):
+def state(step, *d_losses, g_loss=1.0):
     z, logits = np.zeros((4, 100), np.float32), np.zeros((4, 1), np.float32)
-    return TrainStep(step, 0, step, 10**6, np.float32([d_loss, d_loss / 2, d_loss / 2, g_loss]), z, logits, logits)
+    losses = np.float32([[d_loss, d_loss / 2, d_loss / 2, g_loss] for d_loss in d_losses or (1.0,)])
+    return TrainStep(step, 0, step, 10**6, losses, z, logits, logits)
 
 
 def record(log, first_step, d_losses):
@@ -97,6 +98,21 @@ def test_a_full_disk_under_the_logs(log, monkeypatch):
     log.record(state(1), sampling=False)
     with pytest.raises(UserError, match=r"cannot write into .*logs \(No space left on device\)"):
         log.flush()
+
+
+def test_steps_that_were_launched_at_once(log, tmp_path):
+    """Each has its losses."""
+    for last, d_losses in ((1, [1.0]), (4, [2.0, 3.0, 4.0]), (6, [5.0, 6.0])):
+        log.record(state(last, *d_losses), sampling=False)
+    log.flush()
+    steps, d_losses = np.loadtxt(tmp_path / "logs" / "losses.csv", delimiter=",", skiprows=1, usecols=(0, 3)).T
+    assert steps.tolist() == d_losses.tolist() == [1, 2, 3, 4, 5, 6]
+    (events,) = (tmp_path / "logs").glob("events*")
+    found = map(tf.compat.v1.Event.FromString, tf.data.TFRecordDataset(str(events)).as_numpy_iterator())
+    values = [(event.step, value) for event in found for value in event.summary.value if value.tag == "d_loss"]
+    assert [(step, float(tf.make_ndarray(value.tensor))) for step, value in values] == [(n, n) for n in range(1, 7)]
+    with pytest.raises(UserError, match="not finite at step 8"):
+        log.record(state(10, 1.0, np.nan, np.nan, 1.0), sampling=True)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
