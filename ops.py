@@ -93,16 +93,11 @@ def processor_flags() -> set[str]:
 
 
 # The CPU's own convolutions, oneDNN's, are slow on the few channels of pictures, and on small maps, above all with AMX:
-# up to these sides of the larger map, by its floats, products of matrices take a quarter to nine tenths of the time.
+# up to these sides of the larger map products of matrices take less time, the kernel's gradient a quarter.
 AMX = not GPUS and "amx_bf16" in processor_flags()
 FEW_CHANNELS = 0 if GPUS else 4
-FORTH = {"float32": 8, "bfloat16": 8} if AMX else {}
-BACK = {"bfloat16": 8} if AMX else {}
-OF_KERNEL = {"float32": 8, "bfloat16": 16} if AMX else {} if GPUS else {"bfloat16": 8}
-
-
-def _small(side: int, x, sides: dict[str, int]) -> bool:
-    return side <= sides.get(x.dtype.name, 0)
+SMALL = 8 if AMX else 0
+SMALL_OF_KERNEL = {"float32": SMALL, "bfloat16": 16 if AMX else 0 if GPUS else 8}
 
 
 def _side_by_side(maps, rows: np.ndarray, columns: np.ndarray):
@@ -127,7 +122,7 @@ def _seen(large):
 def _forth(x, kernel):
     """The convolution of x [B, 2s, 2s, c] by the kernel [5, 5, c, n]: [B, s, s, n]."""
     _, side, _, c = x.shape
-    if not _small(side, x, FORTH):
+    if side > SMALL:
         return tf.nn.conv2d(x, kernel, 2, "SAME")
     product = tf.matmul(_seen(x), tf.reshape(kernel, [25 * c, -1]))
     return tf.reshape(product, [-1, side // 2, side // 2, product.shape[1]])
@@ -136,7 +131,7 @@ def _forth(x, kernel):
 def _of_kernel(large, small):
     """Of a convolution of `large` [B, 2s, 2s, c] whose output has the gradient `small` [B, s, s, n]: [5, 5, c, n]."""
     c, n = large.shape[-1], small.shape[-1]
-    if not _small(large.shape[1], large, OF_KERNEL):
+    if large.shape[1] > SMALL_OF_KERNEL.get(large.dtype.name, 0):
         return tf.raw_ops.Conv2DBackpropFilter(
             input=large, filter_sizes=[5, 5, c, n], out_backprop=small, strides=[1, 2, 2, 1], padding="SAME"
         )
@@ -147,7 +142,7 @@ def _of_kernel(large, small):
 def _back(x, kernel):
     """x [B, s, s, n] back through a convolution by the kernel [5, 5, c, n]: [B, 2s, 2s, c]."""
     side, c = x.shape[1], kernel.shape[2]
-    if _small(2 * side, x, BACK):
+    if 2 * side <= SMALL:
         return _back_by_products(x, kernel)
     if c > FEW_CHANNELS:
         return tf.nn.conv2d_transpose(x, kernel, [tf.shape(x)[0], 2 * side, 2 * side, c], 2, "SAME")

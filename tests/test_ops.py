@@ -84,8 +84,8 @@ def test_products_of_matrices_are_convolutions(layer, side, policy, monkeypatch)
     weights = RNG.integers(-2, 3, (5, 5, 6, 5) if layer == ops.conv2d else (5, 5, 5, 6))
     found = []
     for largest in (16, 0):
-        for way in ("FORTH", "BACK", "OF_KERNEL"):
-            monkeypatch.setattr(ops, way, {"float32": largest, "bfloat16": largest})
+        monkeypatch.setattr(ops, "SMALL", largest)
+        monkeypatch.setattr(ops, "SMALL_OF_KERNEL", {"float32": largest, "bfloat16": largest})
         with ops.computing_in(policy):
             conv = layer(5, ops.Weights(0), "c")
         conv.build(x.shape)
