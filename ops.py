@@ -92,9 +92,9 @@ def processor_flags() -> set[str]:
     return set()
 
 
-# The CPU's own convolutions, oneDNN's, are slow on the few channels of pictures, and on small maps: up to these sides of
-# the larger map products of matrices take less time where there is AMX, the kernel's gradient a quarter. With AVX2 alone,
-# and in bfloat16 without AMX, they take more, but for that gradient.
+# The CPU's own convolutions, oneDNN's, are slow on the few channels of pictures, and on small maps: up to these sides
+# of the larger map, products of matrices take less time with AMX, the kernel's gradient a quarter. With AVX2 alone, and
+# in bfloat16 without AMX, they take more, but for that gradient.
 AMX = not GPUS and "amx_bf16" in processor_flags()
 FEW_CHANNELS = 0 if GPUS else 4
 SMALL = 8 if AMX else 0
