@@ -54,10 +54,10 @@ Pictures = np.ndarray | Dataset
 
 @dataclass(frozen=True)
 class TrainStep:
-    """What `DCGAN.train` yields after one step or some; the arrays are tensors that nobody has waited for yet."""
+    """What `DCGAN.train` yields; the arrays are tensors that nobody has waited for yet."""
 
     step: int
-    """Steps done, 1 and up; what follows is of the last of them but for the losses."""
+    """Steps done, 1 and up. What follows is of the last of them, but for the losses."""
     epoch: int
     """0 and up."""
     batch: int
@@ -65,7 +65,7 @@ class TrainStep:
     batches: int
     """Steps an epoch."""
     losses: Any
-    """[steps, 4]: LOSSES as the updates of each step saw them, which are all of one epoch.
+    """[n, 4]: LOSSES as the updates saw them, of each of the n steps since the last yield, all of this epoch.
 
     d_loss is that before the D update, g_loss that of the last G update.
     """
@@ -199,12 +199,12 @@ class DCGAN:
     # ------------------------------------------------------------------------------------ training
 
     def train(
-        self, pictures: Pictures, options: TrainOptions, origin: int = 0, intervals: Sequence[int] = (1,)
+        self, pictures: Pictures, options: TrainOptions, origin: int = 0, intervals: Sequence[int] = ()
     ) -> Iterator[TrainStep]:
-        """Trains on `pictures`, uint8 [N, H, W, c_dim], from the step reached; yields after each launch of steps.
+        """Trains on `pictures`, uint8 [N, H, W, c_dim], from the step reached; yields after each step.
 
-        A launch is one step; on a GPU, which waits for its host otherwise, it may be some, but it ends where one of the
-        `intervals` divides the number of steps done, and where an epoch ends.
+        On a GPU, which would wait for its host, up to ten steps are one execution, and it yields after that; but always
+        after the last step of an epoch, and after each that is a multiple of one of the `intervals`.
 
         A step is one D update and `g_updates` of G on the same z. What it does follows from the pictures, the options
         and the step's number alone. Epochs are counted from step `origin`; another than 0 if earlier ones had another
@@ -220,20 +220,20 @@ class DCGAN:
         schedule = Schedule(len(pictures), options, origin)
         batch_size = schedule.batch_size
         mine = devices.share(self.strategy, batch_size)
-        most = min(devices.steps_a_launch(self.strategy, batch_size * self.image_size**2), *intervals)
+        most = min(schedule.batches, devices.steps_per_execution(self.strategy, batch_size * self.image_size**2))
 
-        def load(launch: range) -> tuple[range, list[np.ndarray]]:
-            loaded = [pictures[schedule.chosen(step)[mine]] for step in launch]
-            return launch, loaded + loaded[-1:] * (most - len(loaded))  # XLA compiles for `most`, used or not
+        def load(steps: range) -> tuple[range, list[np.ndarray]]:
+            loaded = [pictures[schedule.indices(step)[mine]] for step in steps]
+            return steps, loaded + loaded[-1:] * (most - len(loaded))  # filled up, for XLA compiles for one number
 
-        for launch, loaded in one_ahead(load, schedule.launches(int(self.step), most, intervals)):
-            count = len(launch)
+        for steps, loaded in one_ahead(load, schedule.executions(int(self.step), most, intervals)):
+            count = len(steps)
             with enough_memory(batch_size, self.image_size):
-                parts = [devices.parts(self.strategy, x_real) for x_real in loaded]
-                losses, *others = self._train_steps(training, parts, *map(tf.constant, (launch.start, count)), options)
-            epoch, batch = schedule.place(launch[-1])
+                batches = [devices.parts(self.strategy, batch) for batch in loaded]
+                losses, *others = self._train_steps(training, batches, *map(tf.constant, (steps.start, count)), options)
+            epoch, batch = schedule.place(steps[-1])
             of_last = (values[count - 1] for values in others)
-            yield TrainStep(launch.stop, epoch, batch + 1, schedule.batches, losses[:count], *of_last)
+            yield TrainStep(steps.stop, epoch, batch + 1, schedule.batches, losses[:count], *of_last)
         self.settle_statistics()
 
     def _check(self, pictures: Pictures) -> None:
@@ -254,43 +254,45 @@ class DCGAN:
 
     @tf.function
     def _train_steps(self, training: Training, batches, first, count, options: TrainOptions):
-        """`count` steps from the `first` on; for each of them what TrainStep holds of the last.
+        """Steps from number `first` on, one for each of the first `count` of `batches`; n are given.
 
-        batches: each step's pictures, of each replica its own; those beyond `count` are not looked at.
+        batches: the pictures, uint8, of each replica its own. Returns losses [n, 4], z [n, batch, z_dim], and logits of
+        reals and fakes [n, batch, 1], zeros from `count` on.
         """
         # What is random comes first: XLA draws other numbers than TensorFlow from the same seed.
         drawn = [self.strategy.run(self._drawn, (batch, first + i, options)) for i, batch in enumerate(batches)]
-        if not devices.compiles(self.strategy):
-            ((x_real, z),) = drawn
-            return [values[None] for values in self._learn(training, x_real, z, options)]
-        x_real, z = map(tf.stack, zip(*drawn, strict=True))
-        return tf.function(self._learn_some, jit_compile=True)(training, x_real, z, count, options)
+        if devices.compiles(self.strategy):
+            coins, z = map(tf.stack, zip(*drawn, strict=True))
+            learn = tf.function(self._learn_in_turn, jit_compile=True)
+            return learn(training, tf.stack(batches), coins, z, count, options)
+        (pictures,), ((coins, z),) = batches, drawn
+        return [values[None] for values in self._learn(training, pictures, coins, z, options)]
 
     def _drawn(self, pictures, step, options: TrainOptions):
-        """A replica's pictures, some of them mirrored, and z."""
-        x_real = to_float(pictures)
-        if options.flip:
-            coins = replica_uniform([len(pictures)], [options.seed, 2 * step + 1])
-            x_real = random_flip(x_real, coins)
-        return x_real, 2 * replica_uniform([len(pictures), self.z_dim], [options.seed, 2 * step]) - 1
+        """What is random in a replica's step: coins [batch] in [0, 1), by which pictures are mirrored, and z."""
+        coins = replica_uniform([len(pictures)], [options.seed, 2 * step + 1])
+        return coins, 2 * replica_uniform([len(pictures), self.z_dim], [options.seed, 2 * step]) - 1
 
-    def _learn_some(self, training: Training, x_real, z, count, options: TrainOptions):
-        """`_learn` from the first `count` of the batches x_real and z, one after another."""
+    def _learn_in_turn(self, training: Training, pictures, coins, z, count, options: TrainOptions):
+        """`_learn` from each of the first `count` of the batches stacked here."""
         outcomes = [tf.TensorArray(tf.float32, len(z)) for _ in range(4)]
         for i in tf.range(count):
-            outcome = self._learn(training, x_real[i], z[i], options)
+            outcome = self._learn(training, pictures[i], coins[i], z[i], options)
             outcomes = [array.write(i, values) for array, values in zip(outcomes, outcome, strict=True)]
         return [array.stack() for array in outcomes]
 
-    def _learn(self, training: Training, x_real, z, options: TrainOptions):
+    def _learn(self, training: Training, pictures, coins, z, options: TrainOptions):
         """The updates by these pictures and z, of each replica its own; what TrainStep holds of them."""
-        losses, *logits = self.strategy.run(self._updates, (training, x_real, z, options))
+        losses, *logits = self.strategy.run(self._updates, (training, pictures, coins, z, options))
         self._update_average(training, options.ema)
         training.step.assign_add(1)
         return self.strategy.reduce("MEAN", losses, axis=None), *map(self._joined, (z, *logits))
 
-    def _updates(self, training: Training, x_real, z, options: TrainOptions):
+    def _updates(self, training: Training, pictures, coins, z, options: TrainOptions):
         """What a replica does of a step; its losses and logits."""
+        x_real = to_float(pictures)
+        if options.flip:
+            x_real = random_flip(x_real, coins)
         with tf.GradientTape() as tape:
             x_fake = training.generator(z, training=True)
             with tape.stop_recording():

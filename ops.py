@@ -92,16 +92,18 @@ def processor_flags() -> set[str]:
     return set()
 
 
-# The CPU's own convolutions, oneDNN's, are slow on the few channels of pictures, and on small maps: up to these sides
-# of the larger map, products of matrices take less time with AMX, the kernel's gradient a quarter. With AVX2 alone, and
-# in bfloat16 without AMX, they take more, but for that gradient.
-AMX = not GPUS and "amx_bf16" in processor_flags()
-FEW_CHANNELS = 0 if GPUS else 4
-SMALL = 8 if AMX else 0
-SMALL_OF_KERNEL = {"float32": SMALL, "bfloat16": 16 if AMX else 0 if GPUS else 8}
+# The CPU's own convolutions, oneDNN's, are slow on the few channels of pictures, and on small maps. On maps up to these
+# sides, of the larger of the two, products of matrices take less time: on processors with AMX in either precision, the
+# kernel's gradient a quarter; in bfloat16 without AMX in that gradient alone; in float32 with AVX2 nowhere.
+if GPUS:
+    FEW_CHANNELS, SMALL, SMALL_IN_KERNEL_GRADIENT = 0, 0, {}
+elif "amx_bf16" in processor_flags():
+    FEW_CHANNELS, SMALL, SMALL_IN_KERNEL_GRADIENT = 4, 8, {"float32": 8, "bfloat16": 16}
+else:
+    FEW_CHANNELS, SMALL, SMALL_IN_KERNEL_GRADIENT = 4, 0, {"bfloat16": 8}
 
 
-def _side_by_side(maps, rows: np.ndarray, columns: np.ndarray):
+def _im2col(maps, rows: np.ndarray, columns: np.ndarray):
     """[B * n * n, T * U * c]: for place (i, j) of n x n what `maps` [B, s, s, c] has at rows[i, t] and columns[j, u].
 
     Zeros beyond the edge. A convolution is the product of this with its kernel as a matrix.
@@ -114,37 +116,37 @@ def _side_by_side(maps, rows: np.ndarray, columns: np.ndarray):
     return tf.reshape(tf.gather(with_zeros, places.ravel(), axis=1), [-1, rows.shape[1] * columns.shape[1] * c])
 
 
-def _seen(large):
+def _patches(large):
     """[B * s * s, 25 * c]: the 5x5 of `large` [B, 2s, 2s, c] that each place of its convolution sees."""
     rows = 2 * np.arange(large.shape[1] // 2)[:, None] + np.arange(-1, 4)  # SAME: one before an even side, two after it
-    return _side_by_side(large, rows, rows)
+    return _im2col(large, rows, rows)
 
 
-def _forth(x, kernel):
-    """The convolution of x [B, 2s, 2s, c] by the kernel [5, 5, c, n]: [B, s, s, n]."""
+def _convolution(x, kernel):
+    """x [B, 2s, 2s, c] by the kernel [5, 5, c, n]: [B, s, s, n]."""
     _, side, _, c = x.shape
     if side > SMALL:
         return tf.nn.conv2d(x, kernel, 2, "SAME")
-    product = tf.matmul(_seen(x), tf.reshape(kernel, [25 * c, -1]))
+    product = tf.matmul(_patches(x), tf.reshape(kernel, [25 * c, -1]))
     return tf.reshape(product, [-1, side // 2, side // 2, product.shape[1]])
 
 
-def _of_kernel(large, small):
+def _kernel_gradient(large, small):
     """Of a convolution of `large` [B, 2s, 2s, c] whose output has the gradient `small` [B, s, s, n]: [5, 5, c, n]."""
     c, n = large.shape[-1], small.shape[-1]
-    if large.shape[1] > SMALL_OF_KERNEL.get(large.dtype.name, 0):
+    if large.shape[1] > SMALL_IN_KERNEL_GRADIENT.get(large.dtype.name, 0):
         return tf.raw_ops.Conv2DBackpropFilter(
             input=large, filter_sizes=[5, 5, c, n], out_backprop=small, strides=[1, 2, 2, 1], padding="SAME"
         )
-    product = tf.matmul(_seen(large), tf.reshape(small, [-1, n]), transpose_a=True)
+    product = tf.matmul(_patches(large), tf.reshape(small, [-1, n]), transpose_a=True)
     return tf.reshape(product, [5, 5, c, n])
 
 
-def _back(x, kernel):
+def _transposed(x, kernel):
     """x [B, s, s, n] back through a convolution by the kernel [5, 5, c, n]: [B, 2s, 2s, c]."""
     side, c = x.shape[1], kernel.shape[2]
     if 2 * side <= SMALL:
-        return _back_by_products(x, kernel)
+        return _transposed_by_products(x, kernel)
     if c > FEW_CHANNELS:
         return tf.nn.conv2d_transpose(x, kernel, [tf.shape(x)[0], 2 * side, 2 * side, c], 2, "SAME")
     # As a convolution 3x3 that makes of each place 2x2 pixels, side by side as channels, it takes half the time: the
@@ -155,7 +157,8 @@ def _back(x, kernel):
     return tf.nn.depth_to_space(tf.nn.conv2d(x, tf.concat(pixels, axis=3), 1, "SAME"), 2)
 
 
-def _back_by_products(x, kernel):
+def _transposed_by_products(x, kernel):
+    """`_transposed` as four products, one for each pixel of 2x2."""
     side = x.shape[1]
     # Pixel 2i is what places i and i - 1 add by the kernel's rows, or columns, 1 and 3; 2i + 1 what i + 1, i and i - 1
     # add by 0, 2 and 4.
@@ -163,7 +166,7 @@ def _back_by_products(x, kernel):
     pixels = []
     for i, j in np.ndindex(2, 2):
         taps = [kernel[row, column] for row in range(1 - i, 5, 2) for column in range(1 - j, 5, 2)]
-        pixels.append(tf.matmul(_side_by_side(x, seen[i], seen[j]), tf.concat(taps, axis=1), transpose_b=True))
+        pixels.append(tf.matmul(_im2col(x, seen[i], seen[j]), tf.concat(taps, axis=1), transpose_b=True))
     channels = tf.concat(pixels, axis=1)
     return tf.nn.depth_to_space(tf.reshape(channels, [-1, side, side, channels.shape[1]]), 2)
 
@@ -171,17 +174,17 @@ def _back_by_products(x, kernel):
 @tf.custom_gradient
 def _conv2d(x, kernel):
     def gradients(dy):
-        return _back(dy, kernel), _of_kernel(x, dy)
+        return _transposed(dy, kernel), _kernel_gradient(x, dy)
 
-    return _forth(x, kernel), gradients
+    return _convolution(x, kernel), gradients
 
 
 @tf.custom_gradient
 def _conv2d_transpose(x, kernel):
     def gradients(dy):
-        return _forth(dy, kernel), _of_kernel(dy, x)
+        return _convolution(dy, kernel), _kernel_gradient(dy, x)
 
-    return _back(x, kernel), gradients
+    return _transposed(x, kernel), gradients
 
 
 class Conv2D(keras.layers.Conv2D):
@@ -310,7 +313,8 @@ def to_uint8(images) -> np.ndarray:
 
 def cross_entropy(logits, label: float):
     """Mean sigmoid cross-entropy of logits, all with one label, 1 for real and 0 for fake."""
-    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(tf.fill(tf.shape(logits), label), logits))
+    # The gradient of TensorFlow's own is a sum of three, in an order that depends on which is there first.
+    return tf.reduce_mean(tf.nn.softplus(-logits if label else logits))
 
 
 def random_flip(images, coins):

@@ -78,8 +78,12 @@ def compiles(among: tf.distribute.Strategy) -> bool:
     return bool(tf.config.list_logical_devices("GPU")) and among.num_replicas_in_sync == 1
 
 
-def steps_a_launch(among: tf.distribute.Strategy, pixels: int) -> int:
-    """How many steps of training, with so many pixels each, to launch at once: some, if they are compiled and short."""
+def steps_per_execution(among: tf.distribute.Strategy, pixels: int) -> int:
+    """How many steps of training to execute at once, each on a batch of so many pixels in all.
+
+    Ten where they are compiled, for the host is slower than the GPU; fewer of larger batches, which keep it busy by
+    themselves, and would take memory.
+    """
     return max(1, min(10, 2**22 // pixels)) if compiles(among) else 1
 
 

@@ -1,4 +1,4 @@
-"""The state of a training, but for the networks that sampling and completion use, too, and its schedule."""
+"""A training: what changes in it, but for the networks that sampling and completion use, too; and its schedule."""
 
 from collections.abc import Iterator, Sequence
 
@@ -50,30 +50,33 @@ class Training:
 
 
 class Schedule:
-    """Which pictures each step of a training takes, and which steps are launched at once."""
+    """Which pictures each step of a training takes, and which steps are one execution."""
 
     def __init__(self, pictures: int, options: TrainOptions, origin: int):
         """Of so many `pictures`; epochs are counted from step `origin`."""
         self.batch_size, self.batches = min(options.batch_size, pictures), options.batches(pictures)
         self.pictures, self.seed, self.origin = pictures, options.seed, origin
-        self.end = origin + options.epochs * self.batches
+        self.last = origin + options.epochs * self.batches
         self.shuffled: tuple[int, np.ndarray] | None = None  # the epoch last asked for, and its order
 
     def place(self, step: int) -> tuple[int, int]:
-        """The epoch of the step that has so many before it, and its place in there; both from 0."""
+        """The step's epoch, and its place in there; all counted from 0."""
         return divmod(step - self.origin, self.batches)
 
-    def chosen(self, step: int) -> np.ndarray:
-        """[batch]: the numbers of its pictures."""
+    def indices(self, step: int) -> np.ndarray:
+        """[batch]: which pictures the step takes."""
         epoch, batch = self.place(step)
         if not self.shuffled or self.shuffled[0] != epoch:
             self.shuffled = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.pictures)
         return self.shuffled[1][batch * self.batch_size : (batch + 1) * self.batch_size]
 
-    def launches(self, first: int, most: int, intervals: Sequence[int]) -> Iterator[range]:
-        """The steps from the `first` on, in launches of `most` at most, as `DCGAN.train` has them."""
-        while first < self.end:
-            ends = [first + interval - first % interval for interval in intervals]
-            stop = min(first + most, first + self.batches - self.place(first)[1], self.end, *ends)
+    def executions(self, first: int, most: int, intervals: Sequence[int]) -> Iterator[range]:
+        """The steps from the `first` on, `most` of them at once or fewer.
+
+        One execution ends with an epoch, and where one of the `intervals` divides the number of steps done.
+        """
+        while first < self.last:
+            epoch_end = first + self.batches - self.place(first)[1]
+            stop = min(first + most, epoch_end, *(first + interval - first % interval for interval in intervals))
             yield range(first, stop)
             first = stop

@@ -95,7 +95,7 @@ class TrainingLog:
         return networks.get_concrete_function(tf.TensorSpec([None, self.dcgan.z_dim])).graph
 
     def record(self, state: TrainStep, sampling: bool) -> None:
-        """Takes note of a step; writes and prints what is due. `sampling`: the fixed z's samples are."""
+        """Takes note of one step or more; writes and prints what is due. `sampling`: the fixed z's samples are."""
         self.pending.append((state, time.monotonic()))
         self.first = self.first or (state.step, time.monotonic())
         if sampling or time.monotonic() - self.written > PACE:
@@ -120,8 +120,8 @@ class TrainingLog:
         pending, self.pending = self.pending, []
         losses = [np.asarray(state.losses) for state, _ in pending]  # waits for the device
         now = time.monotonic()
-        batch_size = pending[0][0].z.shape[0] * worker_of(self.dcgan.strategy).count
-        images = batch_size * sum(map(len, losses))
+        last, _ = pending[-1]
+        images = sum(map(len, losses)) * last.z.shape[0] * worker_of(self.dcgan.strategy).count
         rate = images / max(now - self.written, 1e-6)  # some clocks tick slowly
         self.written = now
         rows = []
@@ -134,11 +134,11 @@ class TrainingLog:
                         tf.summary.scalar(name, value, step=step)
         write_rows(self.csv_path, rows)
         self.messages.append(
-            f"Epoch: [{state.epoch:2d}] [{state.batch:4d}/{state.batches:4d}] "
-            f"time: {self.earlier + now - self.start:.4f}, d_loss: {values[0]:.8f}, g_loss: {values[3]:.8f}, "
-            f"{rate:.1f} images/s, {self._left(state.step, now)} left"
+            f"Epoch: [{last.epoch:2d}] [{last.batch:4d}/{last.batches:4d}] "
+            f"time: {self.earlier + now - self.start:.4f}, d_loss: {losses[-1][-1, 0]:.8f}, "
+            f"g_loss: {losses[-1][-1, 3]:.8f}, {rate:.1f} images/s, {self._left(last.step, now)} left"
         )
-        self._watch_losses(state.step, np.concatenate(losses))
+        self._watch_losses(last.step, np.concatenate(losses))
 
     def _left(self, step: int, now: float) -> str:
         first_step, begun = self.first or (step, now)

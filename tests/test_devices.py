@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, blobs, process, write_pictures
 
-from dcgan.devices import compiles, steps_a_launch, worker_of
+from dcgan.devices import compiles, steps_per_execution, worker_of
 from dcgan.options import TrainOptions
 from dcgan.workers import ALONE, Worker
 from jobs.training_log import TrainingLog
@@ -85,11 +85,13 @@ def test_resuming_on_two_devices_is_exact(two, tmp_path):
 
 @pytest.mark.parametrize(("gpus", "replicas", "by_xla"), [(0, 1, False), (1, 1, True), (2, 2, False)])
 def test_xla_compiles_on_one_gpu_alone(gpus, replicas, by_xla, monkeypatch):
-    """And short steps are launched some at once there."""
+    """And does short steps ten at a time there."""
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind] * gpus)
     strategy = SimpleNamespace(num_replicas_in_sync=replicas)
     assert compiles(strategy) == by_xla
-    assert [steps_a_launch(strategy, 64 * side**2) for side in (64, 128, 512)] == ([10, 4, 1] if by_xla else [1, 1, 1])
+    assert [steps_per_execution(strategy, 64 * side**2) for side in (64, 128, 512)] == (
+        [10, 4, 1] if by_xla else [1, 1, 1]
+    )
 
 
 COMPLETE = """

@@ -15,6 +15,7 @@ from dcgan import devices
 from dcgan.directories import model_directory
 from dcgan.options import POST, NetworkOptions, SearchOptions, TrainOptions
 from dcgan.starts import random_z
+from dcgan.training import Schedule
 from model import DCGAN
 from ops import block_means, tf, to_float, to_uint8
 from pictures.incomplete import Incomplete
@@ -352,19 +353,20 @@ def test_pictures_come_in_another_order_each_epoch():
     assert orders[0] != orders[1]
 
 
-def test_steps_launched_at_once_are_the_steps_one_by_one(monkeypatch):
-    """Two epochs of 7 steps, as XLA does them on a GPU: in launches of up to 3, otherwise parted, and alone."""
-    monkeypatch.setattr(devices, "compiles", lambda strategy: True)
+def test_steps_executed_at_once_are_the_steps_one_by_one(monkeypatch):
+    """Two epochs of 7 steps, as XLA does them on a GPU, parted in two ways, and otherwise."""
     found = []
-    for intervals in ((3,), (3, 4), (1,)):
+    for by_xla, intervals in ((True, (3,)), (True, (3, 4)), (False, ())):
+        monkeypatch.setattr(devices, "compiles", lambda strategy, by_xla=by_xla: by_xla)
         dcgan = small()
         states = list(dcgan.train(blobs(28, 8), TrainOptions(epochs=2, batch_size=4, flip=True), intervals=intervals))
+        assert dcgan._train_steps.experimental_get_tracing_count() == 1
         found.append((states, values_of(dcgan)))
-    (states, values), (parted, same), (alone, plain) = found
+    (states, values), (parted, same), (alone, _) = found
     assert [state.step for state in states] == [3, 6, 7, 9, 12, 14]
     assert [state.step for state in parted] == [3, 4, 6, 7, 8, 9, 12, 14]
     assert [(state.epoch, state.batch) for state in states] == [(0, 3), (0, 6), (0, 7), (1, 2), (1, 5), (1, 7)]
-    assert len(alone) == 14
+    assert len(alone) == values["step"] == 14
     losses, of_parted, of_alone = (np.concatenate([s.losses for s in each]) for each in (states, parted, alone))
     np.testing.assert_array_equal(losses, of_parted)  # one program, whatever the number of steps
     for name, value in values.items():
@@ -375,7 +377,31 @@ def test_steps_launched_at_once_are_the_steps_one_by_one(monkeypatch):
         np.testing.assert_array_equal(state.z, one.z)
         np.testing.assert_allclose(state.d_logits_real, one.d_logits_real, rtol=1e-3, atol=1e-3)
         np.testing.assert_allclose(state.d_logits_fake, one.d_logits_fake, rtol=1e-3, atol=1e-3)
-    assert values["step"] == plain["step"] == 14
+
+
+def test_schedule():
+    """Of 2 epochs from step 5 on, of 7 steps each: an execution ends with an epoch, and at multiples of 4 and 100."""
+    schedule = Schedule(30, TrainOptions(epochs=2, batch_size=4), origin=5)
+    parts = [(part.start, part.stop) for part in schedule.executions(6, 3, (4, 100))]
+    assert parts == [(6, 8), (8, 11), (11, 12), (12, 15), (15, 16), (16, 19)]
+    assert [(part.start, part.stop) for part in schedule.executions(5, 9, ())] == [(5, 12), (12, 19)]
+    assert [schedule.place(step) for step in (5, 11, 12)] == [(0, 0), (0, 6), (1, 0)]
+    first, second = ([schedule.indices(step) for step in range(start, start + 7)] for start in (5, 12))
+    assert len(set(np.concatenate(first))) == len(set(np.concatenate(second))) == 28
+    assert (np.concatenate(first) != np.concatenate(second)).any()
+    np.testing.assert_array_equal(schedule.indices(6), first[1])
+
+
+def test_no_sum_of_a_step_depends_on_which_term_is_there_first():
+    """TensorFlow's AddN of three and more begins with any whose memory it may take, so that runs would differ."""
+    dcgan = small()
+    state = next(dcgan.train(blobs(4, 8), TrainOptions(batch_size=4)))
+    assert np.isfinite(state.losses).all()
+    args = (dcgan.training, [tf.constant(blobs(4, 8))], tf.constant(0), tf.constant(1), TrainOptions(batch_size=4))
+    graph = dcgan._train_steps.get_concrete_function(*args).graph.as_graph_def()
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    assert any(node.op == "Softplus" for node in nodes)
+    assert all(node.attr["N"].i <= 2 for node in nodes if node.op == "AddN")
 
 
 def test_average_of_the_generator():

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from conftest import blobs, write_pictures
 
-from dcgan import checkpoints
+from dcgan import checkpoints, devices
 from dcgan.options import DeviceOptions, TrainOptions
 from jobs.options import RunOptions
 from jobs.training import train
 from jobs.training_log import TrainingLog
 from model import DCGAN, TrainStep
+from ops import tf
 from utils import OutputError, UserError, WrongCommand, only_writer
 
 SMALL = {"image_size": 8, "gf_dim": 4, "df_dim": 4}
@@ -31,9 +32,9 @@ def steps_that_learn_nothing():
     """What is tested here is what stands around the steps; compiling them would take most of the time."""
 
     def steps(self, training, batches, first, count, options):
-        training.step.assign_add(1)
-        zeros = np.zeros((1, len(batches[0]), 1), np.float32)
-        return np.ones((1, 4), np.float32), zeros, zeros, zeros
+        training.step.assign_add(tf.cast(count, tf.int64))
+        zeros = np.zeros((len(batches), len(batches[0]), 1), np.float32)
+        return np.ones((len(batches), 4), np.float32), zeros, zeros, zeros
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DCGAN, "_train_steps", steps)
@@ -243,6 +244,16 @@ def test_a_full_disk_under_the_output_saves_and_stops(here, monkeypatch):
         go(100000, sample_interval=3)
     assert checkpoints.checkpoints(Path("checkpoints"))[-1] == 6
     assert column("step")[-1] == "6"
+
+
+def test_where_steps_are_executed_at_once_samples_and_checkpoints_come_when_they_are_due(here, monkeypatch):
+    monkeypatch.setattr(devices, "compiles", lambda strategy: True)
+    go(7, sample_interval=8, checkpoint_interval=6, keep=9)
+    assert column("step") == [str(step) for step in range(1, 36)]
+    assert column("epoch") == [str(step // 5) for step in range(35)]
+    assert checkpoints.checkpoints(Path("checkpoints"))[-6:] == [6, 12, 18, 24, 30, 35]
+    due = {f"train_{(step - 1) // 5:02d}_{(step - 1) % 5 + 1:04d}.png" for step in (5, 8, 16, 24, 32, 35)}
+    assert {path.name for path in Path("samples").iterdir()} == due
 
 
 def test_stopping_leaves_a_sample(here, capsys):

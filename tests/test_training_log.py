@@ -100,7 +100,7 @@ def test_a_full_disk_under_the_logs(log, monkeypatch):
         log.flush()
 
 
-def test_steps_that_were_launched_at_once(log, tmp_path):
+def test_steps_that_were_executed_at_once(log, tmp_path):
     """Each has its losses."""
     for last, d_losses in ((1, [1.0]), (4, [2.0, 3.0, 4.0]), (6, [5.0, 6.0])):
         log.record(state(last, *d_losses), sampling=False)
