@@ -433,8 +433,7 @@ class DCGAN:
             total, perceptual = contextual, tf.fill(tf.shape(contextual), math.nan)
             if space.judged:
                 d_logits = fill_rows(self.discriminator(x_fake))
-                losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.ones_like(d_logits), d_logits)
-                perceptual = losses[: len(known.y), 0]
+                perceptual = tf.nn.softplus(-d_logits)[: len(known.y), 0]
                 total += known.lam * perceptual
             total += space.penalty(z)
         gradient = tape.gradient(total, z)
