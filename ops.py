@@ -85,8 +85,8 @@ def linear(units: int, weights: Weights, name: str) -> keras.layers.Layer:
 
 def processor_flags() -> set[str]:
     """What the processor can do, in Linux' words; TensorFlow does not tell. Empty on another system."""
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+    with suppress(OSError), open("/proc/cpuinfo") as file:
+        for line in file:  # the first core's are enough, of what may be hundreds
             if line.startswith("flags"):
                 return set(line.split())
     return set()
