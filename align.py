@@ -6,13 +6,13 @@ python align.py photos align outerEyesAndNose faces --size 128 --skipMulti
 """
 
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
+from jobs.arguments import AlignOptions
 from jobs.command import parse, run
-from jobs.options import AlignOptions
 
 
 def main(argv=None) -> None:
     (options,) = parse(__doc__, AlignOptions, argv=argv)
-    from jobs.aligning import align
+    from jobs.align import align
 
     align(options)
 

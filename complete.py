@@ -7,15 +7,15 @@ python complete.py face.png --maskFile hole.png --outInterval 2 --checkpointDir 
 
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
 from dcgan.options import DeviceOptions, SearchOptions
+from images.mask_options import MaskOptions
 from jobs.command import parse, run
-from jobs.options import CompleteOptions, PhotoOptions
-from pictures.options import MaskOptions
+from jobs.complete.arguments import CompleteOptions, PhotoOptions
 
 
 def main(argv=None) -> int | None:
     kinds = CompleteOptions, PhotoOptions, MaskOptions, SearchOptions, DeviceOptions
     files, photos, masks, search, devices = parse(__doc__, *kinds, argv=argv)
-    from jobs.completing import complete
+    from jobs.complete.job import complete
 
     return complete(files, photos, masks, search, devices)
 

@@ -16,22 +16,22 @@ swd is the sliced Wasserstein distance of patches, x 1000, the mean and for each
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
 from dcgan.options import DeviceOptions
 from jobs.command import parse, run
-from jobs.options import METHODS, EvaluateOptions
+from jobs.evaluate.arguments import METHODS, EvaluateOptions
 
 
 def main(argv=None) -> None:
     methods = "\n".join(f"  {name}: {what}" for name, what in METHODS.items())
     options, devices = parse(f"{__doc__}\nMethods:\n{methods}", EvaluateOptions, DeviceOptions, argv=argv)
     if options.samples:
-        from jobs.evaluating_samples import evaluate_samples
+        from jobs.evaluate.samples import evaluate_samples
 
         evaluate_samples(options, devices)
     elif options.photo:
-        from jobs.evaluating_photos import evaluate_photos
+        from jobs.evaluate.whole_photos import evaluate_photos
 
         evaluate_photos(options, devices)
     else:
-        from jobs.evaluating import evaluate
+        from jobs.evaluate.aligned import evaluate
 
         evaluate(options, devices)
 

@@ -22,7 +22,10 @@ from dcgan.devices import LOSS_SCALE, chosen, dtype_policy, replica_uniform
 from dcgan.growing import grow_discriminator, grow_generator
 from dcgan.options import KEEP, NetworkOptions, SearchOptions, TrainOptions
 from dcgan.search import search
-from dcgan.training import Schedule, Training
+from dcgan.training_state import Schedule, Training
+from images.dataset import Dataset, one_ahead
+from images.incomplete import Incomplete
+from images.masks import context_weights
 from ops import (
     Weights,
     batch_norm,
@@ -43,9 +46,6 @@ from ops import (
     to_float,
     to_uint8,
 )
-from pictures.dataset import Dataset, one_ahead
-from pictures.incomplete import Incomplete
-from pictures.masks import context_weights
 from utils import UserError
 
 LOSSES = ("d_loss", "d_loss_real", "d_loss_fake", "g_loss")

@@ -7,12 +7,12 @@ python paint.py --port 8000 --checkpointDir checkpoints/pretrained
 
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
 from jobs.command import parse, run
-from jobs.options import PaintOptions
+from jobs.paint.arguments import PaintOptions
 
 
 def main(argv=None) -> None:
     (options,) = parse(__doc__, PaintOptions, argv=argv)
-    from jobs.painting import paint
+    from jobs.paint.server import paint
 
     paint(options)
 

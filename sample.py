@@ -8,13 +8,13 @@ Beside each picture lies a .npz file with its z, for --z, --plus and --minus.
 """
 
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
+from jobs.arguments import SampleOptions
 from jobs.command import parse, run
-from jobs.options import SampleOptions
 
 
 def main(argv=None) -> None:
     (options,) = parse(__doc__, SampleOptions, argv=argv)
-    from jobs.sampling import sample
+    from jobs.sample import sample
 
     sample(options)
 

@@ -6,8 +6,8 @@ python simple-distributions.py --outDir plots
 """
 
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
+from jobs.arguments import DistributionsOptions
 from jobs.command import parse, run
-from jobs.options import DistributionsOptions
 
 
 def main(argv=None) -> None:

@@ -10,17 +10,17 @@ The same command again goes on where the run stopped. Watch it: tensorboard --lo
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
 from dcgan.options import DeviceOptions, NetworkOptions, TrainOptions
 from jobs.command import parse, run
-from jobs.options import RunOptions
+from jobs.train.arguments import RunOptions
 
 
 def main(argv=None) -> int | None:
     files, networks, options, devices = parse(
         __doc__, RunOptions, NetworkOptions, TrainOptions, DeviceOptions, argv=argv, models=NetworkOptions
     )
-    from jobs.checking import check_run
+    from jobs.train.checking import check_run
 
     check_run(files)
-    from jobs.training import train
+    from jobs.train.start import train
 
     return train(files, networks, options, devices)
 

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import math
 import os
 import sys
@@ -51,6 +52,24 @@ def say(text: object = None) -> None:
         raise
     except OSError as error:
         raise OutputError(f"cannot print ({error.strerror}): make room where the output goes") from error
+
+
+def digest(*parts: Any) -> str:
+    """A short text that differs if a part differs. The parts are arrays and what has a faithful repr."""
+    whole = hashlib.sha256()
+    for part in parts:
+        content = part.tobytes() if hasattr(part, "tobytes") else repr(part).encode()
+        whole.update(len(content).to_bytes(8, "big") + content)
+    return whole.hexdigest()
+
+
+NAMED = 3  # items, in a line about many
+
+
+def some(paths: Sequence[Path], what: str = "pictures") -> str:
+    """How many pictures, or what else, these are, and the names of the first."""
+    names = ", ".join(path.name for path in paths[:NAMED]) + (", ..." if len(paths) > NAMED else "")
+    return names if len(paths) == 1 else f"{len(paths)} {what} ({names})"
 
 
 def drop_output() -> None:

@@ -16,8 +16,8 @@ from dcgan.devices import filled_parts
 from dcgan.options import RATES, SearchOptions
 from dcgan.spaces import Cube, FeatureMaps
 from dcgan.starts import STARTS
+from images.incomplete import Incomplete
 from ops import tf
-from pictures.incomplete import Incomplete
 
 MEMORY = 10  # pairs of steps and gradient changes that lbfgs keeps
 LONGEST = 0.5  # of an lbfgs step, in each coordinate

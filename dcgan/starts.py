@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from pictures.incomplete import Incomplete
-from pictures.masks import each_mask
+from images.incomplete import Incomplete
+from images.masks import each_mask
 
 FIT_SAMPLES = 1024  # of G, for the regression
 FIT_RIDGE = 0.1  # its penalty, a share of the mean eigenvalue

@@ -29,7 +29,7 @@ with warnings.catch_warnings():
     warnings.resetwarnings()
     for unheard in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
         warnings.simplefilter("ignore", unheard)
-    import pictures.files  # adds filters
+    import images.files  # adds filters
 
     FILTERS = warnings.filters[:]  # what a script hears of; pytest hears of more
 
@@ -144,10 +144,9 @@ def write_pictures(folder: Path, pictures: np.ndarray) -> list[Path]:
 @pytest.fixture(scope="session")
 def demo_face() -> np.ndarray:
     """The demonstration photo's face, aligned, uint8 [64, 64, 3]."""
-    from jobs.aligning import predictor_path
-    from pictures.faces import FaceFinder, face_transform, warp
+    from faces.detector import FaceFinder, face_transform, predictor_path, warp
 
-    photo = pictures.files.read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")
+    photo = images.files.read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")
     finder = FaceFinder(str(predictor_path(None)))
     landmarks = finder.landmarks(photo, finder.faces(photo)[0])
     return warp(photo, face_transform(landmarks, "innerEyesAndBottomLip", 64), 64, 64)

@@ -14,9 +14,8 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, process, run_script
 from PIL import Image
 
-from jobs.aligning import predictor_path
-from jobs.options import AlignOptions
-from pictures.faces import TEMPLATES
+from faces.detector import TEMPLATES, predictor_path
+from jobs.arguments import AlignOptions
 
 DEMO = ROOT / "data" / "demo" / "raw"
 INNER = "innerEyesAndBottomLip"
@@ -198,7 +197,7 @@ def test_photos_with_several_faces_can_be_left_out(tmp_path):
 
 
 def test_every_option_reaches_the_alignment(monkeypatch):
-    monkeypatch.setattr("jobs.aligning.align", lambda *options: received.extend(options))
+    monkeypatch.setattr("jobs.align.align", lambda *options: received.extend(options))
     received: list = []
     argv = f"r align {INNER} o --size 9 --dlibFacePredictor p --skipMulti --verbose --jobs 3"
     importlib.import_module("align").main(argv.split())

@@ -7,7 +7,8 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, run_script
 from PIL import Image
 
-from jobs.aligning import COLUMNS, earlier_rows, is_done
+from faces.alignment import COLUMNS, earlier_rows
+from jobs.align import is_done
 from utils import UserError
 
 INNER = "innerEyesAndBottomLip"

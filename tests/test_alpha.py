@@ -5,9 +5,9 @@ import pytest
 from conftest import ROOT, assert_works, run_script
 from PIL import Image, ImageDraw
 
-from pictures.faces import filled, warp, warp_known
-from pictures.options import MaskOptions
-from pictures.reading import MaskedReader
+from faces.detector import filled, warp, warp_known
+from images.mask_files import MaskedReader
+from images.mask_options import MaskOptions
 
 TRANSFORM = np.array([[0.7, 0.1, -3.3], [-0.1, 0.8, 2.6]])
 

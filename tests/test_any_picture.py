@@ -11,8 +11,8 @@ import pytest
 from conftest import blobs, errors, run_script
 from PIL import Image
 
-from pictures.files import load_picture
-from pictures.reading import load_masked, read_mask
+from images.files import load_picture
+from images.mask_files import load_masked, read_mask
 from utils import UserError
 
 PICTURE = Image.fromarray(blobs(1, 48)[0])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pictures.blending import TENSION, blend
-from pictures.incomplete import Incomplete
+from images.blending import TENSION, blend
+from images.incomplete import Incomplete
 
 RNG = np.random.default_rng(0)
 KINDS = ("poisson", "tension")

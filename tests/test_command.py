@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from dcgan.options import NetworkOptions, SearchOptions, TrainOptions
+from images.mask_options import MaskOptions
+from jobs.arguments import AlignOptions, DistributionsOptions
 from jobs.command import parse
-from jobs.options import AlignOptions, CompleteOptions, DistributionsOptions, EvaluateOptions, RunOptions
-from pictures.options import MaskOptions
+from jobs.complete.arguments import CompleteOptions
+from jobs.evaluate.arguments import EvaluateOptions
+from jobs.train.arguments import RunOptions
 from utils import Options, number, option
 
 

@@ -12,9 +12,9 @@ from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_
 from PIL import Image
 
 from dcgan.options import POST, DeviceOptions, SearchOptions
-from jobs.options import CompleteOptions, PhotoOptions
-from pictures.options import MaskOptions
-from pictures.sheets import BORDER, TITLE
+from images.mask_options import MaskOptions
+from images.sheets import BORDER, TITLE
+from jobs.complete.arguments import CompleteOptions, PhotoOptions
 
 PLAIN = ("--blend", "none", "--start", "random", "--refine", 0, "--lam", 0.1)
 
@@ -151,7 +151,7 @@ def test_the_seed_decides(folder):
 
 def options_of(monkeypatch, argv):
     """What complete.py makes of its arguments."""
-    monkeypatch.setattr("jobs.completing.complete", lambda *options: received.extend(options))
+    monkeypatch.setattr("jobs.complete.job.complete", lambda *options: received.extend(options))
     received: list = []
     importlib.import_module("complete").main(shlex.split(argv))
     return tuple(received)

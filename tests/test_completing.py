@@ -14,12 +14,12 @@ from conftest import ROOT, blobs, write_pictures
 
 from dcgan.options import SearchOptions
 from dcgan.workers import Worker
-from jobs.completing import Completion, in_background
-from jobs.results import UNFINISHED, Batch, Outcome, Results, note
-from pictures.files import read_note, read_picture, save_picture
-from pictures.incomplete import Incomplete
-from pictures.options import MaskOptions
-from pictures.reading import Loaded, MaskedReader
+from images.files import read_note, read_picture, save_picture
+from images.incomplete import Incomplete
+from images.mask_files import Loaded, MaskedReader
+from images.mask_options import MaskOptions
+from jobs.complete.job import Completion, in_background
+from jobs.complete.results import UNFINISHED, Batch, Outcome, Results, note
 from utils import UserError
 
 SEARCH = SearchOptions(n_iter=3, refine=0, out_interval=0)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from conftest import blobs, write_pictures
 
-from pictures import dataset
-from pictures.dataset import Dataset, one_ahead
+from images import dataset
+from images.dataset import Dataset, one_ahead
 from utils import UserError
 
 

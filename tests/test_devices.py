@@ -17,7 +17,7 @@ from conftest import ROOT, blobs, process, write_pictures
 from dcgan.devices import compiles, steps_per_execution, worker_of
 from dcgan.options import TrainOptions
 from dcgan.workers import ALONE, Worker
-from jobs.training_log import TrainingLog
+from jobs.train.log import TrainingLog
 from model import DCGAN, TrainStep
 from ops import tf
 from utils import UserError
@@ -102,7 +102,7 @@ from conftest import blobs
 from dcgan.options import SearchOptions
 from model import DCGAN
 from ops import tf
-from pictures.incomplete import Incomplete
+from images.incomplete import Incomplete
 
 (cpu,) = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

@@ -12,9 +12,9 @@ from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_
 from PIL import Image
 
 from dcgan.options import DeviceOptions
-from jobs.evaluating import BY_MODEL, closeness, inpaint, mean_and_error, paper_mask
-from jobs.options import METHODS as DESCRIPTIONS
-from jobs.options import PAPERS_MASKS, EvaluateOptions
+from jobs.evaluate.aligned import BY_MODEL, closeness, inpaint, mean_and_error, paper_mask
+from jobs.evaluate.arguments import METHODS as DESCRIPTIONS
+from jobs.evaluate.arguments import PAPERS_MASKS, EvaluateOptions
 from model import DCGAN
 
 METHODS = ["default", "poisson", "unblended", "spline", "telea", "navier-stokes"]
@@ -46,7 +46,7 @@ def test_what_is_measured_stays_when_it_is_stopped(trained, folder, tmp_path, mo
             raise KeyboardInterrupt
         return picture
 
-    monkeypatch.setattr("jobs.evaluating.inpaint", stopped_at_telea)
+    monkeypatch.setattr("jobs.evaluate.aligned.inpaint", stopped_at_telea)
     args = ["--faces", 2, "--masks", "center", "--methods", "spline", "telea", "--checkpointDir"]
     result = run_script("evaluate.py", folder / "faces", *args, trained / "checkpoints", cwd=tmp_path)
     assert_fails(result, 130, "interrupted")
@@ -121,7 +121,7 @@ def test_inpainting_reads_no_hidden_pixel_and_keeps_the_known(method):
 
 
 def test_every_option_reaches_the_evaluation(monkeypatch):
-    monkeypatch.setattr("jobs.evaluating.evaluate", lambda *options: received.extend(options))
+    monkeypatch.setattr("jobs.evaluate.aligned.evaluate", lambda *options: received.extend(options))
     received: list = []
     argv = (
         "x --checkpointDir c --outDir o --faces 3 --masks half center --methods telea --batchSize 4 --seed 5"

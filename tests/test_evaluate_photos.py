@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, assert_fails, assert_works, run_script
 
-from jobs.evaluating_photos import BOXES, Damaged, closeness, complete_by, mask_of
-from pictures.faces import displacement
+from faces.detector import displacement
+from jobs.evaluate.whole_photos import BOXES, Damaged, closeness, complete_by, mask_of
 
 MODEL = ROOT / "checkpoints" / "pretrained"
 TRUE = np.array([[0.5, 0.1, -20.0], [-0.1, 0.5, 7.0]])

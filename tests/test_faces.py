@@ -5,9 +5,8 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from jobs.aligning import predictor_path
-from pictures.faces import TEMPLATES, FaceFinder, face_fills, face_transform, inverse, warp
-from pictures.files import read_picture
+from faces.detector import TEMPLATES, FaceFinder, face_fills, face_transform, inverse, predictor_path, warp
+from images.files import read_picture
 
 KINDS = list(TEMPLATES)
 

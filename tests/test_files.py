@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import files
-from pictures.files import PictureError
+from images import files
+from images.files import PictureError
 from utils import UserError
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)

@@ -3,11 +3,11 @@
 import numpy as np
 from PIL import Image, ImageSequence
 
-from jobs.frames import Frames
+from images.files import read_note
+from images.incomplete import Incomplete
+from images.sheets import framed, titled
+from jobs.complete.frames import Frames
 from model import SearchStep
-from pictures.files import read_note
-from pictures.incomplete import Incomplete
-from pictures.sheets import framed, titled
 
 
 def ink(picture, top, bottom, columns):

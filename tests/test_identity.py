@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from jobs.aligning import predictor_path
-from jobs.evaluating import RECOGNIZER
-from pictures.files import read_picture
-from pictures.identity import FaceJudge
+from faces.detector import predictor_path
+from faces.identity import FaceJudge
+from images.files import read_picture
+from jobs.evaluate.aligned import RECOGNIZER
 
 PREDICTOR = predictor_path(None)
 SAME = 0.6  # dlib: below this distance two descriptors are of the same person

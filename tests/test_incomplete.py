@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pictures.incomplete import HIDDEN, Incomplete
+from images.incomplete import HIDDEN, Incomplete
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
 MASK = np.eye(16, dtype=bool)

@@ -1,4 +1,4 @@
-"""What may import what: scripts -> jobs -> model.py -> dcgan -> pictures -> utils, and ops beside pictures.
+"""What may import what: scripts -> jobs -> completion -> model.py -> dcgan, faces -> images, ops -> utils.
 
 Told by the imports themselves, those within functions and those for type checkers, too.
 """
@@ -10,10 +10,17 @@ from graphlib import TopologicalSorter
 import pytest
 from conftest import ROOT
 
-FLOORS = {"utils": 0, "ops": 1, "pictures": 1, "dcgan": 2, "model": 3, "jobs": 4}
+FLOORS = {"utils": 0, "ops": 1, "images": 1, "faces": 2, "dcgan": 2, "model": 3, "completion": 4, "jobs": 5}
 LIBRARIES_OF_OPS = {"keras", "tensorflow"}
 # Before arguments are read.
-FOR_SCRIPTS = {"dcgan.options", "jobs.command", "jobs.interrupts", "jobs.options", "pictures.options"}
+FOR_SCRIPTS = {
+    "dcgan.options",
+    "images.mask_options",
+    "jobs.arguments",
+    "jobs.command",
+    "jobs.interrupts",
+    *(f"jobs.{job}.arguments" for job in ("complete", "evaluate", "paint", "train")),
+}
 
 
 def module_of(path) -> str:
@@ -22,7 +29,7 @@ def module_of(path) -> str:
 
 FILES = {
     module_of(path): ast.parse(path.read_text())
-    for path in [*ROOT.glob("*.py"), *(path for floor in FLOORS for path in ROOT.glob(f"{floor}/*.py"))]
+    for path in [*ROOT.glob("*.py"), *(path for floor in FLOORS for path in ROOT.glob(f"{floor}/**/*.py"))]
 }
 MODULES = sorted(module for module in FILES if module.split(".")[0] in FLOORS)
 SCRIPTS = sorted(FILES.keys() - MODULES)

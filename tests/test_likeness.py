@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import linalg, stats
 
-from pictures.likeness import frechet, sliced_wasserstein
+from images.likeness import frechet, sliced_wasserstein
 
 
 def textures(n, seed, size=32, sigma=1.5):

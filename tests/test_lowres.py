@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from pictures.blending import TENSION, blend
-from pictures.incomplete import Incomplete
+from images.blending import TENSION, blend
+from images.incomplete import Incomplete
 
 KINDS = ("poisson", "tension")
 RNG = np.random.default_rng(0)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from pictures.masks import context_weights, make_mask
-from pictures.options import MASK_TYPES, MaskOptions
+from images.mask_options import MASK_TYPES, MaskOptions
+from images.masks import context_weights, make_mask
 from utils import UserError
 
 

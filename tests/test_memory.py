@@ -12,8 +12,8 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from pictures import files
-from pictures.files import PictureError
+from images import files
+from images.files import PictureError
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (30, 70, 3), np.uint8)
 
@@ -57,7 +57,7 @@ def test_sixteen_bits_take_little_memory(tmp_path):
     pytest.importorskip("resource")
     Image.fromarray(np.full((5000, 8000), 257 * 7, np.uint16)).save(tmp_path / "x.png")
     code = (
-        "import resource, sys; from pictures import files\n"
+        "import resource, sys; from images import files\n"
         "unit = 1e6 if sys.platform == 'darwin' else 1e3\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit\n"
         "before = peak(); picture, _ = files.load_picture('x.png', 64, 3)\n"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from images.metrics import ms_ssim, psnr, sharpness, ssim
 from ops import tf
-from pictures.metrics import ms_ssim, psnr, sharpness, ssim
 
 
 def test_psnr():

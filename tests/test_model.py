@@ -15,11 +15,11 @@ from dcgan import devices
 from dcgan.directories import model_directory
 from dcgan.options import POST, NetworkOptions, SearchOptions, TrainOptions
 from dcgan.starts import random_z
-from dcgan.training import Schedule
+from dcgan.training_state import Schedule
+from images.incomplete import Incomplete
+from images.masks import context_weights
 from model import DCGAN
 from ops import block_means, tf, to_float, to_uint8
-from pictures.incomplete import Incomplete
-from pictures.masks import context_weights
 from utils import UserError
 
 # The published CelebA model's variables (TensorFlow 1 names kernel "w" or "Matrix", bias "biases" or "bias").

@@ -18,9 +18,9 @@ import pytest
 from conftest import ROOT, assert_fails, lively, process, run_script
 from PIL import Image
 
-from jobs import canvas
-from jobs.canvas import DEMO, VIEW, Painter, in_view, open_canvas, painted, search_options, to_view
-from pictures.files import read_picture
+from images.files import read_picture
+from jobs.paint import canvas
+from jobs.paint.canvas import DEMO, VIEW, Painter, in_view, open_canvas, painted, search_options, to_view
 from utils import UserError
 
 # ---------------------------------------------------------------------------------------- canvases

@@ -10,14 +10,14 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, run_script
 from PIL import Image, ImageCms, ImageOps
 
-from jobs.aligning import COLUMNS, predictor_path
-from jobs.photos import alignment_of, quick_fill, transform_by
+from faces import finding
+from faces.alignment import COLUMNS
+from faces.compositing import hidden_by
+from faces.detector import TEMPLATES, FaceFinder, displacement, face_transform, filled, inverse, predictor_path
+from faces.finding import _looks, _meeting, damaged_faces
+from images.files import colours
+from jobs.complete.photo_reader import alignment_of, quick_fill, transform_by
 from model import DCGAN
-from pictures import finding
-from pictures.faces import TEMPLATES, FaceFinder, displacement, face_transform, filled, inverse
-from pictures.files import colours
-from pictures.finding import _looks, _meeting, damaged_faces
-from pictures.photos import hidden_by
 from utils import UserError
 
 PHOTO = ROOT / "data" / "demo" / "raw" / "astronaut.png"

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from pictures.blending import blend
-from pictures.faces import inverse, warp, warp_known
-from pictures.files import read_picture
-from pictures.incomplete import Incomplete
-from pictures.photos import carried_back, covered, in_frames, regions, square
-from pictures.spline import interpolated
+from faces.compositing import carried_back, covered, in_frames, regions, square
+from faces.detector import inverse, warp, warp_known
+from images.blending import blend
+from images.files import read_picture
+from images.incomplete import Incomplete
+from images.spline import interpolated
 
 PHOTO = read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")[:200, 120:320]
 NO_FACES = np.zeros((0, 64, 64, 3), np.uint8)
@@ -25,7 +25,7 @@ def with_hole(*parts):
 
 @pytest.mark.parametrize("hole", [np.s_[40:60, 30:70], np.s_[20:140, 30:150], np.s_[:, :90], np.s_[::3, 1::2]])
 def test_the_spline_is_that_of_small_pictures(hole):
-    """Solved on every pixel by pictures/blending.py; here the middle of a hole has fewer unknowns."""
+    """Solved on every pixel by images/blending.py; here the middle of a hole has fewer unknowns."""
     known = with_hole(hole)
     exact = blend(np.zeros_like(PHOTO)[None], Incomplete(PHOTO[None], known))[0][~known].astype(float)
     found = interpolated(PHOTO, known).clip(0, 255)

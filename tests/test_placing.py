@@ -8,13 +8,12 @@ import pytest
 import train_placing
 from conftest import ROOT
 
-from jobs.aligning import predictor_path
+from faces import placing
+from faces.compositing import close_up
+from faces.detector import FaceFinder, chained, displacement, face_transform, inverse, predictor_path
+from faces.finding import LANDMARKS, SCATTER, _visible, box_of, by_box
+from images.files import read_picture, save_picture
 from ops import keras
-from pictures import placing
-from pictures.faces import FaceFinder, chained, displacement, face_transform, inverse
-from pictures.files import read_picture, save_picture
-from pictures.finding import LANDMARKS, SCATTER, _visible, box_of, by_box
-from pictures.photos import close_up
 
 PHOTO = read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")
 

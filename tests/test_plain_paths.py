@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from dcgan import checkpoints
 from dcgan.options import NetworkOptions
-from jobs.training_log import cut_events
+from jobs.train.log import cut_events
 from model import DCGAN
 from ops import event_writer, plain_path, to_uint8
 from utils import UserError

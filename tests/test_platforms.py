@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, assert_fails, assert_works, blobs, write_pictures
 
-from pictures.files import unique_names
+from images.files import unique_names
 
 # Python runs a module of this name, if it finds one, before anything else.
 WITHOUT_POSIX = """

@@ -6,10 +6,10 @@ from conftest import blobs
 
 from dcgan import devices
 from dcgan.options import SearchOptions, TrainOptions
-from dcgan.training import Training
+from dcgan.training_state import Training
+from images.incomplete import Incomplete
 from model import DCGAN
 from ops import tf
-from pictures.incomplete import Incomplete
 
 SMALL = {"image_size": 16, "gf_dim": 8, "df_dim": 8}
 MASK = np.ones((16, 16), bool)

@@ -4,12 +4,12 @@ import numpy as np
 from conftest import ROOT
 
 from dcgan.options import SearchOptions
+from images.blending import blend
+from images.incomplete import Incomplete
+from images.mask_options import MaskOptions
+from images.masks import make_mask
+from images.metrics import psnr
 from model import DCGAN
-from pictures.blending import blend
-from pictures.incomplete import Incomplete
-from pictures.masks import make_mask
-from pictures.metrics import psnr
-from pictures.options import MaskOptions
 
 # PSNR in the hole in dB, 1 below what was measured: 20.2, 15.2 and 15.4; without a model 18.2, 11.5 and 14.2. (The
 # other halves are left out: light ground to the right, where the model expects hair, and a white collar below.)

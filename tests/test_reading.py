@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pictures.files import PictureError
-from pictures.masks import make_mask
-from pictures.options import MaskOptions
-from pictures.reading import MaskedReader, find_mask, fit_mask, load_masked, read_mask
+from images.files import PictureError
+from images.mask_files import MaskedReader, find_mask, fit_mask, load_masked, read_mask
+from images.mask_options import MaskOptions
+from images.masks import make_mask
 from utils import UserError
 
 

@@ -43,12 +43,19 @@ def commands(text):
 def clone(tmp_path_factory):
     """A copy of the repository with four photos to align, and the environment that the README installs."""
     clone = tmp_path_factory.mktemp("clone")
-    names = "dcgan", "jobs", "pictures", "data/demo/raw", "checkpoints/pretrained", "checkpoints/pretrained-128"
+    names = (
+        "dcgan",
+        "jobs",
+        "images",
+        "faces",
+        "completion",
+        "tools",
+        "data/demo/raw",
+        "checkpoints/pretrained",
+        "checkpoints/pretrained-128",
+    )
     for path in (*ROOT.glob("*.py"), *(ROOT / name for name in names)):
         (shutil.copytree if path.is_dir() else shutil.copy)(path, clone / path.relative_to(ROOT))
-    (clone / "tests").mkdir()
-    for name in ("benchmark.py", "torch_dcgan.py"):
-        shutil.copy(ROOT / "tests" / name, clone / "tests")
     (clone / ".venv").symlink_to(sys.prefix)
     photo = Image.open(ROOT / "data" / "demo" / "raw" / "astronaut.png").convert("RGB")
     for folder in ("your-dataset", "your-test-data"):

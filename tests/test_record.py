@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.record import Record
+from jobs.train.record import Record
 from utils import UserError
 
 SETTINGS = {"batch_size": 4, "seed": 0, "train_size": None}

@@ -12,12 +12,12 @@ from conftest import ROOT, blobs, write_pictures
 from PIL import Image
 
 from dcgan.options import DeviceOptions, SearchOptions
-from jobs import frames as frames_module
-from jobs.completing import complete, listed
-from jobs.options import CompleteOptions, PhotoOptions
+from images.mask_options import MaskOptions
+from jobs.complete import frames as frames_module
+from jobs.complete.arguments import CompleteOptions, PhotoOptions
+from jobs.complete.job import complete, listed
 from jobs.stopping import stop_signals
 from model import DCGAN
-from pictures.options import MaskOptions
 from utils import UserError
 
 SEARCH = SearchOptions(n_iter=6, refine=0, out_interval=2, approach="adam", start="random")
@@ -208,7 +208,7 @@ def test_signals_that_the_caller_ignores_stay_ignored(monkeypatch):
 
 
 def test_importing_a_job_changes_no_signal():
-    code = "import signal, jobs.completing, jobs.training, jobs.aligning, jobs.evaluating\n"
+    code = "import signal, jobs.complete.job, jobs.train.start, jobs.align, jobs.evaluate.aligned\n"
     code += "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
     code += "assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

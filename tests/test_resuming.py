@@ -17,9 +17,9 @@ from conftest import blobs, write_pictures
 
 from dcgan import checkpoints, devices
 from dcgan.options import DeviceOptions, TrainOptions
-from jobs.options import RunOptions
-from jobs.training import train
-from jobs.training_log import TrainingLog
+from jobs.train.arguments import RunOptions
+from jobs.train.log import TrainingLog
+from jobs.train.start import train
 from model import DCGAN, TrainStep
 from ops import tf
 from utils import OutputError, UserError, WrongCommand, only_writer

@@ -8,9 +8,9 @@ from conftest import assert_fails, assert_works, blobs, lively, run_script, writ
 from PIL import Image
 
 from dcgan.latent import combined, save_z, walk
+from images import neighbours
+from images.dataset import Dataset
 from model import DCGAN
-from pictures import neighbours
-from pictures.dataset import Dataset
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pictures import sheets
+from images import sheets
 
 
 def test_grid():

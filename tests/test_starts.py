@@ -5,7 +5,7 @@ import pytest
 
 from dcgan.spaces import Cube
 from dcgan.starts import FIT_RIDGE, FIT_SAMPLES, STARTS, random_z
-from pictures.incomplete import Incomplete
+from images.incomplete import Incomplete
 
 RNG = np.random.default_rng(0)
 LEFT = np.arange(8) < np.full((8, 1), 4)

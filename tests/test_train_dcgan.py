@@ -20,7 +20,7 @@ from conftest import assert_fails, assert_works, blobs, process, run_script, wri
 from PIL import Image
 
 from dcgan.options import DeviceOptions, TrainOptions
-from jobs.options import RunOptions
+from jobs.train.arguments import RunOptions
 from model import DCGAN
 
 COMMON = ["--dataset", "faces", "--batch_size", 4, "--image_size", 16, "--precision", "float32"]
@@ -103,8 +103,8 @@ def test_every_option_reaches_the_training(monkeypatch):
         " --epoch 10 --batch_size 11 --learning_rate 12 --beta1 .13 --g_updates 3 --flip --ema .14 --local_norm"
         " --seed 15 --precision mixed"
     )
-    monkeypatch.setattr("jobs.checking.check_run", lambda run: None)
-    monkeypatch.setattr("jobs.training.train", lambda *options: options)
+    monkeypatch.setattr("jobs.train.checking.check_run", lambda run: None)
+    monkeypatch.setattr("jobs.train.start.train", lambda *options: options)
     assert importlib.import_module("train-dcgan").main(argv.split()) == (
         RunOptions(Path("x"), 1, Path("y"), Path("c"), Path("s"), Path("l"), 2, 3, 4, Path("v"), 5),
         {"image_size": 16, "c_dim": 1, "z_dim": 6, "gf_dim": 7, "df_dim": (8, 9)},

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import blobs
 
-from jobs.training_log import TrainingLog, cut_events
+from jobs.train.log import TrainingLog, cut_events
 from model import DCGAN, TrainStep
 from ops import tf
 from utils import UserError

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_pictures
 
+from images.files import read_picture
 from model import DCGAN
 from ops import tf, to_uint8
-from pictures.files import read_picture
 
 TRAIN = ["--dataset", "faces", "--validation", "others", "--batch_size", 4, "--image_size", 16, "--gf_dim", 4]
 TRAIN += ["--df_dim", 4, "--keep", 9, "--checkpoint_interval", 2, "--precision", "float32"]

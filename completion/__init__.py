@@ -1,0 +1,1 @@
+"""Completes pictures and photos with a DCGAN."""

@@ -1,0 +1,124 @@
+"""The training pictures: decoded side by side when they are first asked for, and kept if they fit into memory."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from images.files import PictureError, load_picture
+from utils import UserError, say
+
+CGROUPS = (  # limit and use of a container's memory, in the two versions of Linux' control groups
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+UNKNOWN, KEPT, UNREADABLE = range(3)
+
+
+class Dataset:
+    """Picture files as an array, uint8 [N, size, size, c_dim], indexed by lists of numbers.
+
+    In place of one that cannot be read comes the next one that can, so that what a number gives depends on the files
+    alone. What is left out is named when it is met; so is the first picture that has to be fitted.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, paths: Sequence[Path], size: int, c_dim: int, memory: float):
+        """Keeps the decoded pictures if all of them fit into `memory` bytes; otherwise decodes them each time."""
+        self.paths = paths
+        self.shape = (len(paths), size, size, c_dim)
+        # The system gives memory only for what is written, so an epoch has to pass before it is all taken.
+        self.kept = np.empty(self.shape, np.uint8) if np.prod(self.shape, dtype=float) <= memory else None
+        self.states = np.full(len(paths), UNKNOWN, np.uint8)
+        self.said_fitted = False
+        self.saying = Lock()
+        self.pool = ThreadPoolExecutor(os.cpu_count())
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, numbers: Iterable[int]) -> np.ndarray:
+        """uint8 [len(numbers), size, size, c_dim]; UserError if none of all pictures can be read."""
+        return np.stack(list(self.pool.map(self._picture, numbers)))
+
+    @property
+    def left_out(self) -> int:
+        """How many pictures were found to be unreadable so far."""
+        return int((self.states == UNREADABLE).sum())
+
+    def _picture(self, number: int) -> np.ndarray:
+        for i in range(number, number + len(self)):
+            picture = self._read(i % len(self))
+            if picture is not None:
+                return picture
+        raise UserError(f"none of the {len(self)} pictures can be read")
+
+    def _read(self, number: int) -> np.ndarray | None:
+        if self.kept is not None and self.states[number] == KEPT:
+            return self.kept[number]
+        if self.states[number] == UNREADABLE:
+            return None
+        try:
+            picture, fitted = load_picture(self.paths[number], *self.shape[2:])
+        except PictureError as error:
+            with self.saying:
+                if self.states[number] != UNREADABLE:
+                    say(f"left out: {error}")
+                self.states[number] = UNREADABLE
+            return None
+        if fitted:
+            self._say_fitted(self.paths[number])
+        if self.kept is not None:
+            self.kept[number] = picture
+            self.states[number] = KEPT
+        return picture
+
+    def _say_fitted(self, path: Path) -> None:
+        with self.saying:
+            if not self.said_fitted:
+                size = self.shape[1]
+                say(f"{path} is not {size}x{size}: such pictures are cropped to their central square and resized")
+            self.said_fitted = True
+
+
+def one_ahead(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """function(item) for each item, computed in a thread while the one before is in use."""
+    with ThreadPoolExecutor(1) as thread:
+        following: Any = None
+        for item in items:
+            current, following = following, thread.submit(function, item)
+            if current:
+                yield current.result()
+        if following:
+            yield following.result()
+
+
+def free_memory() -> float:
+    """Bytes that a process may still take, as the system or the limit of its container says."""
+    try:
+        with open("/proc/meminfo") as file:
+            fields = dict(line.split(":") for line in file)
+        free = 1024.0 * int(fields["MemAvailable"].split()[0])
+    except (OSError, KeyError):
+        try:
+            free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
+        except (AttributeError, OSError, ValueError):  # Windows
+            free = 4e9
+    for limit, used in CGROUPS:
+        with suppress(OSError, ValueError):  # no such group, or its limit is "max"
+            within = float(Path(limit).read_text()) - float(Path(used).read_text())
+            free = min(free, within + _reclaimable(Path(used).with_name("memory.stat")))
+    return free
+
+
+def _reclaimable(stat: Path) -> float:
+    """Bytes of files lately read that count as used memory, though they give way; 0 if that is not told."""
+    with suppress(OSError, ValueError, KeyError):
+        return float(dict(line.split() for line in stat.read_text().splitlines())["inactive_file"])
+    return 0.0

@@ -1,0 +1,70 @@
+"""Masks: which pixels of a picture are known (1) and which are in the hole (0)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import ndimage
+
+from images.mask_options import MASK_TYPES, MaskOptions
+from utils import UserError
+
+HALVES = ("left", "right", "top", "bottom")
+WITHOUT_HOLE = ("full", "lowres")  # nothing of the picture itself is to be completed, or nothing of it is known
+PATTERN_SHARE = 0.25  # of the pixels that `pattern` hides (paper, section 4)
+
+
+def make_mask(kind: str, size: int, options: MaskOptions, seed: int) -> np.ndarray:
+    """A mask of one of MASK_TYPES, bool [size, size], True where a pixel is known.
+
+    center: the middle is the hole. random: single pixels drawn with `seed`. pattern: blobs drawn with `seed`, a
+    quarter of the pixels. left, right, top, bottom: that half. full: no hole. grid: all but a grid of pixels. lowres:
+    all, since only the means of blocks are known (`Incomplete.lowres`). UserError if the options leave a mask
+    that was to have a hole and known pixels without either.
+    """
+    mask = np.ones((size, size), bool)
+    rng = np.random.default_rng(seed)
+    if kind == "center":
+        hole = slice(int(size * options.center_scale), int(size * (1 - options.center_scale)))
+        mask[hole, hole] = False
+    elif kind == "random":
+        mask[rng.random((size, size)) < options.random_share] = False
+    elif kind == "pattern":
+        field = ndimage.gaussian_filter(rng.standard_normal((size, size)), size / 20, mode="wrap")
+        mask = field > np.quantile(field, PATTERN_SHARE)
+    elif kind in HALVES:
+        side = slice(size // 2) if kind in ("left", "top") else slice(size // 2, size)
+        mask[(slice(size), side) if kind in ("left", "right") else (side, slice(size))] = False
+    elif kind in ("grid", "lowres"):
+        mask[:] = False
+        if kind == "grid":
+            mask[:: options.grid_step, :: options.grid_step] = True
+    elif kind != "full":
+        raise ValueError(f"no mask type {kind}: one of {', '.join(MASK_TYPES)}")
+    return mask if kind in WITHOUT_HOLE else checked(mask, f"the mask {kind}")
+
+
+def each_mask(masks: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The distinct masks [H, W] of bool [N, H, W], each with the indices that have it: what is costly is done once."""
+    distinct, which = np.unique(masks.reshape(len(masks), -1), axis=0, return_inverse=True)
+    for m, mask in enumerate(distinct):
+        yield mask.reshape(masks.shape[1:]), np.flatnonzero(which.ravel() == m)
+
+
+def checked(mask: np.ndarray, name: str) -> np.ndarray:
+    """The mask itself; UserError if it hides nothing or everything."""
+    if mask.all() or not mask.any():
+        raise UserError(f"{name} hides {'nothing' if mask.all() else 'everything'}: choose one with a hole to complete")
+    return mask
+
+
+def context_weights(mask: np.ndarray, window: int, floor: float = 0.0) -> np.ndarray:
+    """The weights of the contextual loss, float32 [H, W] like `mask` (paper, section 3.2, equation 2).
+
+    At a known pixel the share of unknown pixels in the window around it, as far as that lies in the picture, and
+    `floor` besides; 0 in the hole. With window 0, and for a mask without a hole, all known pixels weigh 1.
+    """
+    if not window or mask.all():
+        return mask.astype(np.float32)
+    hidden = ndimage.uniform_filter((~mask).astype(float), window, mode="constant")
+    inside = ndimage.uniform_filter(np.ones(mask.shape), window, mode="constant")
+    return (mask * (hidden / inside + floor)).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Completion: complete.py."""

@@ -1,0 +1,1 @@
+"""The page: paint.py."""

@@ -1,0 +1,1 @@
+"""Training: train-dcgan.py."""

@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Trains the network that moves damaged faces into place (faces/placing.py), an hour on two cores.
+
+python tools/train_placing.py data/your-dataset/raw data/your-dataset/aligned/alignment.csv
+
+The table is align.py's, of these photos, by innerEyesAndBottomLip. Each time a photo is drawn it is mirrored or not,
+has another hole, other colours and a wrong guess, from which the network is to find back to the face's place in the
+table.
+"""
+
+import argparse
+import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from faces.compositing import hidden_by, shrunk
+from faces.detector import TEMPLATES, chained, inverse
+from faces.finding import LANDMARKS
+from faces.placing import SIDE, UNIT, WEIGHTS, in_pixels, view
+from images.files import find_pictures, read_picture
+from jobs.complete.photo_reader import alignment_of, transform_by
+from ops import keras, tf
+
+FRAME = 64  # pixels, in which all is reckoned here
+POINTS = np.array(list(TEMPLATES[LANDMARKS].values())) * FRAME
+GRID = np.array([[x, y, 1] for x in np.linspace(0, 1, 5) for y in np.linspace(0, 1, 5)], np.float32)
+BATCH, WIDTH, RATE = 64, 40, 3e-3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("alignment", type=Path)
+    parser.add_argument("--steps", type=int, default=7000, help="(default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=WEIGHTS, metavar="FILE", help="(default: %(default)s)")
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    maps = alignment_of(args.alignment, FRAME)
+    faces = [(path, maps[path.stem]) for path in find_pictures(args.photos) if path.stem in maps]
+    if not faces:
+        sys.exit(f"error: no photo in {args.photos} has a row in {args.alignment}: name the table of these photos")
+    keras.utils.set_random_seed(0)
+    net = network()
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, args.steps, alpha=0.01))
+
+    @tf.function
+    def step(x, right):
+        with tf.GradientTape() as tape:
+            error = tf.reduce_mean(errors(net(x, training=True), right))
+        variables = net.trainable_variables
+        optimizer.apply(tape.gradient(error, variables), variables)
+        return error
+
+    start = time.monotonic()
+    lately: list[float] = []
+    with ThreadPoolExecutor(2) as pool:
+        drawn: list[Future] = [pool.submit(batch, faces, i) for i in range(4)]
+        for i in range(args.steps):
+            x, right = drawn.pop(0).result()
+            drawn.append(pool.submit(batch, faces, i + 4))
+            lately = [*lately[-499:], float(step(x, right))]
+            if (i + 1) % 500 == 0 or i + 1 == args.steps:
+                print(f"{i + 1}: {np.mean(lately):.3f} 64ths, {time.monotonic() - start:.0f} s", flush=True)
+    np.savez_compressed(args.out, *folded(net))
+
+
+def network() -> Any:
+    """Four convolutions and two dense layers, [SIDE, SIDE, 4] -> [6], in UNITs."""
+    layers = keras.layers
+    stack = [keras.Input((SIDE, SIDE, 4))]
+    for width in (WIDTH, 2 * WIDTH, 4 * WIDTH, 4 * WIDTH):
+        stack += [layers.Conv2D(width, 5, strides=2, padding="same", use_bias=False), norm(), layers.ReLU()]
+    stack += [layers.Flatten(), layers.Dense(128, use_bias=False), norm(), layers.ReLU()]
+    return keras.Sequential([*stack, layers.Dense(6, kernel_initializer="zeros")])
+
+
+def norm() -> Any:
+    return keras.layers.BatchNormalization(momentum=0.95)
+
+
+def folded(net: Any) -> list[np.ndarray]:
+    """Weights and biases of each layer in float16, batch normalisation being part of them."""
+    *inner, last = [layer for layer in net.layers if layer.weights]
+    arrays = []
+    for layer, normal in zip(inner[::2], inner[1::2], strict=True):
+        gain = normal.gamma.numpy() / np.sqrt(normal.moving_variance.numpy() + normal.epsilon)
+        arrays += [layer.kernel.numpy() * gain, normal.beta.numpy() - normal.moving_mean.numpy() * gain]
+    return [array.astype(np.float16) for array in (*arrays, last.kernel.numpy(), last.bias.numpy())]
+
+
+def errors(answers, right):
+    """[batch]: the mean distance, in 64ths of the frame's side, between where two maps bring its points."""
+    difference = UNIT * tf.reshape(answers, [-1, 2, 3]) + tf.eye(2, 3) - right
+    apart = tf.einsum("bij,gj->bgi", difference, GRID) + 1e-8  # at 0 the norm has no gradient
+    return 64 * tf.reduce_mean(tf.norm(apart, axis=2), axis=1)
+
+
+def batch(faces: list[tuple[Path, np.ndarray]], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Views [BATCH, SIDE, SIDE, 4], and the right answers to them as maps [BATCH, 2, 3] of a frame with side 1."""
+    rng = np.random.default_rng(seed)
+    drawn = [example(*faces[rng.integers(len(faces))], rng) for _ in range(BATCH)]
+    return np.stack([x for x, _ in drawn]), np.stack([right for _, right in drawn]).astype(np.float32)
+
+
+def example(path: Path, transform: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A view of a photo whose face `transform` brings into place, and the map [2, 3] that puts its guess right."""
+    photo = read_picture(path)
+    if rng.random() < 0.5:
+        points = inverse(transform) @ np.column_stack([POINTS, np.ones(3)]).T
+        points[0] = photo.shape[1] - 1 - points[0]
+        photo, transform = np.ascontiguousarray(photo[:, ::-1]), transform_by(points.T, FRAME)
+    # Not quite in the frame, or the hole's edges would tell where that is.
+    known = ~hidden_by(photo.shape[:2], mask(rng), [chained(in_pixels(disturbance(rng), FRAME), transform)])
+    if rng.random() < 0.3:
+        photo, known, smaller = shrunk(photo, known, int(rng.integers(2, 5)))
+        transform = chained(transform, inverse(smaller))
+    wrong = disturbance(rng)
+    x = view(photo, known, chained(in_pixels(wrong, FRAME), transform), FRAME)
+    return recoloured(x, rng), inverse(wrong)
+
+
+def disturbance(rng: np.random.Generator) -> np.ndarray:
+    """A map [2, 3] of a frame with side 1 that is near the identity, as guesses are near the truth, or farther off."""
+    amount = rng.choice([0.2, 0.5, 1.0, 2.0])
+    angle = np.deg2rad(amount * rng.normal(0, 6))
+    shear, stretch = amount * rng.normal(0, 0.04, 2)
+    turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = np.exp(amount * rng.normal(0, 0.09)) * turned @ [[np.exp(stretch), shear], [0, np.exp(-stretch)]]
+    middle = np.full(2, 0.5)
+    return np.column_stack([linear, middle - linear @ middle + amount * rng.normal(0, 0.06, 2)])
+
+
+def mask(rng: np.random.Generator) -> np.ndarray:
+    """bool [FRAME, FRAME], 1 where a pixel is known: a box, half, ellipses or a stroke are hidden, or nothing is."""
+    hole = np.zeros((FRAME, FRAME), np.uint8)
+    kind = rng.choice(["box", "half", "ellipses", "stroke", "nothing"], p=[0.35, 0.2, 0.2, 0.15, 0.1])
+    if kind == "box":
+        size = rng.uniform(0.2, 0.95, 2)
+        (left, top), (right, bottom) = (FRAME * (corner := rng.uniform(-0.1, 1.1 - size)), FRAME * (corner + size))
+        cv2.rectangle(hole, (int(left), int(top)), (int(right), int(bottom)), 1, -1)
+    elif kind == "half":
+        (hole if rng.random() < 0.5 else hole.T)[: FRAME // 2] = 1
+        hole = hole if rng.random() < 0.5 else hole[::-1, ::-1]
+    elif kind == "ellipses":
+        for _ in range(rng.integers(1, 3)):
+            (x, y), axes = rng.integers(0, FRAME, 2), rng.uniform(0.08, 0.4, 2) * FRAME
+            cv2.ellipse(hole, (int(x), int(y)), (int(axes[0]), int(axes[1])), rng.uniform(0, 180), 0, 360, 1, -1)
+    elif kind == "stroke":
+        corners = rng.integers(-5, FRAME + 5, (rng.integers(2, 6), 1, 2)).astype(np.int32)
+        cv2.polylines(hole, [corners], False, 1, int(rng.integers(3, 16)))
+    return hole == 0
+
+
+def recoloured(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A view under another light, at times in grey."""
+    colours, seen = x[..., :3], x[..., 3:]
+    if rng.random() < 0.15:
+        colours = colours.mean(axis=2, keepdims=True).repeat(3, axis=2)
+    gain = rng.uniform(0.6, 1.3) * rng.uniform(0.9, 1.1, 3)
+    shift = rng.uniform(-0.3, 0.3) + rng.uniform(-0.1, 0.1, 3)
+    return np.dstack([((colours * gain + shift) * seen).clip(-1, 1), seen]).astype(np.float32)
+
+
+if __name__ == "__main__":
+    main()
