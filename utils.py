@@ -3,8 +3,10 @@
 import csv
 import dataclasses
 import hashlib
+import json
 import math
 import os
+import shutil
 import sys
 import time
 import zlib
@@ -12,15 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-try:
-    import msvcrt
-except ImportError:  # any other
-    msvcrt = None  # type: ignore[assignment]
 
 
 def one_line(text: object) -> str:
@@ -64,6 +57,7 @@ def digest(*parts: Any) -> str:
 
 
 NAMED = 3  # items, in a line about many
+LIST, LOCK = ".dcgan-completion", ".dcgan-completion.lock"  # in a folder that is written into
 
 
 def some(paths: Sequence[Path], what: str = "pictures") -> str:
@@ -226,38 +220,164 @@ def read_rows(path: Path, columns: int) -> list[list[str]]:
 
 @contextmanager
 def only_writer(directory: Path) -> Iterator[None]:
-    """Makes the directory and keeps others that ask for the same out; UserError if one is there first.
+    """Makes the directory and keeps other processes that ask for the same out; UserError if one is there first.
 
     The lock ends with the process, however that ends. The directory goes again if nothing was written there.
     """
+    from filelock import FileLock, Timeout  # not needed for --help
+
     directory.mkdir(parents=True, exist_ok=True)
-    # Windows opens no directory; it does not remove a file that is open, so that this one stays the same.
-    named = (directory, os.O_RDONLY) if fcntl else (directory / ".lock", os.O_RDWR | os.O_CREAT)
-    descriptor = os.open(*named)
-    if not _locked(descriptor) or (fcntl and not directory.exists()):  # removed meanwhile by one that had the lock
-        os.close(descriptor)
-        raise UserError(f"another process writes into {directory}: wait for it, or name another directory")
+    path = directory / LOCK
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"another process writes into {directory}: wait for it, or name another directory") from None
+    except NotImplementedError:  # the disk has no locks
+        pass
     try:
         yield
     finally:
         with suppress(OSError):
-            directory.rmdir()
-        os.close(descriptor)
-        if not fcntl:
-            with suppress(OSError):
-                os.unlink(directory / ".lock")
+            if [entry.name for entry in os.scandir(directory)] == [LOCK]:
+                path.unlink()
                 directory.rmdir()
+        lock.release()
 
 
-def _locked(descriptor: int) -> bool:
-    """Whether the lock on an open file, or directory, is now its own. A disk without locks gives it to everyone."""
-    try:
-        if fcntl:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        elif msvcrt:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:
-        pass
-    return True
+class Outputs:
+    """The files that this program has written into a folder. It may replace and delete them; all others are the user's.
+
+    `.dcgan-completion` in the folder lists them: name, size and CRC-32 of the content, and a note that says what it was
+    made of. A file with other content than its last entries say was changed by somebody else.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder, self.list = folder, folder / LIST
+        self.read = 0  # bytes of the list
+        self.entries: dict[str, list[Entry]] = {}
+
+    def check(self, *names: str) -> None:
+        """UserError if a file that this program did not write has one of the names.
+
+        An empty file may be replaced.
+        """
+        for name in names:
+            path = self.folder / name
+            if os.path.lexists(path) and not self.owns(name) and not (path.is_file() and not path.stat().st_size):
+                raise UserError(f"{path} was not written by this program: move it away, or name another folder")
+
+    def owns(self, name: str) -> bool:
+        """Whether the file of this name, if there is one, has content that this program wrote."""
+        return self._current(name) is not None
+
+    def note(self, name: str) -> str | None:
+        """The note of a file that is there as this program wrote it."""
+        entry = self._current(name)
+        return entry.note if entry else None
+
+    def owned(self) -> list[str]:
+        """The names of all files that are there as this program wrote them."""
+        self._update()
+        return [name for name in self.entries if self.owns(name)]
+
+    def write(self, name: str, write: Callable[[Path], Any], note: str = "", grows: bool = False) -> None:
+        """Has `write` fill a file, which gets its name once it is whole. UserError if a user's file has the name.
+
+        grows: lines may be added to it afterwards.
+        """
+
+        def fill(partial: Path) -> None:
+            write(partial)
+            self.check(name)
+            self._add(name, Entry.of(partial, note, grows))
+
+        write_atomic(self.folder / name, fill)
+
+    def adopt(self, name: str, note: str = "") -> None:
+        """Puts a file on the list that something else wrote for this program. It may still grow."""
+        self._add(name, Entry.of(self.folder / name, note, grows=True))
+
+    def remove(self, *names: str) -> None:
+        """Deletes those of the files that this program wrote."""
+        for name in names:
+            if self.owns(name):
+                (self.folder / name).unlink()
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """An empty folder of this name inside, which is deleted in the end.
+
+        What a killed process left of it is deleted first. UserError if it was not made by this program.
+        """
+        path = self.folder / name
+        self._update()
+        if os.path.lexists(path) and (name not in self.entries or path.is_symlink() or not path.is_dir()):
+            raise UserError(f"{path} was not written by this program: move it away, or name another folder")
+        self._add(name, Entry(0, 0, ""))
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _current(self, name: str) -> "Entry | None":
+        """The newest entry that the file fits; another process may have added it a moment ago."""
+        self._update()
+        path = self.folder / name
+        entries = self.entries.get(name, ())
+        if not entries or path.is_symlink() or not path.is_file():
+            return None
+        return next((entry for entry in reversed(entries) if entry.fits(path)), None)
+
+    def _update(self) -> None:
+        """Reads what was added to the list since the last time. A last line that a killed process cut short is void."""
+        if not self.list.is_file() or self.list.stat().st_size == self.read:
+            return
+        with open(self.list, "rb") as file:
+            file.seek(self.read)
+            *lines, rest = file.read().split(b"\n")
+            self.read = file.tell() - len(rest)
+        for line in lines:
+            with suppress(ValueError, TypeError):
+                name, *entry = json.loads(line)
+                self.entries.setdefault(name, []).append(Entry(*entry))
+
+    def _add(self, name: str, entry: "Entry") -> None:
+        """Writes one line at the list's end at once, so that those of several processes do not mix."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.list, "ab", buffering=0) as file:
+            file.write(
+                b"\n" * (file.tell() > self.read) + json.dumps([name, *dataclasses.astuple(entry)]).encode() + b"\n"
+            )
+        self._update()
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """What the list of `Outputs` says of a file's content."""
+
+    size: int
+    crc: int
+    note: str
+    grows: bool = False
+    """Whether it may have been added to."""
+
+    @classmethod
+    def of(cls, path: Path, note: str, grows: bool = False) -> "Entry":
+        size = path.stat().st_size
+        return cls(size, checksum(path, size), note, grows)
+
+    def fits(self, path: Path) -> bool:
+        size = path.stat().st_size
+        return (size >= self.size if self.grows else size == self.size) and checksum(path, self.size) == self.crc
+
+
+def checksum(path: Path, size: int) -> int:
+    """CRC-32 of a file's first bytes."""
+    crc = 0
+    with open(path, "rb") as file:
+        while size > 0 and (part := file.read(min(size, 1 << 20))):
+            crc, size = zlib.crc32(part, crc), size - len(part)
+    return crc
