@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def one_line(text: object) -> str:
@@ -57,7 +57,8 @@ def digest(*parts: Any) -> str:
 
 
 NAMED = 3  # items, in a line about many
-LIST, LOCK = ".dcgan-completion", ".dcgan-completion.lock"  # in a folder that is written into
+LIST, LOCK = ".dcgan-completion", ".dcgan-completion.lock"  # in every output folder
+SCRATCH = "scratch"  # the note of a folder that is deleted at the end
 
 
 def some(paths: Sequence[Path], what: str = "pictures") -> str:
@@ -246,45 +247,55 @@ def only_writer(directory: Path) -> Iterator[None]:
 
 
 class Outputs:
-    """The files that this program has written into a folder. It may replace and delete them; all others are the user's.
+    """The files that this program wrote into a folder. It may replace and delete these; all others are the user's.
 
-    `.dcgan-completion` in the folder lists them: name, size and CRC-32 of the content, and a note that says what it was
-    made of. A file with other content than its last entries say was changed by somebody else.
+    The file `.dcgan-completion` in the folder lists them: a line for each time that a file was written, with its size,
+    the CRC-32 of its content and a note. A file whose content fits none of its lines was changed by somebody else.
+    Names are relative to the folder, with `/` between folders. `flag` is the option that chooses the folder.
     """
 
-    def __init__(self, folder: Path):
-        self.folder, self.list = folder, folder / LIST
+    def __init__(self, folder: Path, flag: str = "folder"):
+        self.folder, self.flag, self.list = folder, flag, folder / LIST
+        self.real = os.path.realpath(folder)
         self.read = 0  # bytes of the list
         self.entries: dict[str, list[Entry]] = {}
 
     def check(self, *names: str) -> None:
-        """UserError if a file that this program did not write has one of the names.
+        """Raises UserError if one of the names is taken by something that this program did not write.
 
-        An empty file may be replaced.
+        An empty file may be replaced. A symbolic link may not, nor a file behind one.
         """
         for name in names:
             path = self.folder / name
-            if os.path.lexists(path) and not self.owns(name) and not (path.is_file() and not path.stat().st_size):
-                raise UserError(f"{path} was not written by this program: move it away, or name another folder")
+            if self._is_linked(name):
+                raise UserError(f"{path} is reached by a symbolic link: remove the link or choose another {self.flag}")
+            there = next(each for each in (path, *path.parents) if os.path.lexists(each))
+            empty = path.is_file() and not path.stat().st_size
+            if not (self.owns(name) or empty if there == path else there.is_dir()):
+                raise UserError(f"{there} was not written by this program: move it away or choose another {self.flag}")
 
     def owns(self, name: str) -> bool:
-        """Whether the file of this name, if there is one, has content that this program wrote."""
-        return self._current(name) is not None
+        """Returns whether the file exists with content that this program wrote."""
+        return self.note(name) is not None
 
     def note(self, name: str) -> str | None:
-        """The note of a file that is there as this program wrote it."""
-        entry = self._current(name)
-        return entry.note if entry else None
-
-    def owned(self) -> list[str]:
-        """The names of all files that are there as this program wrote them."""
+        """Returns the note of a file, or None if it does not exist as this program wrote it."""
         self._update()
-        return [name for name in self.entries if self.owns(name)]
+        path = self.folder / name
+        if self._is_linked(name) or not path.is_file():
+            return None
+        # Not only the newest line: the process may have been killed before the file got its name.
+        return next((entry.note for entry in reversed(self.entries.get(name, ())) if entry.fits(path)), None)
+
+    def names(self, note: str = "") -> list[str]:
+        """Returns the names on the list whose newest note begins with `note`, without a look at the files."""
+        self._update()
+        return [name for name, entries in self.entries.items() if entries[-1].note.startswith(note)]
 
     def write(self, name: str, write: Callable[[Path], Any], note: str = "", grows: bool = False) -> None:
-        """Has `write` fill a file, which gets its name once it is whole. UserError if a user's file has the name.
+        """Lets `write` fill a file, which gets its name once it is whole. UserError as from `check`.
 
-        grows: lines may be added to it afterwards.
+        grows: content may be added to the file later.
         """
 
         def fill(partial: Path) -> None:
@@ -292,10 +303,19 @@ class Outputs:
             self.check(name)
             self._add(name, Entry.of(partial, note, grows))
 
+        self.check(name)
         write_atomic(self.folder / name, fill)
 
+    def append(self, name: str, text: str, note: str = "") -> None:
+        """Adds text to the end of a file, which is created if necessary. UserError as from `check`."""
+        if self.owns(name):
+            with open(self.folder / name, "a", encoding="utf-8") as file:
+                file.write(text)
+        else:
+            self.write(name, lambda path: path.write_text(text, encoding="utf-8"), note, grows=True)
+
     def adopt(self, name: str, note: str = "") -> None:
-        """Puts a file on the list that something else wrote for this program. It may still grow."""
+        """Adds a file to the list that a library wrote for this program. It may still grow."""
         self._add(name, Entry.of(self.folder / name, note, grows=True))
 
     def remove(self, *names: str) -> None:
@@ -306,33 +326,30 @@ class Outputs:
 
     @contextmanager
     def scratch(self, name: str) -> Iterator[Path]:
-        """An empty folder of this name inside, which is deleted in the end.
+        """Makes an empty folder of this name, which is deleted at the end. UserError as from `check`.
 
-        What a killed process left of it is deleted first. UserError if it was not made by this program.
+        If a killed process left its scratch folder, that is deleted first.
         """
         path = self.folder / name
-        self._update()
-        if os.path.lexists(path) and (name not in self.entries or path.is_symlink() or not path.is_dir()):
-            raise UserError(f"{path} was not written by this program: move it away, or name another folder")
-        self._add(name, Entry(0, 0, ""))
+        if name not in self.names(SCRATCH) or self._is_linked(name) or not path.is_dir():
+            self.check(name)
+        self._add(name, Entry(0, 0, SCRATCH))
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True)
         try:
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
+            if not path.exists():
+                self._add(name, Entry(0, 0, ""))
 
-    def _current(self, name: str) -> "Entry | None":
-        """The newest entry that the file fits; another process may have added it a moment ago."""
-        self._update()
-        path = self.folder / name
-        entries = self.entries.get(name, ())
-        if not entries or path.is_symlink() or not path.is_file():
-            return None
-        return next((entry for entry in reversed(entries) if entry.fits(path)), None)
+    def _is_linked(self, name: str) -> bool:
+        """Returns whether the file, or a folder on the way to it, is a symbolic link or became one since the start."""
+        expected = os.path.join(self.real, os.path.normpath(name))
+        return os.path.normcase(os.path.realpath(self.folder / name)) != os.path.normcase(expected)
 
     def _update(self) -> None:
-        """Reads what was added to the list since the last time. A last line that a killed process cut short is void."""
+        """Reads the lines that were added to the list since the last time, by this process or another."""
         if not self.list.is_file() or self.list.stat().st_size == self.read:
             return
         with open(self.list, "rb") as file:
@@ -340,29 +357,27 @@ class Outputs:
             *lines, rest = file.read().split(b"\n")
             self.read = file.tell() - len(rest)
         for line in lines:
-            with suppress(ValueError, TypeError):
-                name, *entry = json.loads(line)
-                self.entries.setdefault(name, []).append(Entry(*entry))
+            with suppress(ValueError, TypeError):  # a line that was cut short when its process was killed
+                name, *values = json.loads(line)
+                entry = Entry(*values)
+                self.entries.setdefault(name, []).append(entry)
 
     def _add(self, name: str, entry: "Entry") -> None:
-        """Writes one line at the list's end at once, so that those of several processes do not mix."""
+        """Adds a line to the list in one piece, so that the lines of several processes do not mix."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.list, "ab", buffering=0) as file:
-            file.write(
-                b"\n" * (file.tell() > self.read) + json.dumps([name, *dataclasses.astuple(entry)]).encode() + b"\n"
-            )
+            cut_short = file.tell() > self.read
+            file.write(b"\n" * cut_short + json.dumps([name, *entry]).encode() + b"\n")
         self._update()
 
 
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """What the list of `Outputs` says of a file's content."""
+class Entry(NamedTuple):
+    """One line of the list of `Outputs`: the content that was written."""
 
     size: int
     crc: int
     note: str
     grows: bool = False
-    """Whether it may have been added to."""
 
     @classmethod
     def of(cls, path: Path, note: str, grows: bool = False) -> "Entry":
@@ -375,7 +390,7 @@ class Entry:
 
 
 def checksum(path: Path, size: int) -> int:
-    """CRC-32 of a file's first bytes."""
+    """Returns the CRC-32 of the first `size` bytes of a file."""
     crc = 0
     with open(path, "rb") as file:
         while size > 0 and (part := file.read(min(size, 1 << 20))):

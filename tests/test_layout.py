@@ -49,6 +49,12 @@ def imports(tree: ast.AST) -> set[str]:
     return found
 
 
+def imports_at_once(tree: ast.Module) -> set[str]:
+    """The modules that are imported when the file is, not only once a function is called."""
+    top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {name for node in top for name in imports(node)}
+
+
 def floor_of(module: str) -> int | None:
     """None for what is no module of the project."""
     return FLOORS.get(module.split(".")[0])
@@ -82,10 +88,8 @@ def test_only_ops_imports_tensorflow(module):
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_imports_jobs_and_options_alone(script):
     """At its top options alone, so that --help and errors come at once."""
-    tree = FILES[script]
-    at_top = {name for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom) for name in imports(node)}
-    assert at_top <= FOR_SCRIPTS
-    assert all(name in FOR_SCRIPTS or name.startswith("jobs.") for name in imports(tree))
+    assert imports_at_once(FILES[script]) <= FOR_SCRIPTS
+    assert all(name in FOR_SCRIPTS or name.startswith("jobs.") for name in imports(FILES[script]))
 
 
 def test_options_are_light():
@@ -96,5 +100,5 @@ def test_options_are_light():
         module = waiting.pop()
         seen.add(module)
         waiting |= {name for name in imports(FILES[module]) if floor_of(name) is not None} - seen
-    libraries = {name.split(".")[0] for module in seen for name in imports(FILES[module])}
+    libraries = {name.split(".")[0] for module in seen for name in imports_at_once(FILES[module])}
     assert libraries - FLOORS.keys() <= sys.stdlib_module_names

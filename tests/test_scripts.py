@@ -37,7 +37,7 @@ def broken(folder, *packages):
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_shows_examples_and_defaults_and_imports_nothing_heavy(script, tmp_path):
-    env = broken(tmp_path, "tensorflow", "keras", "cv2", "dlib", "scipy", "matplotlib")
+    env = broken(tmp_path, "tensorflow", "keras", "cv2", "dlib", "scipy", "matplotlib", "filelock")
     result = run_process(script, "--help", cwd=tmp_path, env=env)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.count(f"python {script}") == 2
