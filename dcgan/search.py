@@ -15,8 +15,8 @@ import numpy as np
 from dcgan.devices import filled_parts
 from dcgan.options import RATES, SearchOptions
 from dcgan.spaces import Cube, FeatureMaps
-from dcgan.starts import STARTS
-from images.incomplete import Incomplete
+from dcgan.starts import STARTS, rng_of
+from images.incomplete import Face, Incomplete
 from ops import tf
 
 MEMORY = 10  # pairs of steps and gradient changes that lbfgs keeps
@@ -56,10 +56,10 @@ class Point:
 class Objective:
     """What the approaches minimise, over a space."""
 
-    def __init__(self, measure: Measure, space: Any, seed: int, numbers: Sequence[int]):
-        """What is random follows from `seed` and, for each picture, from its number."""
-        self.measure, self.space, self.seed, self.numbers = measure, space, seed, numbers
-        self.restarts = np.zeros(len(numbers), int)
+    def __init__(self, measure: Measure, space: Any, seed: int, ids: Sequence[Face]):
+        """Random numbers follow from `seed` and each picture's id."""
+        self.measure, self.space, self.seed, self.ids = measure, space, seed, ids
+        self.restarts = np.zeros(len(ids), int)
 
     def at(self, z: np.ndarray) -> Point:
         """The point at z, moved into the space first."""
@@ -71,8 +71,8 @@ class Objective:
         anew = ~np.isfinite(point.loss)
         if anew.any():
             self.restarts = self.restarts + anew
-            draws = zip(self.numbers, self.restarts, strict=True)
-            random = [self.space.random(self.seed, number, point.z.shape[1], restart) for number, restart in draws]
+            draws = zip(self.ids, self.restarts, strict=True)
+            random = [self.space.random(self.seed, face, point.z.shape[1], restart) for face, restart in draws]
             point = self.at(np.where(anew[:, None], random, point.z).astype(point.z.dtype))
         return point, anew
 
@@ -93,7 +93,7 @@ def search(
     random_length = math.sqrt(generator.input_shape[1] / 3)  # on average
     length = tf.constant(options.z_length * random_length)
     space: Any = Cube(generator, tf.constant(options.z_penalty * share), length, options.lam > 0)
-    objective = Objective(measure, space, options.seed, incomplete.numbers)
+    objective = Objective(measure, space, options.seed, incomplete.ids)
     first = STARTS[options.start](space, incomplete, options.seed)
     for point in SEARCHES[options.approach](objective, first, options):
         yield point.z, space, point
@@ -101,7 +101,7 @@ def search(
         z = point.z
         weight = tf.constant(options.refine_penalty * share)
         space = strategy.run(FeatureMaps.around, (generator, filled_parts(strategy, z), options.refine, weight))
-        objective = Objective(measure, space, options.seed, incomplete.numbers)
+        objective = Objective(measure, space, options.seed, incomplete.ids)
         objective.restarts = point.restarts
         start = np.zeros((len(z), space.z_dim), np.float32)
         for point in islice(lbfgs(objective, start, replace(options, n_iter=options.refine_iter)), 1, None):
@@ -211,7 +211,7 @@ def hmc(objective: Objective, z: np.ndarray, options: SearchOptions) -> Iterator
     beta, eps = options.hmc_beta, options.hmc_eps
     for i in range(options.n_iter):
         point, _ = objective.renewed(point)
-        rngs = [np.random.default_rng([options.seed, number, 0, i + 1]) for number in objective.numbers]
+        rngs = [rng_of(options.seed, face, iteration=i + 1) for face in objective.ids]
         momentum = np.stack([rng.standard_normal(z.shape[1]) for rng in rngs])
         energy = beta * point.loss + (momentum**2).sum(axis=1) / 2
         proposal = point

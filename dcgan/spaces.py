@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dcgan.starts import random_z
+from images.incomplete import Face
 from ops import keras, tf
 
 
@@ -35,9 +36,9 @@ class Cube(NamedTuple):
         return ~((z >= 1) & (gradient < 0) | (z <= -1) & (gradient > 0))
 
     @staticmethod
-    def random(seed: int, number: int, z_dim: int, restart: int) -> np.ndarray:
-        """[z_dim]: where the search for picture `number` starts anew."""
-        return random_z(seed, number, z_dim, restart)
+    def random(seed: int, face: Face, z_dim: int, restart: int) -> np.ndarray:
+        """[z_dim]: where the search for a picture restarts."""
+        return random_z(seed, face, z_dim, restart)
 
     def images(self, z):
         """[batch, z_dim] -> [batch, H, W, c_dim] in [-1, 1]."""
@@ -97,7 +98,7 @@ class FeatureMaps(NamedTuple):
         return np.ones_like(z, bool)
 
     @staticmethod
-    def random(seed: int, number: int, z_dim: int, restart: int) -> np.ndarray:
+    def random(seed: int, face: Face, z_dim: int, restart: int) -> np.ndarray:
         """[z_dim]: h itself, there is no other start."""
         return np.zeros(z_dim)
 

@@ -4,16 +4,22 @@ from typing import Any
 
 import numpy as np
 
-from images.incomplete import Incomplete
+from images.incomplete import Face, Incomplete
 from images.masks import each_mask
 
 FIT_SAMPLES = 1024  # of G, for the regression
 FIT_RIDGE = 0.1  # its penalty, a share of the mean eigenvalue
 
 
-def random_z(seed: int, number: int, z_dim: int, restart: int = 0) -> np.ndarray:
-    """[z_dim], uniform in [-1, 1]: where the search for picture `number` starts, or starts anew."""
-    return np.random.default_rng([seed, number, restart]).uniform(-1, 1, z_dim)
+def rng_of(seed: int, face: Face, restart: int = 0, iteration: int = 0) -> np.random.Generator:
+    """A random generator of a picture's own, so that its result does not depend on the other pictures."""
+    entropy = [seed, face.photo, restart, iteration]
+    return np.random.default_rng([*entropy, face.index] if face.index else entropy)
+
+
+def random_z(seed: int, face: Face, z_dim: int, restart: int = 0) -> np.ndarray:
+    """[z_dim], uniform in [-1, 1]: where the search for a picture starts or restarts."""
+    return rng_of(seed, face, restart).uniform(-1, 1, z_dim)
 
 
 def zero(space: Any, incomplete: Incomplete, seed: int) -> np.ndarray:
@@ -23,7 +29,7 @@ def zero(space: Any, incomplete: Incomplete, seed: int) -> np.ndarray:
 
 def random(space: Any, incomplete: Incomplete, seed: int) -> np.ndarray:
     """Uniform in the space, as the post starts."""
-    return np.stack([random_z(seed, number, space.z_dim) for number in incomplete.numbers])
+    return np.stack([random_z(seed, face, space.z_dim) for face in incomplete.ids])
 
 
 def fit(space: Any, incomplete: Incomplete, seed: int) -> np.ndarray:

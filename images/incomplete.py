@@ -1,27 +1,35 @@
-"""Pictures with holes: what a completion begins with."""
+"""Pictures with holes, the input of a completion."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-HIDDEN = 128  # grey
-FACES_APART = 1_000_000  # more than a call has pictures: a face's number does not depend on how many there are
+HIDDEN = 128  # grey, shown in the hole
+
+
+@dataclass(frozen=True)
+class Face:
+    """Identifies a picture to complete: a face of a photo, or an aligned picture, which is face 0 of itself."""
+
+    photo: int
+    """Index of the photo among all photos of the call."""
+    index: int = 0
+    """Index of the face in the photo."""
 
 
 @dataclass(frozen=True, eq=False)
 class Incomplete:
-    """A batch of pictures, of each of which something is known. ValueError if the parts do not fit each other."""
+    """A batch of pictures with their holes. ValueError if the shapes do not match."""
 
     pictures: np.ndarray
-    """uint8 [N, H, W, C]. What lies in the hole may be anything."""
+    """uint8 [N, H, W, C]. Pixels in the hole are ignored."""
     masks: np.ndarray
-    """bool [N, H, W], 1 where a pixel is known and 0 in the hole; made of [H, W], one for all, too."""
+    """bool [N, H, W], True where a pixel is known. One [H, W] may be given for all pictures."""
     lowres: int = 0
-    """Side of the blocks whose means are known besides, everywhere; 0: none are."""
-    numbers: Sequence[int] = ()
-    """[N]: the number that each picture has among all that are completed, 0 and up unless given. What is random about
-    a picture follows from it."""
+    """Side of the blocks whose means are known everywhere; 0 if no means are known."""
+    ids: Sequence[Face] = ()
+    """[N], by default Face(0), Face(1), ... The random numbers of a picture's search depend on its id alone."""
 
     def __post_init__(self):
         pictures, masks = self.pictures, np.asarray(self.masks, bool)
@@ -30,24 +38,24 @@ class Incomplete:
         if self.lowres and (pictures.shape[1] % self.lowres or pictures.shape[2] % self.lowres):
             raise ValueError(f"lowres {self.lowres} does not divide the pictures' {pictures.shape[1:3]}")
         object.__setattr__(self, "masks", np.broadcast_to(masks, pictures.shape[:3]))
-        object.__setattr__(self, "numbers", tuple(self.numbers if len(self.numbers) else range(len(pictures))))
-        if len(self.numbers) != len(pictures):
-            raise ValueError(f"{len(self.numbers)} numbers for {len(pictures)} pictures")
+        object.__setattr__(self, "ids", tuple(self.ids if len(self.ids) else map(Face, range(len(pictures)))))
+        if len(self.ids) != len(pictures):
+            raise ValueError(f"{len(self.ids)} ids for {len(pictures)} pictures")
 
     @classmethod
-    def joined(cls, parts: Sequence["Incomplete"], lowres: int = 0, numbers: Sequence[int] = ()) -> "Incomplete":
-        """The pictures of all parts, one or more, in one batch."""
+    def joined(cls, parts: Sequence["Incomplete"], lowres: int = 0, ids: Sequence[Face] = ()) -> "Incomplete":
+        """Concatenates one or more batches."""
         pictures, masks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("pictures", "masks"))
-        return cls(pictures, masks, lowres, numbers)
+        return cls(pictures, masks, lowres, ids)
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def __getitem__(self, part: slice) -> "Incomplete":
-        return Incomplete(self.pictures[part], self.masks[part], self.lowres, self.numbers[part])
+        return Incomplete(self.pictures[part], self.masks[part], self.lowres, self.ids[part])
 
     def shown(self) -> np.ndarray:
-        """What is known, uint8 [N, H, W, C]: the known pixels on grey, or for `lowres` the means of the blocks."""
+        """uint8 [N, H, W, C]: the known pixels with a grey hole; for `lowres` the means of the blocks."""
         if not self.lowres:
             return np.where(self.masks[..., None], self.pictures, np.uint8(HIDDEN))
         n, height, width, channels = self.pictures.shape
@@ -57,5 +65,5 @@ class Incomplete:
         return means.repeat(side, axis=1).repeat(side, axis=2)
 
     def filled(self, generated: np.ndarray) -> np.ndarray:
-        """The pictures with `generated`, uint8 [N, H, W, C], in their holes; the known pixels as they are."""
+        """The pictures with their holes filled from `generated`, uint8 [N, H, W, C]."""
         return np.where(self.masks[..., None], self.pictures, generated)

@@ -15,7 +15,7 @@ from conftest import ROOT, blobs, write_pictures
 from dcgan.options import SearchOptions
 from dcgan.workers import Worker
 from images.files import read_note, read_picture, save_picture
-from images.incomplete import Incomplete
+from images.incomplete import Face, Incomplete
 from images.mask_files import Loaded, MaskedReader
 from images.mask_options import MaskOptions
 from jobs.complete.job import Completion, in_background
@@ -40,7 +40,7 @@ class Model:
     def complete(self, incomplete, search, stopped):
         self.asked.append((incomplete, search))
         for i in range(search.n_iter + 1):
-            lost = np.array([number == 13 for number in incomplete.numbers])
+            lost = np.array([face.photo == 13 for face in incomplete.ids])
             losses = np.where(lost[:, None], np.inf, np.full((len(incomplete), 3), 10.0 - i))
             generated = np.full_like(incomplete.pictures, i)
             yield SimpleNamespace(
@@ -80,7 +80,7 @@ def job_of(tmp_path, imgs, search=SEARCH, blending="none", masks=None, model=Non
 
 
 def numbers(batches):
-    return [tuple(batch.incomplete.numbers) for batch in batches]
+    return [tuple(face.photo for face in batch.incomplete.ids) for batch in batches]
 
 
 def finish(job, batches):
@@ -94,7 +94,7 @@ def batch_of(imgs, numbers):
         number: Loaded(path, ~HOLE, read_picture(path), False) for number, path in zip(numbers, imgs, strict=True)
     }
     notes = {number: note(number) for number in numbers}
-    return Batch(1, loaded, notes, Incomplete(pictures, ~HOLE, numbers=numbers))
+    return Batch(1, loaded, notes, Incomplete(pictures, ~HOLE, ids=[*map(Face, numbers)]))
 
 
 # ---------------------------------------------------------------------------------------- missing

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from images.incomplete import HIDDEN, Incomplete
+from images.incomplete import HIDDEN, Face, Incomplete
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
 MASK = np.eye(16, dtype=bool)
+IDS = (Face(7), Face(3), Face(3, 1))
 
 
 def test_one_mask_for_all_or_one_each():
@@ -17,10 +18,10 @@ def test_one_mask_for_all_or_one_each():
         np.testing.assert_array_equal(incomplete.masks, expected)
 
 
-def test_numbers_are_0_and_up_unless_given():
+def test_ids_count_from_0_by_default():
     assert len(Incomplete(PICTURES, MASK)) == 3
-    assert Incomplete(PICTURES, MASK).numbers == (0, 1, 2)
-    assert Incomplete(PICTURES, MASK, numbers=[7, 3, 5]).numbers == (7, 3, 5)
+    assert Incomplete(PICTURES, MASK).ids == (Face(0), Face(1), Face(2))
+    assert Incomplete(PICTURES, MASK, ids=IDS).ids == IDS
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ def test_numbers_are_0_and_up_unless_given():
         ({"masks": MASK[:8]}, "broadcast"),
         ({"masks": np.stack([MASK] * 2)}, "broadcast"),
         ({"lowres": 5}, r"lowres 5 does not divide the pictures' \(16, 16\)"),
-        ({"numbers": (1, 2)}, "2 numbers for 3 pictures"),
+        ({"ids": IDS[:2]}, "2 ids for 3 pictures"),
     ],
 )
 def test_parts_that_do_not_fit(changes, message):
@@ -39,13 +40,13 @@ def test_parts_that_do_not_fit(changes, message):
         Incomplete(**{"pictures": PICTURES, "masks": MASK, **changes})
 
 
-def test_a_slice_keeps_each_pictures_mask_and_number():
+def test_a_slice_keeps_each_pictures_mask_and_id():
     masks = np.stack([MASK, ~MASK, MASK[::-1]])
-    part = Incomplete(PICTURES, masks, 4, (7, 3, 5))[1:]
+    part = Incomplete(PICTURES, masks, 4, IDS)[1:]
     np.testing.assert_array_equal(part.pictures, PICTURES[1:])
     np.testing.assert_array_equal(part.masks, masks[1:])
-    assert (part.lowres, part.numbers) == (4, (3, 5))
-    assert Incomplete(PICTURES, MASK)[2:3].numbers == (2,)
+    assert (part.lowres, part.ids) == (4, IDS[1:])
+    assert Incomplete(PICTURES, MASK)[2:3].ids == (Face(2),)
     assert len(Incomplete(PICTURES, MASK)[3:]) == 0
 
 

@@ -16,7 +16,7 @@ from dcgan.directories import model_directory
 from dcgan.options import POST, NetworkOptions, SearchOptions, TrainOptions
 from dcgan.starts import random_z
 from dcgan.training_state import Schedule
-from images.incomplete import Incomplete
+from images.incomplete import Face, Incomplete
 from images.masks import context_weights
 from model import DCGAN
 from ops import block_means, tf, to_float, to_uint8
@@ -677,15 +677,15 @@ def test_frames_are_drawn_when_they_are_due(face_model):
 
 
 def test_the_first_z(face_model):
-    def first(start, mask=MASK, numbers=(0, 1)):
+    def first(start, mask=MASK, photos=(0, 1)):
         options = SearchOptions(start=start, n_iter=1)
-        return next(face_model.complete(Incomplete(pictures, mask, numbers=numbers), options)).z
+        return next(face_model.complete(Incomplete(pictures, mask, ids=[*map(Face, photos)]), options)).z
 
     known = face_model.generator(uniform((2, 100), seed=3) * 0.5)
     pictures = to_uint8(known)
     assert (first("zero") == 0).all()
     np.testing.assert_array_equal(first("random")[1], random_z(0, 1, 100).astype(np.float32))
-    np.testing.assert_array_equal(first("random", numbers=(1, 5))[0], random_z(0, 1, 100).astype(np.float32))
+    np.testing.assert_array_equal(first("random", photos=(1, 5))[0], random_z(0, Face(1), 100).astype(np.float32))
 
     # What the regression finds agrees with the known pixels far better than the middle of the cube, mask by mask.
     def distance(z):
@@ -739,7 +739,7 @@ def test_a_finite_loss_is_not_given_up(face_model, monkeypatch, approach):
         return tf.where(tf.reduce_all(z == first, axis=1, keepdims=True), losses, np.nan), gradient
 
     monkeypatch.setattr(face_model, "_search_loss", cliff)
-    first = np.stack([random_z(0, number, 100) for number in range(2)]).astype(np.float32)
+    first = np.stack([random_z(0, Face(photo), 100) for photo in range(2)]).astype(np.float32)
     options = SearchOptions(approach, "random", n_iter=3, hmc_l=2, lam=0.1, refine=0)
     state = last(face_model.complete(Incomplete(blobs(2, 16), MASK), options))
     np.testing.assert_array_equal(state.z, first)

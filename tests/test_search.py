@@ -9,8 +9,10 @@ from dcgan.options import SearchOptions
 from dcgan.search import SEARCHES, Objective, step_size
 from dcgan.spaces import Cube, FeatureMaps
 from dcgan.starts import STARTS, random_z
+from images.incomplete import Face
 
 RNG = np.random.default_rng(0)
+IDS = [Face(0), Face(1), Face(2)]
 TARGET = RNG.uniform(-0.8, 0.8, (3, 6))
 SCALE = np.array([1, 3, 10, 30, 100, 300.0])
 
@@ -30,10 +32,10 @@ def second_of_bowl(space, z):
     return tuple(values[1:2] for values in bowl(space, z.repeat(3, 0)))
 
 
-def points(approach, measure=bowl, z=None, numbers=range(3), **options):
+def points(approach, measure=bowl, z=None, ids=IDS, **options):
     z = np.zeros((3, 6)) if z is None else z
     search = SearchOptions(approach, **options)
-    objective = Objective(measure, Cube(None, 0.0, 0.0, False), search.seed, numbers)
+    objective = Objective(measure, Cube(None, 0.0, 0.0, False), search.seed, ids)
     return list(SEARCHES[approach](objective, z, search))
 
 
@@ -76,7 +78,7 @@ def test_a_space_without_bounds_has_its_minimum_found_where_it_is():
         return thrice(((z - target) ** 2).sum(axis=1)), 2 * (z - target)
 
     space = FeatureMaps(None, 4, None, None, None)
-    *_, found = SEARCHES["lbfgs"](Objective(measure, space, 0, [0]), np.zeros((1, 4)), SearchOptions(n_iter=60))
+    *_, found = SEARCHES["lbfgs"](Objective(measure, space, 0, [Face(0)]), np.zeros((1, 4)), SearchOptions(n_iter=60))
     np.testing.assert_allclose(found.z, target, atol=1e-6)
 
 
@@ -91,7 +93,7 @@ def test_lbfgs_finds_the_bounded_minimum():
         gradient = np.einsum("nij,nj->ni", hessian, z - centre)
         return thrice(((z - centre) * gradient).sum(axis=1) / 2), gradient
 
-    found = points("lbfgs", measure, np.zeros((n, d)), range(n), n_iter=150)[-1]
+    found = points("lbfgs", measure, np.zeros((n, d)), [*map(Face, range(n))], n_iter=150)[-1]
     for i in range(n):
         best = minimize(
             lambda z, i=i: ((z - centre[i]) @ hessian[i] @ (z - centre[i]) / 2, hessian[i] @ (z - centre[i])),
@@ -136,7 +138,7 @@ def test_hmc_samples_the_distribution_of_its_potential():
         return thrice(stiff * ((z - 0.2) ** 2).sum(axis=1) / 2), stiff * (z - 0.2)
 
     options = {"n_iter": 150, "hmc_beta": beta, "hmc_eps": 0.05, "hmc_l": 8}
-    samples = np.stack([p.z for p in points("hmc", measure, np.zeros((n, 2)), range(n), **options)])[30:]
+    samples = np.stack([p.z for p in points("hmc", measure, np.zeros((n, 2)), [*map(Face, range(n))], **options)])[30:]
     assert samples.mean() == pytest.approx(0.2, abs=0.01)
     assert samples.var() == pytest.approx(1 / (beta * stiff), rel=0.1)
 
@@ -144,7 +146,7 @@ def test_hmc_samples_the_distribution_of_its_potential():
 def test_hmc_by_hand():
     options = {"n_iter": 1, "hmc_beta": 0.2, "hmc_eps": 0.001, "hmc_l": 3, "seed": 4}
     z = np.full((1, 6), 0.1)
-    _, end = points("hmc", second_of_bowl, z, [7], **options)
+    _, end = points("hmc", second_of_bowl, z, [Face(7)], **options)
     momentum = np.random.default_rng([4, 7, 0, 1]).standard_normal(6)
     x = z[0]
     for _ in range(3):
@@ -166,7 +168,7 @@ def test_hmc_anneals():
 def test_pictures_do_not_influence_each_other(approach):
     options = {"n_iter": 6, "lr": 1e-3, "hmc_l": 4}
     together = points(approach, **options)[-1].z
-    alone = points(approach, second_of_bowl, np.zeros((1, 6)), [1], **options)[-1].z
+    alone = points(approach, second_of_bowl, np.zeros((1, 6)), [Face(1)], **options)[-1].z
     np.testing.assert_array_equal(alone[0], together[1])
 
 
@@ -191,13 +193,13 @@ def spoilt_start(space, z):
 @pytest.mark.parametrize("approach", SEARCHES)
 def test_a_search_without_a_finite_loss_begins_anew(approach):
     options = {"n_iter": 3, "lr": 1e-3, "hmc_l": 2}
-    found = points(approach, spoilt_start, numbers=[5, 6, 7], seed=2, **options)
-    np.testing.assert_array_equal(found[0].z, [random_z(2, 5, 6, 1), np.zeros(6), random_z(2, 7, 6, 1)])
+    found = points(approach, spoilt_start, ids=[Face(5), Face(6), Face(7)], seed=2, **options)
+    np.testing.assert_array_equal(found[0].z, [random_z(2, Face(5), 6, 1), np.zeros(6), random_z(2, Face(7), 6, 1)])
     for point, restarts in zip(found[:3], (1, 2, 3), strict=True):  # the third search in vain, each time
         expected = restarts if approach in ("adam", "pgd") else max(1, restarts)
         assert point.restarts[:2].tolist() == [1, 0] and point.restarts[2] == expected
     assert np.isfinite(found[-1].losses[:2]).all() and not np.isfinite(found[-1].loss[2])
-    undisturbed = points(approach, numbers=[5, 6, 7], seed=2, **options)
+    undisturbed = points(approach, ids=[Face(5), Face(6), Face(7)], seed=2, **options)
     np.testing.assert_array_equal(found[-1].z[1], undisturbed[-1].z[1])
 
 
@@ -215,13 +217,13 @@ def test_what_begins_anew_has_no_momentum(approach):
     options = {"lr": 1e-3, "lr_decay": "none", "beta1": 0.0, "beta2": 0.0}
     _, second, third = points(approach, spoilt_once, n_iter=2, **options)
     assert second.restarts.tolist() == [1, 0, 0]
-    np.testing.assert_array_equal(second.z[0], random_z(0, 0, 6, 1))
+    np.testing.assert_array_equal(second.z[0], random_z(0, Face(0), 6, 1))
     fresh = points(approach, z=second.z, n_iter=1, **options)[-1]
     np.testing.assert_allclose(third.z[0], fresh.z[0], rtol=1e-12)
 
 
 def test_what_is_finite_is_not_renewed():
-    objective = Objective(bowl, Cube(None, 0.0, 0.0, False), 0, range(3))
+    objective = Objective(bowl, Cube(None, 0.0, 0.0, False), 0, IDS)
     point = objective.at(np.full((3, 6), 7.0))
     np.testing.assert_array_equal(point.z, 1)  # moved into the cube
     same, anew = objective.renewed(point)

@@ -8,7 +8,7 @@ from conftest import blobs, lively
 
 from dcgan.options import SearchOptions
 from dcgan.spaces import FeatureMaps
-from images.incomplete import Incomplete
+from images.incomplete import Face, Incomplete
 from ops import keras, to_uint8
 
 OPTIONS = SearchOptions(start="random", n_iter=5, out_interval=0, context_floor=0.0, refine=8, refine_iter=30)
@@ -68,5 +68,5 @@ def test_no_hidden_pixel_is_read_and_no_neighbour_matters(dcgan):
     other[:, HOLE] = 77
     results = [last(dcgan.complete(Incomplete(each, ~HOLE), OPTIONS)).generated for each in (pictures, other)]
     np.testing.assert_array_equal(*results)
-    alone = last(dcgan.complete(Incomplete(pictures[1:2], ~HOLE, numbers=(1,)), OPTIONS))
+    alone = last(dcgan.complete(Incomplete(pictures[1:2], ~HOLE, ids=(Face(1),)), OPTIONS))
     assert abs(alone.generated[0].astype(int) - results[0][1]).max() <= 1

@@ -5,7 +5,7 @@ import pytest
 
 from dcgan.spaces import Cube
 from dcgan.starts import FIT_RIDGE, FIT_SAMPLES, STARTS, random_z
-from images.incomplete import Incomplete
+from images.incomplete import Face, Incomplete
 
 RNG = np.random.default_rng(0)
 LEFT = np.arange(8) < np.full((8, 1), 4)
@@ -33,15 +33,16 @@ def pictures_of(z):
 
 
 def test_random_z():
-    z = np.stack([random_z(seed, number, 50, restart) for seed in (0, 1) for number in (0, 1) for restart in (0, 1)])
+    faces = [Face(0), Face(1), Face(0, 1)]
+    z = np.stack([random_z(seed, face, 50, restart) for seed in (0, 1) for face in faces for restart in (0, 1)])
     assert abs(z).max() <= 1 and z.std() == pytest.approx(1 / np.sqrt(3), abs=0.05)
-    assert len(np.unique(z, axis=0)) == 8
+    assert len(np.unique(z, axis=0)) == 12
 
 
 def test_zero_and_random():
-    incomplete = Incomplete(np.zeros((3, 8, 8, 1), np.uint8), LEFT, numbers=(4, 0, 9))
+    incomplete = Incomplete(np.zeros((3, 8, 8, 1), np.uint8), LEFT, ids=[*map(Face, (4, 0, 9))])
     np.testing.assert_array_equal(start("zero", incomplete), np.zeros((3, 5)))
-    np.testing.assert_array_equal(start("random", incomplete, 7), [random_z(7, number, 5) for number in (4, 0, 9)])
+    np.testing.assert_array_equal(start("random", incomplete, 7), [random_z(7, Face(photo), 5) for photo in (4, 0, 9)])
 
 
 def test_fit_is_a_ridge_regression_on_the_known_pixels():

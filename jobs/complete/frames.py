@@ -6,7 +6,7 @@ import numpy as np
 
 from dcgan.checkpoints import writable
 from images.files import save_gif, save_picture
-from images.incomplete import FACES_APART, Incomplete
+from images.incomplete import Face, Incomplete
 from images.sheets import ROWS, framed, grid, titled
 from model import SearchStep
 from ops import event_writer, tf
@@ -45,8 +45,8 @@ class Frames:
         self._save_grid(f"hats_imgs/{state.iteration:04d}", state.generated)
         self._save_grid(f"completed/{state.iteration:04d}", state.completed)
         self._keep(f"iteration {state.iteration}", state.completed)
-        for number, (*_, total), z in zip(self.incomplete.numbers, state.losses, state.z, strict=True):
-            with open(self.out / "logs" / log_name(number), "a") as file:
+        for face, (*_, total), z in zip(self.incomplete.ids, state.losses, state.z, strict=True):
+            with open(self.out / "logs" / log_name(face), "a") as file:
                 print(state.iteration, f"{total:.8g}", *(f"{value:.8g}" for value in z), file=file)
         with writable(self.out / "logs"), self.writer.as_default():
             for i, losses in enumerate(self.losses, state.iteration + 1 - len(self.losses)):
@@ -76,7 +76,6 @@ class Frames:
         )
 
 
-def log_name(number: int) -> str:
-    """The file with a search's loss and z, by its number: hats_02.log, or of a photo's second face hats_02_2.log."""
-    face, picture = divmod(number, FACES_APART)
-    return f"hats_{picture:02d}{f'_{face + 1}' if face else ''}.log"
+def log_name(face: Face) -> str:
+    """Name of the log of a search: hats_02.log for photo 2, hats_02_2.log for its second face."""
+    return f"hats_{face.photo:02d}{f'_{face.index + 1}' if face.index else ''}.log"

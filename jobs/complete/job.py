@@ -16,7 +16,7 @@ from dcgan.options import RATES, DeviceOptions, SearchOptions
 from dcgan.workers import ALONE, Worker
 from images.blending import blend
 from images.files import check_folder, find_pictures, load_each, read_picture
-from images.incomplete import FACES_APART, Incomplete
+from images.incomplete import Face, Incomplete
 from images.mask_files import MaskedReader
 from images.mask_options import MaskOptions
 from images.masks import WITHOUT_HOLE
@@ -206,9 +206,8 @@ class Completion:
     def _batch(self, nth: int, loaded: Mapping[int, Any], notes: Mapping[int, str]) -> Batch:
         self.tally["fitted"] += sum(each.fitted for each in loaded.values())
         parts = [each.incomplete for each in loaded.values()]
-        faces = ((number, k) for number, part in zip(loaded, parts, strict=True) for k in range(len(part)))
-        numbers = [number + k * FACES_APART for number, k in faces]
-        return Batch(nth, loaded, notes, Incomplete.joined(parts, self.reader.lowres, numbers))
+        ids = [Face(number, k) for number, part in zip(loaded, parts, strict=True) for k in range(len(part))]
+        return Batch(nth, loaded, notes, Incomplete.joined(parts, self.reader.lowres, ids))
 
     def complete(self, batch: Batch, received: Sequence[int]) -> Outcome:
         """Searches, until a signal is `received`, and blends; has the frames recorded if the batch is to have some."""

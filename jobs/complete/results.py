@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from images.files import PictureError, read_note, save_picture, unique_names
-from images.incomplete import FACES_APART, Incomplete
+from images.incomplete import Incomplete
 from images.mask_files import Final
 from images.sheets import ROWS, framed, on_white, titled
 from utils import UserError, digest, say
@@ -49,7 +49,7 @@ class Batch:
     notes: Mapping[int, str]
     """By `note`: what each result is made of, and how."""
     incomplete: Incomplete
-    """[N]: the pictures, or the faces of photos. Face k of picture n has number n + k * FACES_APART."""
+    """[N]: the pictures, or the faces of photos."""
 
     @property
     def paths(self) -> list[Path]:
@@ -124,7 +124,7 @@ class Results:
         from jobs.complete.frames import Frames, log_name
 
         _remove(_frames(self.out, suffix(batch.nth)))
-        _remove(self.out / "logs" / log_name(number) for number in batch.incomplete.numbers)
+        _remove(self.out / "logs" / log_name(face) for face in batch.incomplete.ids)
         return Frames(self.out, suffix(batch.nth), batch.incomplete, MARK)
 
     def sheet_note(self, notes: Mapping[int, str], iteration: int) -> str:
@@ -137,11 +137,10 @@ class Results:
         Says which searches began anew. What was finished by an earlier call is not replaced by what is not.
         """
         finished = outcome.iteration == self.iterations
-        pictures = np.array(batch.incomplete.numbers) % FACES_APART
         shown: list[np.ndarray] = []
         written = 0
         for number, loaded in batch.loaded.items():
-            faces = np.flatnonzero(pictures == number)
+            faces = [i for i, face in enumerate(batch.incomplete.ids) if face.photo == number]
             found, restarts = outcome.found[faces].all(), outcome.restarts[faces].sum()
             if restarts:
                 in_vain = "" if found else ", in vain: it is left out"
