@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dcgan import checkpoints, devices
+from dcgan.checkpoints import named_variables
 from dcgan.devices import LOSS_SCALE, chosen, dtype_policy, replica_uniform
 from dcgan.growing import grow_discriminator, grow_generator
 from dcgan.options import KEEP, NetworkOptions, SearchOptions, TrainOptions
@@ -26,6 +27,8 @@ from dcgan.training_state import Schedule, Training
 from images.dataset import Dataset, one_ahead
 from images.incomplete import Incomplete
 from images.masks import context_weights
+from kernels.layers import fill_batch, fill_rows
+from kernels.tensorflow import enough_memory, keras, tf
 from ops import (
     Weights,
     batch_norm,
@@ -34,15 +37,9 @@ from ops import (
     conv2d,
     conv2d_transpose,
     cross_entropy,
-    enough_memory,
-    fill_batch,
-    fill_rows,
-    keras,
     linear,
     lrelu,
-    named_variables,
     random_flip,
-    tf,
     to_float,
     to_uint8,
 )

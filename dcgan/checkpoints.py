@@ -14,12 +14,21 @@ import numpy as np
 from dcgan import tensorflow1
 from dcgan.directories import FILE, checkpoints, read_config
 from dcgan.options import NetworkOptions
-from ops import DAMAGE, plain_path, tf
+from kernels.tensorflow import DAMAGE, keras, plain_path, tf
 from utils import UserError, say, write_atomic
 
 NO_DAMAGE = (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError)
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # that TensorFlow adds to a variable's name
 LOOKS = 10  # at a directory that a training changes meanwhile
+
+
+def named_variables(name: str, network: keras.Model) -> dict[str, tf.Variable]:
+    """A network's variables by the names that a checkpoint stores them under: `name/layer/variable`."""
+    return {
+        f"{name}/{layer.name}/{variable.name}": variable.value
+        for layer in network.layers
+        for variable in layer.variables
+    }
 
 
 @contextmanager

@@ -13,7 +13,8 @@ import numpy as np
 
 from dcgan.options import DeviceOptions
 from dcgan.workers import ALONE, Worker
-from ops import fill_batch, processor_flags, tf
+from kernels.layers import fill_batch
+from kernels.tensorflow import processor_flags, tf
 from utils import UserError
 
 BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # flags of the processors that have instructions for it

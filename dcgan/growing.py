@@ -7,7 +7,7 @@ as two channels: relu(a) - relu(-a) = a, and lrelu(a) - lrelu(-a) = 1.2 a.
 
 import numpy as np
 
-from ops import keras, tf
+from kernels.tensorflow import keras, tf
 
 # Along a side, of a kernel of conv2d or conv2d_transpose in ops.py: linear interpolation between the middles of pixels,
 # and the mean of two.

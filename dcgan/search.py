@@ -17,7 +17,7 @@ from dcgan.options import RATES, SearchOptions
 from dcgan.spaces import Cube, FeatureMaps
 from dcgan.starts import STARTS, rng_of
 from images.incomplete import Face, Incomplete
-from ops import tf
+from kernels.tensorflow import tf
 
 MEMORY = 10  # pairs of steps and gradient changes that lbfgs keeps
 LONGEST = 0.5  # of an lbfgs step, in each coordinate

@@ -6,7 +6,7 @@ import numpy as np
 
 from dcgan.starts import random_z
 from images.incomplete import Face
-from ops import keras, tf
+from kernels.tensorflow import keras, tf
 
 
 class Cube(NamedTuple):

@@ -37,7 +37,7 @@ def read(path: Path) -> tuple[NetworkOptions, dict[str, np.ndarray]]:
 
     UserError if it is damaged, or has other variables than the networks.
     """
-    from ops import DAMAGE, plain_path, tf  # not above: `newest` is told before TensorFlow is loaded
+    from kernels.tensorflow import DAMAGE, plain_path, tf  # not above: `newest` is told before TensorFlow is loaded
 
     values = {}
     try:

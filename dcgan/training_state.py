@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from dcgan.checkpoints import named_variables
 from dcgan.options import TrainOptions
-from ops import Adam, keras, named_variables, tf
+from kernels.layers import Adam
+from kernels.tensorflow import keras, tf
 
 
 class Training:

@@ -5,7 +5,7 @@ Written from the papers and the published checkpoint's variable names, without K
 
 import numpy as np
 
-from ops import tf
+from kernels.tensorflow import tf
 
 EPSILON = 1e-5
 Weights = dict[str, np.ndarray]

@@ -14,8 +14,8 @@ from conftest import blobs
 
 from dcgan import checkpoints
 from dcgan.options import NetworkOptions, TrainOptions
+from kernels.tensorflow import tf
 from model import DCGAN
-from ops import tf
 from utils import UserError
 
 

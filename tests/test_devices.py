@@ -18,8 +18,8 @@ from dcgan.devices import compiles, steps_per_execution, worker_of
 from dcgan.options import TrainOptions
 from dcgan.workers import ALONE, Worker
 from jobs.train.log import TrainingLog
+from kernels.tensorflow import tf
 from model import DCGAN, TrainStep
-from ops import tf
 from utils import UserError
 
 TRAIN = """
@@ -31,7 +31,7 @@ from conftest import blobs
 from dcgan.directories import checkpoints
 from dcgan.options import TrainOptions
 from model import DCGAN
-from ops import tf
+from kernels.tensorflow import tf
 
 several, local_norm, flip, folder, epochs = {arguments!r}
 (cpu,) = tf.config.list_physical_devices("CPU")
@@ -101,7 +101,7 @@ import numpy as np
 from conftest import blobs
 from dcgan.options import SearchOptions
 from model import DCGAN
-from ops import tf
+from kernels.tensorflow import tf
 from images.incomplete import Incomplete
 
 (cpu,) = tf.config.list_physical_devices("CPU")
@@ -130,7 +130,8 @@ NORMALISE = """
 import sys
 sys.path.insert(0, {root!r})
 import numpy as np
-from ops import batch_norm, tf
+from kernels.tensorflow import tf
+from ops import batch_norm
 
 (cpu,) = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from images.metrics import ms_ssim, psnr, sharpness, ssim
-from ops import tf
+from kernels.tensorflow import tf
 
 
 def test_psnr():

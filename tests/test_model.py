@@ -18,8 +18,9 @@ from dcgan.starts import random_z
 from dcgan.training_state import Schedule
 from images.incomplete import Face, Incomplete
 from images.masks import context_weights
+from kernels.tensorflow import tf
 from model import DCGAN
-from ops import block_means, tf, to_float, to_uint8
+from ops import block_means, to_float, to_uint8
 from utils import UserError
 
 # The published CelebA model's variables (TensorFlow 1 names kernel "w" or "Matrix", bias "biases" or "bias").

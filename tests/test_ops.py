@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 import ops
-from ops import keras, tf
+from dcgan.checkpoints import named_variables
+from kernels import convolutions
+from kernels.layers import Adam, fill_batch, fill_rows
+from kernels.tensorflow import enough_memory, keras, tf
 from utils import UserError
 
 RNG = np.random.default_rng(0)
@@ -88,8 +91,8 @@ def test_products_of_matrices_are_convolutions(layer, side, channels, policy, mo
     weights = RNG.integers(-2, 3, (5, 5, channels, 5) if layer == ops.conv2d else (5, 5, 5, channels))
     found = []
     for largest in (0, 16):
-        monkeypatch.setattr(ops, "SMALL", largest)
-        monkeypatch.setattr(ops, "SMALL_IN_KERNEL_GRADIENT", {"float32": largest, "bfloat16": largest})
+        monkeypatch.setattr(convolutions, "SMALL", largest)
+        monkeypatch.setattr(convolutions, "SMALL_IN_KERNEL_GRADIENT", {"float32": largest, "bfloat16": largest})
         with ops.computing_in(policy):
             conv = layer(5, ops.Weights(0), "c")
         conv.build(x.shape)
@@ -119,14 +122,14 @@ def test_linear():
 
 def test_fill_rows_and_fill_batch():
     x = np.ones((5, 3), np.float32)
-    np.testing.assert_array_equal(ops.fill_rows(x), np.concatenate([x, np.zeros((11, 3))]))
+    np.testing.assert_array_equal(fill_rows(x), np.concatenate([x, np.zeros((11, 3))]))
     for n, filled in ((1, 1), (2, 2), (3, 4), (5, 8), (8, 8), (9, 16), (16, 16), (17, 32), (32, 32), (33, 48)):
         pictures = np.full((n, 2, 2, 1), 7, np.uint8)
-        batch = ops.fill_batch(pictures)
+        batch = fill_batch(pictures)
         assert batch.shape == (filled, 2, 2, 1) and batch.dtype == np.uint8
         assert (batch[:n] == 7).all() and not batch[n:].any()
     for n, filled in ((1, 3), (3, 3), (4, 6), (48, 48), (49, 96)):
-        assert len(ops.fill_batch(np.zeros((n, 2)), devices=3)) == filled
+        assert len(fill_batch(np.zeros((n, 2)), devices=3)) == filled
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 16, 40])
@@ -156,7 +159,7 @@ def test_adam():
     """Three steps against Kingma & Ba's algorithm 1; epsilon stands beside the biased root, as in their section 2."""
     gradients = RNG.normal(size=(3, 4, 5)).astype(np.float32)
     variable = keras.Variable(np.ones((4, 5), np.float32))
-    optimizer = ops.Adam(0.01, beta_1=0.5, epsilon=1e-8)
+    optimizer = Adam(0.01, beta_1=0.5, epsilon=1e-8)
     x, m, v = np.ones((4, 5)), 0, 0
     for t, gradient in enumerate(gradients, 1):
         optimizer.apply([tf.constant(gradient)], [variable])
@@ -207,16 +210,16 @@ def test_block_means():
 
 
 def test_out_of_memory_is_for_the_user_to_mend():
-    message = "batches of 7 pictures of 64x64: name a smaller batch"
-    with pytest.raises(UserError, match=message), ops.enough_memory(7, 64):
+    message = "batches of 7 pictures of 64x64: use a smaller batch"
+    with pytest.raises(UserError, match=message), enough_memory(7, 64):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
-    with pytest.raises(ZeroDivisionError), ops.enough_memory(7, 64):
+    with pytest.raises(ZeroDivisionError), enough_memory(7, 64):
         raise ZeroDivisionError
 
 
 def test_variables_have_names_of_their_own():
     network = keras.Sequential([keras.Input((4, 4, 2)), ops.conv2d(3, ops.Weights(0), "c"), ops.batch_norm("b")])
-    variables = ops.named_variables("net", network)
+    variables = named_variables("net", network)
     statistics = ["net/b/beta", "net/b/gamma", "net/b/moving_mean", "net/b/moving_variance"]
     assert sorted(variables) == [*statistics, "net/c/bias", "net/c/kernel"]
     variables["net/c/bias"].assign([1, 2, 3])

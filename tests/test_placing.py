@@ -13,7 +13,7 @@ from faces.compositing import close_up
 from faces.detector import FaceFinder, chained, displacement, face_transform, inverse, predictor_path
 from faces.finding import LANDMARKS, SCATTER, _visible, box_of, by_box
 from images.files import read_picture, save_picture
-from ops import keras
+from kernels.tensorflow import keras
 
 PHOTO = read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")
 

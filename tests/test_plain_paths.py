@@ -9,8 +9,9 @@ import tensorflow as tf
 from dcgan import checkpoints
 from dcgan.options import NetworkOptions
 from jobs.train.log import cut_events
+from kernels.tensorflow import event_writer, plain_path
 from model import DCGAN
-from ops import event_writer, plain_path, to_uint8
+from ops import to_uint8
 from utils import UserError
 
 ODD = ["ck[1]/ck", "b\\s", "a*?", "line\nbreak", os.fsdecode(b"x\xff")]

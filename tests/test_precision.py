@@ -8,8 +8,8 @@ from dcgan import devices
 from dcgan.options import SearchOptions, TrainOptions
 from dcgan.training_state import Training
 from images.incomplete import Incomplete
+from kernels.tensorflow import tf
 from model import DCGAN
-from ops import tf
 
 SMALL = {"image_size": 16, "gf_dim": 8, "df_dim": 8}
 MASK = np.ones((16, 16), bool)

@@ -20,8 +20,8 @@ from dcgan.options import DeviceOptions, TrainOptions
 from jobs.train.arguments import RunOptions
 from jobs.train.log import TrainingLog
 from jobs.train.start import train
+from kernels.tensorflow import tf
 from model import DCGAN, TrainStep
-from ops import tf
 from utils import OutputError, UserError, WrongCommand, only_writer
 
 SMALL = {"image_size": 8, "gf_dim": 4, "df_dim": 4}

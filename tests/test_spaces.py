@@ -9,7 +9,8 @@ from conftest import blobs, lively
 from dcgan.options import SearchOptions
 from dcgan.spaces import FeatureMaps
 from images.incomplete import Face, Incomplete
-from ops import keras, to_uint8
+from kernels.tensorflow import keras
+from ops import to_uint8
 
 OPTIONS = SearchOptions(start="random", n_iter=5, out_interval=0, context_floor=0.0, refine=8, refine_iter=30)
 HOLE = np.zeros((16, 16), bool)

@@ -7,8 +7,8 @@ import pytest
 from conftest import assert_fails, assert_works, blobs, run_script, write_pictures
 
 from dcgan.directories import model_directory
+from kernels.tensorflow import tf
 from model import DCGAN
-from ops import tf
 from utils import UserError
 
 v1 = tf.compat.v1

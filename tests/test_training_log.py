@@ -5,8 +5,8 @@ import pytest
 from conftest import blobs
 
 from jobs.train.log import TrainingLog, cut_events
+from kernels.tensorflow import tf
 from model import DCGAN, TrainStep
-from ops import tf
 from utils import UserError
 
 

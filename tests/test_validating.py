@@ -9,8 +9,9 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_pictures
 
 from images.files import read_picture
+from kernels.tensorflow import tf
 from model import DCGAN
-from ops import tf, to_uint8
+from ops import to_uint8
 
 TRAIN = ["--dataset", "faces", "--validation", "others", "--batch_size", 4, "--image_size", 16, "--gf_dim", 4]
 TRAIN += ["--df_dim", 4, "--keep", 9, "--checkpoint_interval", 2, "--precision", "float32"]

@@ -62,7 +62,7 @@ def main() -> None:
 
 def device() -> str:
     """The name of the GPU, or of the processor where there is none."""
-    from ops import GPUS, tf
+    from kernels.tensorflow import GPUS, tf
 
     if GPUS:
         return f"{tf.config.experimental.get_device_details(GPUS[0])['device_name']}, beside {processor()}"
@@ -70,7 +70,7 @@ def device() -> str:
 
 
 def on_gpu() -> bool:
-    from ops import GPUS
+    from kernels.tensorflow import GPUS
 
     return bool(GPUS)
 
@@ -155,7 +155,7 @@ def in_torch(precision: str, args: argparse.Namespace) -> dict[str, Callable[[],
 
 def product(precision: str) -> Callable[[], Any]:
     """A product of large matrices."""
-    from ops import tf
+    from kernels.tensorflow import tf
 
     a = tf.cast(tf.random.normal([side(), side()]), tf.bfloat16 if precision == "mixed" else tf.float32)
     run = tf.function(lambda: tf.matmul(a, a)[0, 0])
@@ -286,7 +286,7 @@ def profile(precision: str, args: argparse.Namespace) -> dict[str, float]:
     """Prints and returns the milliseconds of a training step by kind of operation; several run side by side."""
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-    from ops import tf
+    from kernels.tensorflow import tf
 
     run = train_step(precision, 64, args.batch, args.dim)
     run()

@@ -25,7 +25,7 @@ from faces.finding import LANDMARKS
 from faces.placing import SIDE, UNIT, WEIGHTS, in_pixels, view
 from images.files import find_pictures, read_picture
 from jobs.complete.photo_reader import alignment_of, transform_by
-from ops import keras, tf
+from kernels.tensorflow import keras, tf
 
 FRAME = 64  # pixels, in which all is reckoned here
 POINTS = np.array(list(TEMPLATES[LANDMARKS].values())) * FRAME

@@ -8,8 +8,8 @@ from dcgan.checkpoints import writable
 from images.files import save_gif, save_picture
 from images.incomplete import Face, Incomplete
 from images.sheets import ROWS, framed, grid, titled
+from kernels.tensorflow import event_writer, tf
 from model import SearchStep
-from ops import event_writer, tf
 
 GIF_FRAMES = 60  # at least, and at most twice as many, if there are so many
 

@@ -16,8 +16,8 @@ from dcgan.devices import worker_of
 from images.files import save_picture
 from images.sheets import grid
 from jobs.complete.results import FRAME_FILE
+from kernels.tensorflow import event_writer, plain_path, tf
 from model import DCGAN, LOSSES, Pictures, TrainStep
-from ops import event_writer, plain_path, tf
 from utils import UserError, clock, read_rows, say, write_atomic, write_rows
 
 OWNER = "log.json"

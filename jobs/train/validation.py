@@ -12,8 +12,8 @@ from images.likeness import alike, sliced_wasserstein
 from images.metrics import SMALLEST
 from jobs.train.arguments import RunOptions
 from jobs.train.log import TrainingLog
+from kernels.tensorflow import tf
 from model import DCGAN
-from ops import tf
 from utils import UserError, read_rows, say, write_atomic, write_rows
 
 COUNT = 512  # pictures to compare with, at most

@@ -1,0 +1,73 @@
+"""TensorFlow and Keras, imported once without their messages, and what their files and errors need.
+
+All other modules import `tf` and `keras` from here.
+"""
+
+import os
+import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from utils import UserError, quiet_stderr
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it once, when it is imported
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # leaves GPU memory to other processes
+# Otherwise Keras obeys a settings file in the home directory, and writes one if there is none.
+os.environ.update(KERAS_BACKEND="tensorflow", KERAS_HOME=os.devnull)
+with quiet_stderr():
+    import keras  # noqa: F401 - for other modules
+    import tensorflow as tf
+
+    GPUS = tf.config.list_physical_devices("GPU")  # in here because CUDA's libraries print messages, too
+
+tf.get_logger().setLevel("ERROR")
+
+DAMAGE = (tf.errors.OpError, ValueError, IndexError)  # TensorFlow raises these on damaged files
+PATTERN = frozenset("*?[]\\") - {os.sep}  # TensorFlow expands these in file names
+
+
+def processor_flags() -> set[str]:
+    """The processor's instruction sets, in Linux' names; empty on other systems."""
+    with suppress(OSError), open("/proc/cpuinfo") as file:
+        for line in file:  # stops at the first core, of hundreds perhaps
+            if line.startswith("flags"):
+                return set(line.split())
+    return set()
+
+
+@contextmanager
+def enough_memory(batch_size: int, image_size: int) -> Iterator[None]:
+    """Raises UserError if the device runs out of memory in here."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise UserError(
+            f"out of memory with batches of {batch_size} pictures of {image_size}x{image_size}: use a smaller batch"
+        ) from error
+
+
+@contextmanager
+def plain_path(path: Path) -> Iterator[str]:
+    """Yields a name for a folder, or for a prefix of file names, that TensorFlow takes literally.
+
+    TensorFlow reads `ck[1]` as a pattern, and it rejects names that are not UTF-8. Such a path gets a temporary link.
+    """
+    whole = os.path.abspath(path)
+    if not PATTERN & set(whole) and whole.isprintable():
+        yield whole
+        return
+    files = [path] if path.is_dir() else [file for file in path.parent.iterdir() if file.name.startswith(path.name)]
+    with tempfile.TemporaryDirectory() as folder:
+        for file in files:
+            Path(folder, "plain" + file.name[len(path.name) :]).symlink_to(file.absolute())
+        yield os.path.join(folder, "plain")
+
+
+def event_writer(directory: Path, suffix: str | None = None) -> tf.summary.SummaryWriter:
+    """A writer of TensorBoard event files in a directory of any name; `suffix` ends the files' names."""
+    while_in_use = ExitStack()
+    writer = tf.summary.create_file_writer(while_in_use.enter_context(plain_path(directory)), filename_suffix=suffix)
+    weakref.finalize(writer, while_in_use.close)
+    return writer
