@@ -195,9 +195,9 @@ def test_every_option_reaches_the_search(monkeypatch):
         assert options_of(monkeypatch, f"x.png {argv}")[1] == photos
 
 
-def test_the_posts_search_is_the_readmes_command(monkeypatch):
-    (argv,) = re.findall(r"complete\.py (.*--lrDecay none.*)", (ROOT / "README.md").read_text())
-    files, _, _, search, _ = options_of(monkeypatch, argv)
+def test_the_posts_search_has_the_options_of_the_documentation(monkeypatch):
+    (argv,) = re.findall("`(--approach adam .*--blend none)`", (ROOT / "docs" / "completion.md").read_text())
+    files, _, _, search, _ = options_of(monkeypatch, f"x.png {argv}")
     assert search == POST
     assert files.blend == "none"
 

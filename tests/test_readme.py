@@ -1,24 +1,28 @@
-"""Every command of the README runs, shortened, in a copy of the repository; every option it names exists."""
+"""Every command of README.md and docs/ runs, shortened, in a copy of the repository; options and links exist."""
 
 import os
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT, assert_works, run_script
-from PIL import Image
+from PIL import Image, ImageDraw
 
-README = (ROOT / "README.md").read_text()
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+CARDS = [*ROOT.glob("checkpoints/pretrained*/README.md"), ROOT / "data" / "README.md"]
 PRETRAINED = ROOT / "checkpoints" / "pretrained"
 PICTURES = (PRETRAINED / "README.md").read_text().split("## The pictures")[1]
-DRAWING, EXAMPLE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-QUICK_START = README.split("## Quick start")[1].split("\n## ")[0]
+QUICK_START = README.read_text().split("## Complete a photo")[1].split("\n## ")[0]
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py") if os.access(path, os.X_OK))
-# paint.py serves until Ctrl-C: test_paint.py has it do so.
-LEFT_OUT = r"pip install|venv \.venv|\b(ruff|mypy|pytest)\b|^(git|cd|source|sudo) |paint\.py"
+FOLDERS = ("completion", "dcgan", "faces", "images", "jobs", "kernels", "tools")
+DATA = ("data/demo/raw", "checkpoints/pretrained", "checkpoints/pretrained-128")
+# paint.py serves until Ctrl-C: test_paint.py starts and stops it.
+LEFT_OUT = r"pip install|venv \.venv|/(ruff|mypy|pytest)\b|paint\.py"
 SHORTER = {
     "align.py": "--jobs 1",
     "train-dcgan.py": "--epoch 1 --batch_size 4",
@@ -26,54 +30,53 @@ SHORTER = {
     "complete.py": "--nIter 2",
     "evaluate.py(?!.*--samples)": "--faces 1 --methods default telea --masks center",
     "benchmark.py": "--rounds 1 --batch 2 --dim 2",
-    "tensorboard": "--inspect",  # says what it finds instead of serving it
+    "tensorboard": "--inspect",  # prints what it finds instead of serving it
 }
 
 
-def commands(text):
-    """The commands in the text's blocks, shortened."""
-    blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
-    found = [part.strip() for block in blocks for part in re.split(r"&&|\n", block.replace("\\\n", ""))]
-    found = [command for command in found if command and not re.search(LEFT_OUT, command)]
+def blocks(text: str, languages: str = "bash") -> list[tuple[str, str]]:
+    """The language and the content of the text's code blocks. `shell` blocks need hardware or long time."""
+    return re.findall(rf"```({languages})\n(.*?)```", text, re.DOTALL)
+
+
+def commands(text: str) -> list[str]:
+    """The single commands in the text's bash blocks."""
+    return [part.strip() for _, block in blocks(text) for part in re.split(r"&&|\n", block) if part.strip()]
+
+
+def shortened(block: str) -> list[str]:
+    """The commands of a bash block that can run here, with options that make them fast."""
+    found = [command for command in commands(f"```bash\n{block}```") if not re.search(LEFT_OUT, command)]
     options = [" ".join(o for name, o in SHORTER.items() if re.search(rf"(^|[/ ]){name}", c)) for c in found]
     return [" ".join(pair) for pair in zip(found, options, strict=True)]
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A copy of the repository with four photos to align, and the environment that the README installs."""
+    """A copy of the repository with its environment, a photo with a mask, and two data sets of four aligned faces."""
     clone = tmp_path_factory.mktemp("clone")
-    names = (
-        "dcgan",
-        "jobs",
-        "images",
-        "faces",
-        "completion",
-        "tools",
-        "data/demo/raw",
-        "checkpoints/pretrained",
-        "checkpoints/pretrained-128",
-    )
-    for path in (*ROOT.glob("*.py"), *(ROOT / name for name in names)):
+    for path in (*ROOT.glob("*.py"), *(ROOT / name for name in (*FOLDERS, *DATA))):
         (shutil.copytree if path.is_dir() else shutil.copy)(path, clone / path.relative_to(ROOT))
     (clone / ".venv").symlink_to(sys.prefix)
-    photo = Image.open(ROOT / "data" / "demo" / "raw" / "astronaut.png").convert("RGB")
+    photo = Image.open(ROOT / "data" / "demo" / "raw" / "astronaut.png").convert("RGB").crop((100, 0, 344, 240))
+    photo.save(clone / "portrait.jpg")
+    hole = Image.new("L", photo.size, 255)
+    ImageDraw.Draw(hole).ellipse((105, 102, 145, 138), fill=0)
+    hole.save(clone / "hole.png")
     for folder in ("your-dataset", "your-test-data"):
-        raw = clone / "data" / folder / "raw"
-        raw.mkdir(parents=True)
+        for name in ("raw", "masks"):
+            (clone / "data" / folder / name).mkdir(parents=True)
         for i in range(4):
-            photo.crop((100 + i, 0, 340, 240)).save(raw / f"{i}.png")
-    masks = clone / "data" / "your-test-data" / "masks"
-    masks.mkdir()
-    for i in range(4):
-        Image.linear_gradient("L").point([0] * 128 + [255] * 128).save(masks / f"{i}.png")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(clone)
-        exec(DRAWING.replace("10008", "14").replace("10000", "10"), {})
+            photo.crop((i, 0, 240 + i, 240)).save(clone / "data" / folder / "raw" / f"{i}.png")
+            hole.crop((i, 0, 240 + i, 240)).save(clone / "data" / folder / "masks" / f"{i}.png")
+    for page in PAGES:
+        for command in commands(page.read_text()):
+            if command.startswith("./align.py"):
+                call(command, clone)
     return clone
 
 
-def bash(command, cwd):
+def bash(command: str, cwd: Path) -> str:
     """What a command prints."""
     env = {**os.environ, "PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]}
     result = subprocess.run(["bash", "-c", command], cwd=cwd, env=env, capture_output=True, text=True, timeout=600)
@@ -81,40 +84,42 @@ def bash(command, cwd):
     return result.stdout
 
 
-def call(script, arguments, cwd):
-    """The arguments as the shell takes them apart, and what the script prints."""
-    args = bash(f"printf '%s\\0' {arguments}", cwd).split("\0")[:-1]
-    result = run_script(script, *args, cwd=cwd)
+def call(command: str, cwd: Path) -> str:
+    """What a script prints, called in this process with the arguments as the shell takes them apart."""
+    script, *args = bash(f"printf '%s\\0' {command}", cwd).split("\0")[:-1]
+    result = run_script(script.removeprefix("./"), *args, cwd=cwd)
     assert_works(result)
-    return args, result.stdout
+    if script == "./complete.py":
+        out = args[args.index("--outDir") + 1] if "--outDir" in args else "completions"
+        assert any((cwd / out / "final").iterdir())
+    return result.stdout
 
 
-def test_quick_start_leaves_the_pictures_that_it_names(clone):
-    *_, said = [bash(command, clone) for command in commands(QUICK_START)]
+def test_the_first_command_leaves_the_pictures_that_it_names(clone):
+    *_, said = [bash(command, clone) for _, block in blocks(QUICK_START) for command in shortened(block)]
     named = re.findall(r"[\w/.-]+\.(?:png|gif)", said)
-    assert named
+    assert set(re.findall(r"`(completions/.*?)`", QUICK_START)) <= set(named)
     assert all((clone / name).exists() for name in named)
 
 
-def test_the_other_commands_in_their_order(clone):
-    for command in commands(README.replace(QUICK_START, "")):
-        script = re.match(r"(?:\./|python3? )([\w-]+\.py) ", command)
-        if not script:
-            bash(command, clone)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_and_examples_run_in_their_order(page, clone, monkeypatch):
+    monkeypatch.chdir(clone)
+    for language, block in blocks(page.read_text().replace(QUICK_START, ""), "bash|python"):
+        if language == "python":
+            exec(block.replace("10008", "14").replace("10000", "10"), {})
             continue
-        args, said = call(script[1], command[script.end() :], clone)
-        if script[1] == "complete.py":
-            out = args[args.index("--outDir") + 1] if "--outDir" in args else "completions"
-            assert len(list((clone / out / "final").iterdir())) == 4
-            if "--checkpointDir" not in args:  # the one just trained, not the bundled one
+        for command in shortened(block):
+            said = call(command, clone) if command.startswith("./") else bash(command, clone)
+            if page == README and "outputImages" in command:  # by the model just trained, not the bundled one
                 assert "model: checkpoints, trained for 1 steps" in said
 
 
 def test_the_pictures_beside_the_models_are_what_their_commands_make(clone, monkeypatch):
-    shell, drawing = (re.search(rf"```{kind}\n(.*?)```", PICTURES, re.DOTALL)[1] for kind in ("shell", "python"))
+    (_, shell), (_, drawing), *_ = blocks(PICTURES, "shell|python")
     (clone / "shown").mkdir()
-    for command in bash(shell.replace("./", "echo "), clone).splitlines():
-        call(*command.split(maxsplit=1), clone)
+    for command in bash(shell.replace("./", "echo ./"), clone).splitlines():
+        call(command, clone)
     monkeypatch.chdir(clone)
     exec(drawing, {})
     # Of the largest difference of a square's mean: a hole left as it is has 40 and more, another processor a few.
@@ -131,24 +136,47 @@ def test_the_pictures_beside_the_models_are_what_their_commands_make(clone, monk
         assert differences.reshape(height // side, side, -1, side).mean(axis=(1, 3)).max() < 10, name
 
 
-def test_the_python_example(clone, monkeypatch):
+def test_the_python_example_has_the_shapes_that_it_names(clone, monkeypatch):
     monkeypatch.chdir(clone)
+    ((_, example),) = blocks(README.read_text(), "python")
     names: dict = {}
-    exec(EXAMPLE, names)
-    assert names["images"].shape == (2, 64, 64, 3) and names["logits"].shape == (2, 1)
+    exec(example, names)
+    for name, shape in re.findall(r"^(\w+) = .*# (\[[\d, ]+\])", example, re.MULTILINE):
+        assert str(list(names[name].shape)) == shape
+
+
+def test_ci_runs_the_commands_of_the_readme():
+    """The README's commands that name .venv are those of a fresh clone; .ci/run has them, in the same order."""
+    of_readme = [command for command in commands(README.read_text()) if ".venv" in command]
+    of_ci = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if re.match(r"python3|\.venv/", line)]
+    assert of_ci == of_readme
 
 
 def test_every_option_exists(tmp_path):
     helps = "".join(run_script(script, "--help", cwd=tmp_path).stdout for script in SCRIPTS)
-    ours = re.sub(r"(tensorboard|benchmark\.py) --.*", "", README)
-    named = set(re.findall(r"(?<![\w-])--[A-Za-z]\w*", ours))
+    text = re.sub(r"(tensorboard|benchmark\.py|ruff format) --.*", "", "".join(page.read_text() for page in PAGES))
+    named = set(re.findall(r"(?<![\w-])--[A-Za-z]\w*", text))
     assert named
     assert not named - set(re.findall(r"--\w+", helps))
 
 
-def test_links_lead_somewhere():
-    here = {
-        "#" + re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in re.findall(r"## (.+)", README)
-    }
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert target.startswith("http") or target in here or (ROOT / target.partition("#")[0]).exists(), target
+@pytest.mark.parametrize("page", [*PAGES, *CARDS], ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", page.read_text()):
+        path, _, heading = "".join(target).partition("#")
+        if not path.startswith("http"):
+            file = page.parent / path if path else page
+            assert file.exists(), target
+            assert not heading or heading in anchors(file), target
+
+
+def anchors(page: Path) -> set[str]:
+    """The names under which GitHub links to a page's headings."""
+    headings = re.findall(r"^#+ (.+)", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_is_short_and_leads_to_every_page():
+    text = README.read_text()
+    assert len(text.splitlines()) <= 200
+    assert all(f"](docs/{page.name}" in text for page in PAGES[1:])
