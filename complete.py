@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Completes pictures: searches a trained model for what belongs into their holes.
+"""Completes pictures: searches a trained model for the pixels that belong into their holes.
 
 python complete.py --photo portrait.png --maskFile hole.png --outDir completions
 python complete.py face.png --maskFile hole.png --outInterval 2 --checkpointDir checkpoints/pretrained
 """
 
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
-from dcgan.options import DeviceOptions, SearchOptions
+from dcgan.options import PRESETS, DeviceOptions, SearchOptions
 from images.mask_options import MaskOptions
 from jobs.command import parse, run
 from jobs.complete.arguments import CompleteOptions, PhotoOptions
@@ -14,7 +14,9 @@ from jobs.complete.arguments import CompleteOptions, PhotoOptions
 
 def main(argv=None) -> int | None:
     kinds = CompleteOptions, PhotoOptions, MaskOptions, SearchOptions, DeviceOptions
-    files, photos, masks, search, devices = parse(__doc__, *kinds, argv=argv)
+    listed = "\n".join(f"  {preset.name}: {preset.help}" for preset in PRESETS.values())
+    presets = {name: preset.options for name, preset in PRESETS.items()}
+    files, photos, masks, search, devices = parse(f"{__doc__}\nPresets:\n{listed}", *kinds, argv=argv, presets=presets)
     from jobs.complete.job import complete
 
     return complete(files, photos, masks, search, devices)

@@ -1,27 +1,35 @@
 #!/usr/bin/env python3
-"""Measures completions of test faces: the paper's experiment, beside the post's search and classical inpainting.
+"""Measures how well methods complete faces with holes, or how close a model's samples are to real pictures.
 
 python evaluate.py data/your-test-data/aligned --faces 8 --masks center half --methods default telea
 python evaluate.py data/your-test-data/aligned --samples
 
-PSNR in dB and SSIM are those of the whole picture and of the hole; sharp is the mean gradient in the hole as a share of
-the true picture's; identity is the distance of dlib's face descriptors to the true face's, 0 for the same picture and
-below 0.6 for the same person; found is the share of faces that dlib finds again. Seconds are those a picture; own_loss
-is what the method's own search minimises, and tells nothing between methods that minimise different losses.
+Measures of completions, each with its standard error:
+  psnr, ssim: PSNR in dB and SSIM of the whole picture
+  psnr_hole, ssim_hole: the same in the hole
+  sharp: mean gradient in the hole, divided by that of the true picture
+  identity: distance between dlib's face descriptors of the completed and the true face; below 0.6 is the same person
+  found: share of faces that dlib detects after the completion
+  seconds: time a picture
+  own_loss: the loss that the method minimizes; compare it only between methods with the same loss
 
-Of samples: frechet is the Frechet distance of dlib's descriptors of faces, and found the share in which dlib finds one;
-swd is the sliced Wasserstein distance of patches, x 1000, the mean and for each size; ms_ssim how alike pairs are.
+Measures of samples:
+  frechet: Frechet distance between dlib's face descriptors of samples and real faces
+  found: share of samples in which dlib detects a face
+  swd: sliced Wasserstein distance between patches, x 1000: the mean, and for each size
+  ms_ssim: similarity between pairs of samples; a higher value means less variety
 """
 
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
 from dcgan.options import DeviceOptions
 from jobs.command import parse, run
-from jobs.evaluate.arguments import METHODS, EvaluateOptions
+from jobs.evaluate.arguments import EvaluateOptions
+from jobs.evaluate.methods import METHODS
 
 
 def main(argv=None) -> None:
-    methods = "\n".join(f"  {name}: {what}" for name, what in METHODS.items())
-    options, devices = parse(f"{__doc__}\nMethods:\n{methods}", EvaluateOptions, DeviceOptions, argv=argv)
+    listed = "\n".join(f"  {method.name}: {method.help}" for method in METHODS.values())
+    options, devices = parse(f"{__doc__}\nMethods:\n{listed}", EvaluateOptions, DeviceOptions, argv=argv)
     if options.samples:
         from jobs.evaluate.samples import evaluate_samples
 

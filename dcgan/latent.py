@@ -11,6 +11,11 @@ import numpy as np
 from utils import UserError, write_atomic
 
 
+def random_z(count: int, z_dim: int, seed: int = 0) -> np.ndarray:
+    """Random points, uniform in the cube, float32 [count, z_dim]."""
+    return np.random.default_rng(seed).uniform(-1, 1, (count, z_dim)).astype(np.float32)
+
+
 def walk(z: np.ndarray, steps: int) -> np.ndarray:
     """From each point to the next on a straight line, float32 [(N - 1) * (steps + 1), z_dim], both ends included."""
     t = np.linspace(0, 1, steps + 1)[:, None]

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from images.mask_options import BLENDS
 from utils import Options, number, option
 
 SIZES = tuple(2**i for i in range(3, 11))
@@ -177,7 +178,7 @@ RATES = {"adam": 0.1, "pgd": 0.001}  # step sizes
 
 @dataclass(frozen=True)
 class SearchOptions(Options):
-    """Search. The defaults are what measured best (README); POST has those of the post."""
+    """Search. The defaults are what measured best (README); PRESETS has others."""
 
     approach: str = option(
         "lbfgs",
@@ -263,15 +264,46 @@ class SearchOptions(Options):
         return self.n_iter + (self.refine_iter if self.refine else 0)
 
 
-POST = SearchOptions(
-    approach="adam",
-    start="random",
-    n_iter=1000,
-    lr=0.01,
-    lr_decay="none",
-    context_window=0,
-    lam=0.1,
-    z_penalty=0.0,
-    refine=0,
-)
-"""The search of the post's repository."""
+@dataclass(frozen=True)
+class Preset:
+    """A search and blending by name, for `complete.py --preset` and as a method of evaluate.py."""
+
+    name: str
+    help: str
+    search: SearchOptions = SearchOptions()
+    blend: str = BLENDS[0]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The values by the names of the options."""
+        return asdict(self.search) | {"blend": self.blend}
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset("default", "a plausible completion, close to the truth on average"),
+        Preset(
+            "likely", "the smooth completion that is closest to the truth, pixel by pixel", SearchOptions(z_length=0.0)
+        ),
+        Preset(
+            "lively", "as sharp as the generator's samples, but further from the truth", SearchOptions(z_length=0.85)
+        ),
+        Preset(
+            "post",
+            "the search of the post's repository: 1000 iterations of Adam, without blending; some 30 times slower",
+            SearchOptions(
+                approach="adam",
+                start="random",
+                n_iter=1000,
+                lr=0.01,
+                lr_decay="none",
+                context_window=0,
+                lam=0.1,
+                z_penalty=0.0,
+                refine=0,
+            ),
+            "none",
+        ),
+    )
+}

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -29,18 +29,31 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefa
         return action.help if action.default is None or action.default is False else super()._get_help_string(action)
 
 
-def parse(doc: str, *kinds: type, argv: Sequence[str] | None = None, models: type | None = None) -> tuple[Any, ...]:
-    """An instance of each of the `kinds` of Options, from the command line or `argv`; SystemExit if that is wrong.
+def parse(
+    doc: str,
+    *kinds: type,
+    argv: Sequence[str] | None = None,
+    models: type | None = None,
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
+) -> tuple[Any, ...]:
+    """Returns an instance of each kind of Options, from the command line or `argv`. SystemExit if that is wrong.
 
-    The first sentence of a kind's docstring heads its options in --help. models: the kind whose defaults are for a new
-    model only; of it, a dict with what was named.
+    The first sentence of a kind's docstring is the heading of its options in --help.
+    models: the kind whose defaults apply to new models only; it becomes a dict of the options that were named.
+    presets: values of options by the names that --preset accepts; an option that is named overrides them.
     """
     parser = Parser(doc)
+    if presets:
+        text = "values of the options below, see above; an option that is named overrides its preset"
+        parser.add_argument("--preset", choices=presets, default=next(iter(presets)), help=text)
     for kind in kinds:
         group = parser.add_argument_group((kind.__doc__ or "").partition(".")[0])
         for field in dataclasses.fields(kind):
             _add(group, field, kind is models)
     args = vars(parser.parse_args(argv))
+    if presets:
+        parser.set_defaults(**presets[args["preset"]])
+        args = vars(parser.parse_args(argv))
     values = {kind: {f.name: args[f.name] for f in dataclasses.fields(kind) if f.name in args} for kind in kinds}
     try:
         return tuple(values[kind] if kind is models else kind(**values[kind]) for kind in kinds)

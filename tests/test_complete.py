@@ -1,17 +1,17 @@
 """complete.py as a command: what it leaves, independence of the call, and bad calls."""
 
 import importlib
-import re
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_pictures
+from conftest import assert_fails, assert_works, blobs, run_script, write_pictures
 from PIL import Image
 
-from dcgan.options import POST, DeviceOptions, SearchOptions
+from dcgan.options import PRESETS, DeviceOptions, SearchOptions
 from images.mask_options import MaskOptions
 from images.sheets import BORDER, TITLE
 from jobs.complete.arguments import CompleteOptions, PhotoOptions
@@ -195,11 +195,16 @@ def test_every_option_reaches_the_search(monkeypatch):
         assert options_of(monkeypatch, f"x.png {argv}")[1] == photos
 
 
-def test_the_posts_search_has_the_options_of_the_documentation(monkeypatch):
-    (argv,) = re.findall("`(--approach adam .*--blend none)`", (ROOT / "docs" / "completion.md").read_text())
-    files, _, _, search, _ = options_of(monkeypatch, f"x.png {argv}")
-    assert search == POST
-    assert files.blend == "none"
+def test_presets_are_the_flags_of_the_documentation(monkeypatch):
+    """And a flag beside a preset overrides it."""
+    listed = re.findall(r"\| `--preset (\w+)` .*\| `(--.*)` \|", (ROOT / "docs" / "completion.md").read_text())
+    assert {"default", *dict(listed)} == PRESETS.keys()
+    for name, flags in (("default", ""), *listed):
+        by_name = options_of(monkeypatch, f"x.png --preset {name} --seed 3")
+        assert by_name == options_of(monkeypatch, f"x.png {flags} --seed 3")
+        assert by_name[3] == replace(PRESETS[name].search, seed=3)
+        beside = options_of(monkeypatch, f"x.png --nIter 9 --blend poisson --preset {name}")
+        assert beside == options_of(monkeypatch, f"x.png {flags} --nIter 9 --blend poisson")
 
 
 def test_pgd_and_the_size_of_the_hole(folder):

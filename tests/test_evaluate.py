@@ -5,16 +5,17 @@ import importlib
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_pictures
 from PIL import Image
 
-from dcgan.options import DeviceOptions
-from jobs.evaluate.aligned import BY_MODEL, closeness, inpaint, mean_and_error, paper_mask
-from jobs.evaluate.arguments import METHODS as DESCRIPTIONS
+from dcgan.options import PRESETS, DeviceOptions
+from jobs.evaluate.aligned import closeness, mean_and_error, paper_mask
 from jobs.evaluate.arguments import PAPERS_MASKS, EvaluateOptions
+from jobs.evaluate.methods import METHODS as REGISTRY
 from model import DCGAN
 
 METHODS = ["default", "poisson", "unblended", "spline", "telea", "navier-stokes"]
@@ -41,12 +42,7 @@ def test_a_row_a_mask_and_method(folder):
 
 
 def test_what_is_measured_stays_when_it_is_stopped(trained, folder, tmp_path, monkeypatch):
-    def stopped_at_telea(method, picture, mask):
-        if method == "telea":
-            raise KeyboardInterrupt
-        return picture
-
-    monkeypatch.setattr("jobs.evaluate.aligned.inpaint", stopped_at_telea)
+    monkeypatch.setitem(REGISTRY, "telea", replace(REGISTRY["telea"], run=Mock(side_effect=KeyboardInterrupt)))
     args = ["--faces", 2, "--masks", "center", "--methods", "spline", "telea", "--checkpointDir"]
     result = run_script("evaluate.py", folder / "faces", *args, trained / "checkpoints", cwd=tmp_path)
     assert_fails(result, 130, "interrupted")
@@ -101,6 +97,20 @@ def test_the_papers_masks():
     assert len(np.unique(corners, axis=0)) == 4  # left, right, top, bottom
 
 
+class OnePicture:
+    """A picture with a hole, completed by a method without a model."""
+
+    def __init__(self, picture, mask):
+        self.picture, self.mask = picture, mask
+
+    def by_filling(self, fill):
+        return fill(self.picture, self.mask)
+
+
+def inpaint(method, picture, mask):
+    return REGISTRY[method].run(OnePicture(picture, mask))
+
+
 def test_the_spline_needs_no_model_and_continues_a_slope():
     slope = np.broadcast_to(np.arange(0, 160, 10, dtype=np.uint8)[:, None], (16, 16))[..., None]
     mask = np.ones((16, 16), bool)
@@ -141,13 +151,13 @@ def test_bad_calls(folder):
 def test_the_model_is_opened_as_to_complete(folder, trained, tmp_path):
     said = (folder / "stdout").read_text()
     assert f"model: {trained / 'checkpoints'}, trained for 10 steps, which is few" in said
-    assert "\nmeasured by 6 faces\n" in said
+    assert "\nfaces: 6\n" in said
     DCGAN(8, gf_dim=4, df_dim=4).save(tmp_path)
     args = ["--samples", "--checkpointDir", tmp_path]
     assert_fails(
         run_script("evaluate.py", "faces", *args, cwd=folder),
         1,
-        "is for 8 pixels, and 16 are needed",
+        "makes pictures of 8 pixels, but SSIM needs 16",
         "--checkpointDir",
     )
 
@@ -158,7 +168,7 @@ def test_whole_photos_are_told_from_aligned_faces(trained, tmp_path):
     args = ["--masks", "center", "--methods", "telea", "--checkpointDir", trained / "checkpoints"]
     result = run_script("evaluate.py", ".", *args, cwd=tmp_path)
     assert_works(result)
-    assert "no face fills photo.png: whole photos are measured by --photo" in result.stdout
+    assert "no face fills photo.png: to measure whole photos, add --photo" in result.stdout
 
 
 def test_its_own_pictures_are_no_faces(folder, tmp_path):
@@ -167,17 +177,52 @@ def test_its_own_pictures_are_no_faces(folder, tmp_path):
     ended = run_script("evaluate.py", ".", "--outDir", ".", *args, cwd=tmp_path)
     assert_fails(ended, 1, "holds the pictures", "--outDir")
     (tmp_path / "evaluation").mkdir()
-    Image.new("RGB", (300, 300)).save(tmp_path / "evaluation" / "center.png")
+    Image.new("RGB", (300, 300)).save(tmp_path / "evaluation" / "half.png")
     result = run_script("evaluate.py", ".", *args, cwd=tmp_path)
     assert "left out: 1 pictures" in result.stdout
 
 
+class Search:
+    """Returns the preset that a method searches by."""
+
+    def by_search(self, preset, told=False):
+        return preset
+
+
+def test_presets_are_methods_of_the_same_name():
+    for name, preset in PRESETS.items():
+        assert REGISTRY[name].run(Search()) == preset
+        assert REGISTRY[name].help == preset.help
+
+
 @pytest.mark.parametrize(
-    ("method", "name", "value"), [("likely", "z_length", 0), ("lively", "z_length", 0.85), ("unrefined", "refine", 0)]
+    ("method", "name", "value"),
+    [
+        ("likely", "z_length", 0),
+        ("lively", "z_length", 0.85),
+        ("unrefined", "refine", 0),
+        ("poisson", "blend", "poisson"),
+        ("unblended", "blend", "none"),
+        ("hmc", "approach", "hmc"),
+    ],
 )
-def test_a_method_is_the_default_but_for_the_option_that_it_is_said_to_have(method, name, value):
-    option = "--" + name.replace("_l", "L")
-    assert f"{option} {value}" in DESCRIPTIONS[method]
-    search, blending = BY_MODEL[method]
-    default, same_blending = BY_MODEL["default"]
-    assert (search, blending) == (replace(default, **{name: value}), same_blending)
+def test_a_method_differs_from_the_default_in_one_option(method, name, value):
+    assert REGISTRY[method].run(Search()).options == {**PRESETS["default"].options, name: value}
+
+
+@pytest.mark.parametrize("name", ["evaluation.csv", "half.png"])
+def test_foreign_files_stay(folder, trained, tmp_path, name):
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation" / name).write_text("precious")
+    args = [folder / "faces", "--masks", "half", "--methods", "telea", "--checkpointDir", trained / "checkpoints"]
+    assert_fails(run_script("evaluate.py", *args, cwd=tmp_path), 1, f"evaluation/{name} was not written by", "--outDir")
+    assert (tmp_path / "evaluation" / name).read_text() == "precious"
+    assert [path.name for path in (tmp_path / "evaluation").glob("[!.]*")] == [name]
+
+
+def test_its_own_files_are_replaced(folder, trained, tmp_path):
+    args = [folder / "faces", "--masks", "half", "--methods", "telea", "--checkpointDir", trained / "checkpoints"]
+    for faces in (2, 1):
+        assert_works(run_script("evaluate.py", *args, "--faces", faces, cwd=tmp_path))
+    with open(tmp_path / "evaluation" / "evaluation.csv", newline="") as file:
+        assert [row["faces"] for row in csv.DictReader(file)] == ["1"]

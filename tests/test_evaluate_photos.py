@@ -8,7 +8,8 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, run_script
 
 from faces.detector import displacement
-from jobs.evaluate.whole_photos import BOXES, Damaged, closeness, complete_by, mask_of
+from jobs.evaluate.methods import METHODS
+from jobs.evaluate.whole_photos import BOXES, Damaged, DamagedPhotos, closeness_in_hole, mask_of
 
 MODEL = ROOT / "checkpoints" / "pretrained"
 TRUE = np.array([[0.5, 0.1, -20.0], [-0.1, 0.5, 7.0]])
@@ -29,10 +30,10 @@ def test_closeness_is_that_in_the_hole():
     known[12:30, 20:40] = False
     damaged = Damaged(photo, known, TRUE, None, np.nan)
     completed = np.where(known[..., None], photo // 2, photo + 10).astype(np.uint8)
-    in_hole, similar = closeness(completed, damaged)
+    in_hole, similar = closeness_in_hole(completed, damaged)
     assert in_hole == pytest.approx(10 * np.log10(255**2 / 100))
     assert 0 < similar < 1
-    assert closeness(photo, damaged) == (np.inf, pytest.approx(1))
+    assert closeness_in_hole(photo, damaged) == (np.inf, pytest.approx(1))
 
 
 def test_boxes_hide_what_they_are_named_after():
@@ -63,7 +64,9 @@ def test_without_a_face_that_is_found_there_is_the_spline():
     known[10:20, 10:20] = False
     lost = Damaged(photo, known, TRUE, None, np.nan)
     dcgan = SimpleNamespace(image_size=64, c_dim=3)
-    by_default, by_spline = (next(complete_by(method, dcgan, [lost])) for method in ("default", "spline"))
+    by_default, by_spline = (
+        next(METHODS[method].run(DamagedPhotos(dcgan, [lost]))) for method in ("default", "spline")
+    )
     np.testing.assert_array_equal(by_default, by_spline)
 
 

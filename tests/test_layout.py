@@ -28,6 +28,7 @@ FOR_SCRIPTS = {
     "images.mask_options",
     "jobs.arguments",
     "jobs.command",
+    "jobs.evaluate.methods",
     "jobs.interrupts",
     *(f"jobs.{job}.arguments" for job in ("complete", "evaluate", "paint", "train")),
 }
@@ -110,6 +111,6 @@ def test_options_are_light():
     while waiting:
         module = waiting.pop()
         seen.add(module)
-        waiting |= {name for name in imports(FILES[module]) if floor_of(name) is not None} - seen
+        waiting |= {name for name in imports_at_once(FILES[module]) if floor_of(name) is not None} - seen
     libraries = {name.split(".")[0] for module in seen for name in imports_at_once(FILES[module])}
     assert libraries - FLOORS.keys() <= sys.stdlib_module_names

@@ -13,7 +13,7 @@ from conftest import blobs, lively
 
 from dcgan import devices
 from dcgan.directories import model_directory
-from dcgan.options import POST, NetworkOptions, SearchOptions, TrainOptions
+from dcgan.options import PRESETS, NetworkOptions, SearchOptions, TrainOptions
 from dcgan.starts import random_z
 from dcgan.training_state import Schedule
 from images.incomplete import Face, Incomplete
@@ -23,6 +23,7 @@ from model import DCGAN
 from ops import block_means, to_float, to_uint8
 from utils import UserError
 
+POST = PRESETS["post"].search
 # The published CelebA model's variables (TensorFlow 1 names kernel "w" or "Matrix", bias "biases" or "bias").
 PUBLISHED_G = {
     "g_h0_lin/kernel": (100, 8192),

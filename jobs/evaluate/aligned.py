@@ -1,12 +1,12 @@
-"""Measures completions of test faces: the paper's experiment, beside the post's search and classical inpainting."""
+"""Measures completions of aligned faces: the paper's experiment, with the post's search and classical inpainting."""
 
-import functools
-import importlib.util
+import importlib.metadata
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from completion.models import open_model
-from dcgan.options import POST, DeviceOptions, SearchOptions
+from dcgan.options import DeviceOptions, Preset, SearchOptions
 from faces.detector import face_fills, predictor_path
 from faces.identity import FaceJudge
 from images.blending import blend
@@ -24,136 +24,127 @@ from images.mask_options import MaskOptions
 from images.masks import HALVES, make_mask
 from images.metrics import SMALLEST, psnr, sharpness, ssim
 from images.sheets import framed
-from jobs.evaluate.arguments import ALIGNED_METHODS, PAPERS_MASKS, EvaluateOptions
-from utils import Progress, UserError, only_writer, say, some, write_atomic, write_rows
+from jobs.evaluate.arguments import PAPERS_MASKS, EvaluateOptions
+from jobs.evaluate.methods import METHODS, Method
+from utils import Outputs, Progress, UserError, only_writer, say, some, write_rows
 
 if TYPE_CHECKING:
     from model import DCGAN
 
-RADIUS = 3  # pixels that OpenCV's methods look at around each, as in its examples
 SHOWN = 8  # faces in the pictures
 MEASURES = ("psnr", "psnr_hole", "ssim", "ssim_hole", "sharp", "identity", "found")
 RECOGNIZER = "dlib_face_recognition_resnet_model_v1.dat"  # beside the landmark model
 COLUMNS = (*MEASURES, "seconds", "own_loss")
-
-OURS = SearchOptions(out_interval=0)
-POSTS = replace(POST, out_interval=0)
-# The searches and blending of METHODS that use the model.
-BY_MODEL = {
-    "default": (OURS, "tension"),
-    "likely": (replace(OURS, z_length=0.0), "tension"),
-    "lively": (replace(OURS, z_length=0.85), "tension"),
-    "unrefined": (replace(OURS, refine=0), "tension"),
-    "poisson": (OURS, "poisson"),
-    "unblended": (OURS, "none"),
-    "hmc": (replace(OURS, approach="hmc"), "tension"),
-    "post": (POSTS, "none"),
-    "post-fast": (replace(POSTS, approach="lbfgs", start="fit", n_iter=90), "none"),
-}
+TABLE = "evaluation.csv"
 
 
 def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
-    """Prints the table, and writes it and a picture a mask into `out_dir`; UserError if there is nothing to measure."""
-    with chosen_pictures(options) as paths:
-        methods = usable(options.methods)
-        predictor = predictor_path(None)
+    """Prints the table and writes it, with a picture for each mask, into `out_dir`.
+
+    UserError if there is nothing to measure.
+    """
+    kinds = options.masks or PAPERS_MASKS
+    drawn = [f"{kind}.png" for kind in kinds]
+    with chosen_pictures(options, TABLE, *drawn) as (outputs, paths):
+        methods = usable(options)
         dcgan = model_to_measure(options, devices)
-        loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim))
-        if not loaded:
-            raise UserError(f"none of the {len(paths)} pictures can be read")
-        fitted = [paths[number] for number, (_, fitted) in loaded.items() if fitted]
-        faceless = [path for path in fitted[:SHOWN] if face_fills(read_picture(path)) is False]
-        if faceless:
-            say(f"no face fills {some(faceless)}: whole photos are measured by --photo")
-        pictures = np.stack([picture for picture, _ in loaded.values()])
-        say(f"measured by {len(pictures)} faces")
-        compile_search(dcgan, pictures[: options.batch_size])
+        pictures = aligned_faces(paths, dcgan)
+        predictor = predictor_path(None)
         judge = FaceJudge(predictor, predictor.with_name(RECOGNIZER), pictures)
+        compile_search(dcgan, pictures[: options.batch_size])
         errors = (f"{name}_error" for name in MEASURES)  # standard errors of the means
         table: list[list] = [["mask", "method", "faces", *COLUMNS, *errors]]
-        kinds = options.masks or PAPERS_MASKS
-        for kind in kinds:
-            for row in measure_mask(kind, methods, dcgan, pictures, judge, options):
-                table.append(row)
-                write_atomic(options.out_dir / "evaluation.csv", functools.partial(write_rows, rows=table))
-        named = ", ".join(f"{options.out_dir}/{kind}.png" for kind in kinds)
-        say(f"look at {options.out_dir}/evaluation.csv and {named}")
+        for kind, name in zip(kinds, drawn, strict=True):
+            masks = np.stack([paper_mask(kind, dcgan.image_size, options.seed + i) for i in range(len(pictures))])
+            faces = HiddenFaces(dcgan, pictures, masks, options.batch_size)
+            shown = {"true": pictures[:SHOWN], "masked": faces.incomplete.pictures[:SHOWN]}
+            say(f"{kind:14}" + "".join(f"{column:>10}" for column in COLUMNS))
+            for method in methods:
+                completed: Completed = method.run(faces)
+                means, errors_of_means = mean_and_error(measures(completed.pictures, pictures, masks, judge))
+                values = [*means, completed.seconds, completed.loss]
+                say(f"{method.name:14}" + columns(values))
+                say(f"{'  +-':14}" + columns(errors_of_means))
+                table.append([kind, method.name, len(pictures), *cells(values), *cells(errors_of_means)])
+                outputs.write(TABLE, partial(write_rows, rows=table))
+                shown[method.name] = completed.pictures[:SHOWN]
+                outputs.write(name, partial(save_picture, pixels=named_rows(shown)))
+        say("look at " + ", ".join(str(options.out_dir / name) for name in (TABLE, *drawn)))
+
+
+# ------------------------------------------------------------------------------- what is measured
 
 
 @contextmanager
-def chosen_pictures(options: EvaluateOptions) -> Iterator[list[Path]]:
-    """The pictures to measure by, while this process alone writes `out_dir`; UserError if that is their own folder."""
+def chosen_pictures(options: EvaluateOptions, *names: str) -> Iterator[tuple[Outputs, list[Path]]]:
+    """Locks `out_dir` and yields it with the pictures to use.
+
+    names: the files to be written there. UserError if one of them is the user's or if the pictures are in that folder.
+    """
     if os.path.realpath(options.out_dir) == os.path.realpath(options.dataset):
-        raise UserError(f"{options.dataset} holds the pictures: name another --outDir")
+        raise UserError(f"{options.dataset} holds the pictures: choose another --outDir")
     with only_writer(options.out_dir):
+        outputs = Outputs(options.out_dir, "--outDir")
+        outputs.check(*names)
         paths = find_pictures(options.dataset, [options.out_dir])
-        yield evenly(paths, options.count)
+        yield outputs, evenly(paths, options.count)
+
+
+def usable(options: EvaluateOptions) -> list[Method]:
+    """The methods that are named, or all that are fast and installed. UserError if a named one is not installed."""
+    if options.methods:
+        methods = [METHODS[name] for name in options.methods]
+    else:
+        methods = [method for method in METHODS.values() if options.kind in method.kinds and not method.slow]
+    missing = [method for method in methods if method.needs and not is_installed(method.needs)]
+    for method in missing:
+        text = f"{method.name} needs {method.needs}: pip install {method.needs}"
+        if options.methods:
+            raise UserError(text)
+        say(f"skipped: {text}")
+    return [method for method in methods if method not in missing]
+
+
+def is_installed(package: str) -> bool:
+    """Whether pip has installed the package."""
+    try:
+        return bool(importlib.metadata.version(package))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def model_to_measure(options: EvaluateOptions, devices: DeviceOptions) -> "DCGAN":
-    """The model; UserError if its pictures are too small to be measured."""
+    """Opens the model. UserError if its pictures are too small to be measured."""
     dcgan = open_model(options.checkpoint_dir, precision=devices.of_search)
     if dcgan.image_size < SMALLEST:
         raise UserError(
-            f"the model in {options.checkpoint_dir} is for {dcgan.image_size} pixels, and {SMALLEST} are needed: name "
-            "another by --checkpointDir"
+            f"the model in {options.checkpoint_dir} makes pictures of {dcgan.image_size} pixels, but SSIM needs "
+            f"{SMALLEST}: choose another --checkpointDir"
         )
     return dcgan
 
 
-def usable(named: Sequence[str] | None) -> list[str]:
-    """The methods named, or all but the slow `post` for which there is what they need.
-
-    UserError if one named lacks it.
-    """
-    methods = list(named or (name for name in ALIGNED_METHODS if name != "post"))
-    if "biharmonic" in methods and not importlib.util.find_spec("skimage"):
-        if named:
-            raise UserError("biharmonic needs scikit-image: pip install scikit-image")
-        say("biharmonic is left out: pip install scikit-image brings it")
-        methods.remove("biharmonic")
-    return methods
+def aligned_faces(paths: Sequence[Path], dcgan: "DCGAN") -> np.ndarray:
+    """Reads the pictures, uint8 [N, H, W, C], at the model's size. UserError if none can be read."""
+    loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim))
+    if not loaded:
+        raise UserError(f"none of the {len(paths)} pictures can be read")
+    fitted = [paths[number] for number, (_, fitted) in loaded.items() if fitted]
+    faceless = [path for path in fitted[:SHOWN] if face_fills(read_picture(path)) is False]
+    if faceless:
+        say(f"no face fills {some(faceless)}: to measure whole photos, add --photo")
+    say(f"faces: {len(loaded)}")
+    return np.stack([picture for picture, _ in loaded.values()])
 
 
 def compile_search(dcgan: "DCGAN", pictures: np.ndarray) -> None:
-    """Has the search compiled for the batch, so that this is not timed."""
-    for _ in dcgan.complete(Incomplete(pictures, np.eye(dcgan.image_size)), replace(OURS, n_iter=1)):
+    """Has TensorFlow compile the search for this batch size, so that no method's time includes it."""
+    for _ in dcgan.complete(Incomplete(pictures, np.eye(dcgan.image_size)), SearchOptions(n_iter=1, out_interval=0)):
         pass
 
 
-def measure_mask(
-    kind: str,
-    methods: Sequence[str],
-    dcgan: "DCGAN",
-    pictures: np.ndarray,
-    judge: FaceJudge,
-    options: EvaluateOptions,
-) -> Iterator[list]:
-    """The table's rows for one kind of mask, printed, as each is measured; writes a picture of the first faces."""
-    masks = np.stack([paper_mask(kind, dcgan.image_size, options.seed + i) for i in range(len(pictures))])
-    hidden = Incomplete(Incomplete(pictures, masks).shown(), masks)  # no method sees more
-    shown = {"true": pictures[:SHOWN], "masked": hidden.pictures[:SHOWN]}
-    say(f"{kind:14}" + "".join(f"{column:>10}" for column in COLUMNS))
-    for method, completed, seconds, loss in complete_by(methods, dcgan, hidden, options.batch_size):
-        faces = judge.distance(completed), judge.found(completed)
-        measured = np.stack([*closeness(completed, pictures, masks), *faces])
-        means, errors = mean_and_error(measured)
-        values = [*means, seconds, loss]
-        say(f"{method:14}" + columns(values))
-        say(f"{'  +-':14}" + columns(errors))
-        cells = ("" if np.isnan(value) else f"{value:.5g}" for value in (*values, *errors))
-        shown[method] = completed[:SHOWN]
-        save_named_rows(options.out_dir / f"{kind}.png", shown)
-        yield [kind, method, len(pictures), *cells]
-
-
-def columns(values: Iterable[float]) -> str:
-    """The values below each other's names; nothing where one is not a number."""
-    return "".join(f"{'' if np.isnan(value) else f'{value:.3f}':>10}" for value in values).rstrip()
-
-
 def paper_mask(kind: str, size: int, seed: int) -> np.ndarray:
-    """One of the paper's masks (section 4), bool [size, size], 1 where a pixel is known; `half` is any of the four."""
+    """One of the paper's masks (section 4), bool [size, size], True where a pixel is known; `half` is a random half."""
     if kind == "random80":
         return make_mask("random", size, MaskOptions(kind="random", random_share=0.8), seed)
     if kind == "half":
@@ -161,61 +152,81 @@ def paper_mask(kind: str, size: int, seed: int) -> np.ndarray:
     return make_mask(kind, size, MaskOptions(), seed)
 
 
-def complete_by(
-    methods: Sequence[str], dcgan: "DCGAN", incomplete: Incomplete, batch_size: int
-) -> Iterator[tuple[str, np.ndarray, float, float]]:
-    """(method, completed pictures, seconds a picture, mean loss of its search) of each method."""
-    found: dict[SearchOptions, tuple[np.ndarray, float, float]] = {}
-    for method in methods:
+# ------------------------------------------------------------------------------ how it is completed
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a method makes of aligned faces."""
+
+    pictures: np.ndarray
+    """uint8 [N, H, W, C]."""
+    seconds: float
+    """Time a picture."""
+    loss: float = np.nan
+    """Mean loss of the search."""
+
+
+class HiddenFaces:
+    """Aligned faces with holes, for a Method. A search that several methods share runs once."""
+
+    def __init__(self, dcgan: "DCGAN", pictures: np.ndarray, masks: np.ndarray, batch_size: int):
+        self.dcgan, self.batch_size = dcgan, batch_size
+        self.incomplete = Incomplete(Incomplete(pictures, masks).shown(), masks)  # the true pixels are gone
+        self.found: dict[SearchOptions, Completed] = {}
+
+    def by_search(self, preset: Preset, told: bool = False) -> Completed:
+        """Completes the faces by the preset's search and blending."""
+        search = replace(preset.search, out_interval=0)
+        if search not in self.found:
+            self.found[search] = self._searched(search, preset.name)
+        found = self.found[search]
+        blended = self._timed(lambda: blend(found.pictures, self.incomplete, preset.blend))
+        return replace(blended, seconds=found.seconds + blended.seconds, loss=found.loss)
+
+    def by_filling(self, fill: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Completed:
+        """Completes the faces one by one."""
+        pairs = zip(self.incomplete.pictures, self.incomplete.masks, strict=True)
+        return self._timed(lambda: np.stack([fill(picture, mask) for picture, mask in pairs]))
+
+    def _timed(self, complete: Callable[[], np.ndarray]) -> Completed:
         start = time.perf_counter()
-        seconds, loss = 0.0, np.nan
-        if method in BY_MODEL:
-            search, kind = BY_MODEL[method]
-            if search not in found:
-                generated, loss = found_by(dcgan, incomplete, search, batch_size, method)
-                found[search] = generated, loss, time.perf_counter() - start
-            start = time.perf_counter()
-            generated, loss, seconds = found[search]
-            completed = blend(generated, incomplete, kind)
-        else:
-            pairs = zip(incomplete.pictures, incomplete.masks, strict=True)
-            completed = np.stack([inpaint(method, picture, mask) for picture, mask in pairs])
-        yield method, completed, (seconds + time.perf_counter() - start) / len(incomplete), loss
+        return Completed(complete(), (time.perf_counter() - start) / len(self.incomplete))
+
+    def _searched(self, search: SearchOptions, name: str) -> Completed:
+        """G(z) of the z that the search finds."""
+        losses: list[np.ndarray] = []
+
+        def generate() -> np.ndarray:
+            generated = []
+            firsts = range(0, len(self.incomplete), self.batch_size)
+            progress = Progress(len(firsts) * search.iterations, "iterations")
+            for nth, first in enumerate(firsts):
+                for state in self.dcgan.complete(self.incomplete[first : first + self.batch_size], search):
+                    progress.update(nth * search.iterations + state.iteration, name)
+                generated.append(state.generated)
+                losses.append(state.losses[:, 2])
+            return np.concatenate(generated)
+
+        return replace(self._timed(generate), loss=float(np.mean(np.concatenate(losses))))
 
 
-def found_by(
-    dcgan: "DCGAN", incomplete: Incomplete, search: SearchOptions, batch_size: int, name: str
-) -> tuple[np.ndarray, float]:
-    """G(z), uint8 like the pictures, of the z that are found, and the mean of their losses."""
-    generated, losses = [], []
-    firsts = range(0, len(incomplete), batch_size)
-    progress = Progress(len(firsts) * search.iterations, "iterations")
-    for nth, first in enumerate(firsts):
-        for state in dcgan.complete(incomplete[first : first + batch_size], search):
-            progress.update(nth * search.iterations + state.iteration, name)
-        generated.append(state.generated)
-        losses.append(state.losses[:, 2])
-    return np.concatenate(generated), float(np.mean(np.concatenate(losses)))
+# -------------------------------------------------------------------------------- how good it is
 
 
-def inpaint(method: str, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """One picture [H, W, C] by a method that has no model. mask: [H, W], 1 where a pixel is known."""
-    if method == "spline":
-        return blend(np.zeros_like(picture)[None], Incomplete(picture[None], mask))[0]
-    if method == "biharmonic":
-        from skimage.restoration import inpaint_biharmonic
-
-        return (255 * inpaint_biharmonic(picture / 255, ~mask, channel_axis=-1).clip(0, 1)).round().astype(np.uint8)
-    kind = cv2.INPAINT_TELEA if method == "telea" else cv2.INPAINT_NS
-    return cv2.inpaint(picture, (~mask).astype(np.uint8), RADIUS, kind).reshape(picture.shape)
+def measures(completed: np.ndarray, pictures: np.ndarray, masks: np.ndarray, judge: FaceJudge) -> np.ndarray:
+    """[7, N], the MEASURES of each picture."""
+    return np.stack([*closeness(completed, pictures, masks), judge.distance(completed), judge.found(completed)])
 
 
 def closeness(completed: np.ndarray, pictures: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """[5, N], the first MEASURES of each picture: PSNR in dB and SSIM, over all pixels and over the hole; sharpness."""
+    """[5, N], the first MEASURES: PSNR in dB and SSIM, each of the picture and of the hole, and sharpness.
+
+    The SSIM of a hole is that of the windows around its pixels, not a number if all of them are at the edge.
+    """
     similar = ssim(completed, pictures)
     edge = (pictures.shape[1] - similar.shape[1]) // 2
     hole = ~masks[:, edge:-edge, edge:-edge]
-    # A hole within 5 pixels of the edge has no window of its own.
     in_hole = [values[where].mean() if where.any() else np.nan for values, where in zip(similar, hole, strict=True)]
     return np.stack(
         [
@@ -229,7 +240,7 @@ def closeness(completed: np.ndarray, pictures: np.ndarray, masks: np.ndarray) ->
 
 
 def mean_and_error(measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[M] and [M]: the means of [M, N] without what is not a number, and their standard errors."""
+    """[M] and [M]: the means of [M, N], without values that are not a number, and their standard errors."""
     count = (~np.isnan(measured)).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.nansum(measured, axis=1) / count
@@ -237,11 +248,24 @@ def mean_and_error(measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return mean, np.sqrt(squares / (count - 1) / count)
 
 
-def save_named_rows(path: Path, rows: dict[str, np.ndarray]) -> None:
-    """Writes a picture with a row for each name, the pictures beside it."""
+# -------------------------------------------------------------------------------- how it is shown
+
+
+def columns(values: Iterable[float]) -> str:
+    """The values in columns of ten characters; blank where one is not a number."""
+    return "".join(f"{'' if np.isnan(value) else f'{value:.3f}':>10}" for value in values).rstrip()
+
+
+def cells(values: Iterable[float]) -> list[str]:
+    """The values as cells of a CSV file; empty where one is not a number."""
+    return ["" if np.isnan(value) else f"{value:.5g}" for value in values]
+
+
+def named_rows(rows: dict[str, np.ndarray]) -> np.ndarray:
+    """A sheet, uint8 [H, W, 3], with a row of pictures for each name."""
     sheet = framed(np.concatenate(list(rows.values())), len(next(iter(rows.values()))))
     names = np.full((len(sheet), 180, 3), 255, np.uint8)
     for i, name in enumerate(rows):
         height = round((i + 0.5) * len(sheet) / len(rows))
         cv2.putText(names, name, (8, height), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 0, 0), 1, cv2.LINE_AA)
-    save_picture(path, np.concatenate([names, np.broadcast_to(sheet, (*sheet.shape[:2], 3))], axis=1))
+    return np.concatenate([names, np.broadcast_to(sheet, (*sheet.shape[:2], 3))], axis=1)

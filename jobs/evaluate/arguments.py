@@ -5,28 +5,12 @@ from pathlib import Path
 
 from dcgan.options import seed_check
 from jobs.arguments import MODEL
+from jobs.evaluate.methods import FACES, METHODS, PHOTOS
 from utils import Options, number, option
 
 PAPERS_MASKS = ("center", "pattern", "random80", "half")
-PHOTO_MASKS = ("center", "eyes", "mouth", "half")  # by default; the paper's others can be had, too
-PHOTO_METHODS = ("default", "aligned", "spline", "telea", "navier-stokes")
-METHODS = {
-    "default": "complete.py as it is: L-BFGS, in z and in G's feature maps, blended by a spline in tension",
-    "likely": "the same with --zLength 0: what is hidden as it most likely is, pixel by pixel, and smooth",
-    "lively": "the same with --zLength 0.85: as sharp as G's samples",
-    "unrefined": "the default without G's feature maps, --refine 0",
-    "poisson": "the default's search, blended as in the paper",
-    "unblended": "the default's search, without blending",
-    "post": "the post's search, G(z) as it is",
-    "post-fast": "the post's loss minimised by L-BFGS from a fitted z, G(z) as it is",
-    "hmc": "Hamiltonian Monte Carlo instead of L-BFGS: a sample instead of the least loss, blended as by default",
-    "aligned": "--photo: the default, told where the faces of the undamaged photos are",
-    "spline": "no model: the spline in tension through the known pixels",
-    "telea": "no model: OpenCV's inpainting by Telea's method",
-    "navier-stokes": "no model: OpenCV's inpainting by Navier and Stokes' equations",
-    "biharmonic": "no model: scikit-image's biharmonic inpainting, if that is installed",
-}
-ALIGNED_METHODS = tuple(name for name in METHODS if name != "aligned")
+PHOTO_MASKS = ("center", "eyes", "mouth", "half")  # by default; the paper's others can be named, too
+MASKS = tuple(dict.fromkeys((*PAPERS_MASKS, *PHOTO_MASKS)))
 
 
 @dataclass(frozen=True)
@@ -34,33 +18,38 @@ class EvaluateOptions(Options):
     """Evaluation."""
 
     dataset: Path = option(
-        MISSING, "folder of aligned faces that training has not seen", "dataset", check=Path, metavar="DIR"
+        MISSING, "folder of aligned faces that the model was not trained on", "dataset", check=Path, metavar="DIR"
     )
     checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path, metavar="DIR")
-    out_dir: Path = option(Path("evaluation"), "where the table and pictures go", "--outDir", check=Path, metavar="DIR")
+    out_dir: Path = option(
+        Path("evaluation"), "folder for the table and pictures", "--outDir", check=Path, metavar="DIR"
+    )
     faces: int | None = option(
-        None, "how many faces, spread over the folder (default: 64; of --samples 2048)", check=number(int, 1)
+        None,
+        "number of pictures, spread evenly over the folder (default: 64; with --samples 2048)",
+        check=number(int, 1),
     )
     masks: tuple[str, ...] | None = option(
         None,
-        f"which masks (default: the paper's, {', '.join(PAPERS_MASKS)}; of photos {', '.join(PHOTO_MASKS)})",
-        choices=tuple(dict.fromkeys((*PAPERS_MASKS, *PHOTO_MASKS))),
+        f"masks (default: the paper's, {', '.join(PAPERS_MASKS)}; with --photo {', '.join(PHOTO_MASKS)})",
+        choices=MASKS,
         nargs="+",
     )
     methods: tuple[str, ...] | None = option(
-        None, "which methods (default: all that can be used, but for the slow post)", choices=tuple(METHODS), nargs="+"
+        None, "methods, see above (default: all but the slow post)", choices=tuple(METHODS), nargs="+"
     )
-    batch_size: int = option(64, "pictures searched at a time", "--batchSize", check=number(int, 1))
-    seed: int = option(0, "what the masks follow from", check=seed_check)
+    batch_size: int = option(64, "pictures that are searched together", "--batchSize", check=number(int, 1))
+    seed: int = option(0, "seed of the random masks", check=seed_check)
     photo: bool = option(
         False,
-        "DIR holds whole photos: hide parts of their faces, find these, and measure in the hole, at the photos' size",
+        "DIR contains whole photos: cut holes into their faces, find these faces, complete the photos, and measure in "
+        "the hole",
         "--photo",
     )
     samples: bool = option(
         False,
-        "measure what G makes of random z instead of completions: half of the pictures in DIR, of any kind, stand for "
-        "what is real, and the other half shows how near real ones come to them",
+        "measure samples of random z instead of completions; half of the pictures in DIR, of any kind, are the "
+        "reference, and the other half is measured as well, as the baseline",
         "--samples",
     )
 
@@ -75,17 +64,21 @@ class EvaluateOptions(Options):
         }
         for name, named in of_completions.items() if self.samples else ():
             if named:
-                raise ValueError(f"--samples and --{name} exclude each other: name one")
+                raise ValueError(f"--samples and --{name} exclude each other: remove one")
         if self.samples and self.count < 4:
             raise ValueError(f"--samples needs 4 --faces or more, not {self.faces}")
-        masks, methods = (
-            ({*PAPERS_MASKS, *PHOTO_MASKS}, PHOTO_METHODS) if self.photo else (PAPERS_MASKS, ALIGNED_METHODS)
-        )
+        masks = MASKS if self.photo else PAPERS_MASKS
+        methods = [name for name, method in METHODS.items() if self.kind in method.kinds]
         for flag, named, known in (("masks", self.masks, masks), ("methods", self.methods, methods)):
             for name in set(named or ()) - set(known):
-                raise ValueError(f"--{flag} {name} is not for {'photos' if self.photo else 'aligned faces'}")
+                raise ValueError(f"--{flag} {name} is not for {self.kind}; choose from {', '.join(known)}")
+
+    @property
+    def kind(self) -> str:
+        """What is completed: FACES or PHOTOS."""
+        return PHOTOS if self.photo else FACES
 
     @property
     def count(self) -> int:
-        """How many pictures to measure by."""
+        """Number of pictures to use."""
         return self.faces or (2048 if self.samples else 64)

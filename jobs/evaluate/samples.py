@@ -1,9 +1,8 @@
-"""Measures what G makes of random z: how near to real pictures, and how much of a kind."""
-
-import functools
+"""Measures samples of a model: how close they are to real pictures, and how varied."""
 
 import numpy as np
 
+from dcgan.latent import random_z
 from dcgan.options import DeviceOptions
 from faces.detector import predictor_path
 from faces.identity import descriptors, faces_found
@@ -12,42 +11,42 @@ from images.likeness import alike, frechet, sliced_wasserstein
 from images.sheets import grid
 from jobs.evaluate.aligned import RECOGNIZER, chosen_pictures, model_to_measure
 from jobs.evaluate.arguments import EvaluateOptions
-from utils import Progress, UserError, say, write_atomic, write_rows
+from utils import Progress, UserError, say, write_rows
 
 SHOWN = 64  # samples in the picture
-LOOKED_AT = 64  # pictures, whether they are faces
-FACES = 0.5  # share of these in which dlib finds one, from which on they are
+LOOKED_AT = 64  # pictures, to find out whether they are faces
+FACES = 0.5  # share of them in which dlib must find a face
+TABLE, PICTURE = "generator.csv", "generator.png"
 
 
 def evaluate_samples(options: EvaluateOptions, devices: DeviceOptions) -> None:
-    """Prints the table, and writes it and samples into `out_dir`; UserError if there is nothing to measure."""
-    with chosen_pictures(options) as paths:
+    """Prints the table and writes it, with a picture of samples, into `out_dir`.
+
+    UserError if there is nothing to measure.
+    """
+    with chosen_pictures(options, TABLE, PICTURE) as (outputs, paths):
         dcgan = model_to_measure(options, devices)
         pictures = load_pictures(paths, dcgan.image_size, dcgan.c_dim)
         half = len(pictures) // 2
         if half < 2:
-            raise UserError(
-                f"{options.dataset} has {len(pictures)} pictures that can be read, and 4 are needed: name another"
-            )
-        # Neighbours in a folder are often of one person: halves, not every other.
+            raise UserError(f"{options.dataset} has {len(pictures)} readable pictures, but 4 are needed: add some")
+        # Neighbours in a folder often show the same person, so the two halves are not interleaved.
         reference, others = pictures[:half], pictures[half : 2 * half]
-        from jobs.train.validation import samples_of  # which loads TensorFlow
-
-        samples = samples_of(dcgan, half)
-        say(f"{half} real pictures, {half} others and samples")
+        samples = np.concatenate(list(dcgan.generate(random_z(half, dcgan.z_dim))))
+        say(f"{half} pictures as the reference, {half} others as the baseline, {half} samples")
         rows = compare(reference, {"samples": samples, "real": others})
         table: list[list] = [["set", "pictures", *rows["real"]]]
         table += [[name, half, *(f"{value:.5g}" for value in row.values())] for name, row in rows.items()]
         say("".join(f"{column:>10}" for column in table[0]))
         for name, row in rows.items():
             say(f"{name:>10}{half:>10}" + "".join(f"{value:>10.4g}" for value in row.values()))
-        write_atomic(options.out_dir / "generator.csv", functools.partial(write_rows, rows=table))
-        save_picture(options.out_dir / "generator.png", grid(samples[:SHOWN]))
-        say(f"look at {options.out_dir}/generator.csv and {options.out_dir}/generator.png")
+        outputs.write(TABLE, lambda path: write_rows(path, table))
+        outputs.write(PICTURE, lambda path: save_picture(path, grid(samples[:SHOWN])))
+        say(f"look at {options.out_dir / TABLE}, {options.out_dir / PICTURE}")
 
 
 def compare(reference: np.ndarray, sets: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
-    """The measures, by their names, of each set of as many pictures as `reference` has, uint8 [N, H, W, C]."""
+    """The measures of each set by name. All sets and the reference are uint8 [N, H, W, C] of one size."""
     recognizer = predictor_path(None).with_name(RECOGNIZER)
     of_faces = faces_found(reference[:LOOKED_AT]).mean() >= FACES
     described = descriptors(recognizer, reference, Progress(len(reference), "faces").update) if of_faces else None

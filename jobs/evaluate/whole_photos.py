@@ -2,27 +2,27 @@
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from completion.models import open_model
-from dcgan.options import DeviceOptions
+from dcgan.options import DeviceOptions, Preset
 from faces.compositing import carried_back, hidden_by, in_frames
 from faces.detector import FaceFinder, displacement, face_transform, predictor_path
 from faces.finding import LANDMARKS, Fill, damaged_faces
 from images.blending import blend
 from images.files import load_each, read_picture, save_picture
 from images.incomplete import HIDDEN, Incomplete
-from images.metrics import psnr, ssim
+from images.metrics import WINDOW, psnr
 from images.sheets import ROWS, framed, on_white, thumbnail, titled
 from jobs.complete.photo_reader import quick_fill
-from jobs.evaluate.aligned import BY_MODEL, RADIUS, chosen_pictures, mean_and_error, paper_mask
-from jobs.evaluate.arguments import PHOTO_MASKS, PHOTO_METHODS, EvaluateOptions
-from utils import Progress, UserError, say, write_atomic, write_rows
+from jobs.evaluate.aligned import chosen_pictures, closeness, mean_and_error, paper_mask, usable
+from jobs.evaluate.arguments import PHOTO_MASKS, EvaluateOptions
+from jobs.evaluate.methods import METHODS
+from utils import Outputs, Progress, UserError, say, write_rows
 
 if TYPE_CHECKING:
     from model import DCGAN
@@ -31,6 +31,7 @@ FAR = 16  # 64ths of the frame's side: a face displaced by more is not the one t
 MARGIN = 8  # pixels around the hole that SSIM's windows look at
 # In the model's frame, (left, top, right, bottom) in shares of its side.
 BOXES = {"eyes": (0.06, 0.03, 0.94, 0.34), "mouth": (0.19, 0.59, 0.81, 0.94)}
+TABLE = "photos.csv"
 COLUMNS = ["mask", "method", "photos", "psnr_hole", "psnr_hole_error", "ssim_hole", "ssim_hole_error"]
 FOUND_COLUMNS = ["found", "displacement_median", "displacement_90"]
 
@@ -53,8 +54,10 @@ class Damaged:
 
 def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
     """Prints the table, and writes it and a picture a mask into `out_dir`; UserError if there is nothing to measure."""
-    methods = options.methods or PHOTO_METHODS
-    with chosen_pictures(options) as paths:
+    methods = [method.name for method in usable(options)]
+    kinds = options.masks or PHOTO_MASKS
+    drawn = [f"photos_{kind}.png" for kind in kinds]
+    with chosen_pictures(options, TABLE, *drawn) as (outputs, paths):
         dcgan = open_model(options.checkpoint_dir, precision=devices.of_search, photos=True)
         say(f"measured by {len(paths)} photos")
         finder, fill = FaceFinder(str(predictor_path(None))), quick_fill(dcgan)
@@ -63,12 +66,11 @@ def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
             return damage(paths[number], mask_of(kind, dcgan.image_size, options.seed + number), finder, fill)
 
         table: list[list] = [[*COLUMNS, *FOUND_COLUMNS]]
-        kinds = options.masks or PHOTO_MASKS
         for kind in kinds:
-            table += measure_mask(kind, methods, dcgan, functools.partial(damaged, kind=kind), len(paths), options)
-            write_atomic(options.out_dir / "photos.csv", functools.partial(write_rows, rows=table))
-        named = ", ".join(f"{options.out_dir}/photos_{kind}.png" for kind in kinds)
-        say(f"look at {options.out_dir}/photos.csv and {named}")
+            of_kind = functools.partial(damaged, kind=kind)
+            table += measure_mask(kind, methods, dcgan, of_kind, len(paths), options, outputs)
+            outputs.write(TABLE, functools.partial(write_rows, rows=table))
+        say("look at " + ", ".join(str(options.out_dir / name) for name in (TABLE, *drawn)))
 
 
 def measure_mask(
@@ -78,6 +80,7 @@ def measure_mask(
     damaged: Callable[[int], Damaged],
     photos: int,
     options: EvaluateOptions,
+    outputs: Outputs,
 ) -> list[list]:
     """The table's rows for one kind of mask; prints them, and writes a picture of the first photos.
 
@@ -98,8 +101,9 @@ def measure_mask(
         columns += [[thumbnail(each.photo) for each in shown], list(map(thumbnail, masked))] if shown else []
         for method in methods:
             column: list[np.ndarray] = []
-            for photo, each in zip(complete_by(method, dcgan, batch), batch, strict=True):
-                measured[method].append(closeness(photo, each))
+            photos_of_method = METHODS[method].run(DamagedPhotos(dcgan, batch))
+            for photo, each in zip(photos_of_method, batch, strict=True):
+                measured[method].append(closeness_in_hole(photo, each))
                 column += [thumbnail(photo)] if len(column) < len(shown) else []
             columns += [column] if shown else []
         progress.update(numbers[-1] + 1, kind)
@@ -108,10 +112,8 @@ def measure_mask(
             f"no face is found in the photos of {options.dataset}: name photos of faces seen from the front"
         )
     titles = ["true", "masked", *methods]
-    save_picture(
-        options.out_dir / f"photos_{kind}.png",
-        titled(framed(on_white([each for row in zip(*columns, strict=True) for each in row]), len(columns)), titles),
-    )
+    sheet = titled(framed(on_white([each for row in zip(*columns, strict=True) for each in row]), len(columns)), titles)
+    outputs.write(f"photos_{kind}.png", lambda path: save_picture(path, sheet))
     return table_of(kind, measured, np.array(displacements))
 
 
@@ -161,49 +163,49 @@ def damage(path: Path, mask: np.ndarray, finder: FaceFinder, fill: Fill) -> Dama
     return Damaged(photo, known, true, found[nearest], distances[nearest])
 
 
-def complete_by(method: str, dcgan: "DCGAN", batch: Sequence[Damaged]) -> Iterator[np.ndarray]:
-    """The photos, completed; by the spline alone where a face was not found."""
-    if method in ("telea", "navier-stokes"):
-        kind = cv2.INPAINT_TELEA if method == "telea" else cv2.INPAINT_NS
-        for each in batch:
-            hidden = np.where(each.known[..., None], each.photo, 0)
-            yield cv2.inpaint(hidden, (~each.known).astype(np.uint8), RADIUS, kind)
-        return
-    of_method = {"default": lambda each: each.found, "aligned": lambda each: each.true, "spline": lambda each: None}
-    yield from by_model(dcgan, batch, list(map(of_method[method], batch)))
+class DamagedPhotos:
+    """A batch of damaged photos, for a Method."""
+
+    def __init__(self, dcgan: "DCGAN", batch: Sequence[Damaged]):
+        self.dcgan, self.batch = dcgan, batch
+
+    def by_filling(self, fill: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Iterator[np.ndarray]:
+        """Completes the photos one by one."""
+        for each in self.batch:
+            yield fill(np.where(each.known[..., None], each.photo, np.uint8(HIDDEN)), each.known)
+
+    def by_search(self, preset: Preset, told: bool = False) -> Iterator[np.ndarray]:
+        """Completes the photos by the model; by the spline alone where the face was not found.
+
+        told: the true places of the faces are used instead of those found.
+        """
+        size, c_dim = self.dcgan.image_size, self.dcgan.c_dim
+        transforms = [each.true if told else each.found for each in self.batch]
+        parts = [
+            in_frames(each.photo, each.known, [transform], size, c_dim)
+            for each, transform in zip(self.batch, transforms, strict=True)
+            if transform is not None
+        ]
+        completed: Iterable[np.ndarray] = ()
+        if parts:
+            incomplete = Incomplete.joined(parts)
+            *_, last = self.dcgan.complete(incomplete, replace(preset.search, out_interval=0))
+            completed = blend(last.generated, incomplete, preset.blend)
+        faces = iter(completed)
+        for each, transform in zip(self.batch, transforms, strict=True):
+            chosen = [] if transform is None else [transform]
+            face = np.zeros((0, size, size, 3), np.uint8) if transform is None else next(faces)[None]
+            yield carried_back(each.photo, each.known, chosen, face)
 
 
-def by_model(dcgan: "DCGAN", batch: Sequence[Damaged], transforms: Sequence[np.ndarray | None]) -> Iterator[np.ndarray]:
-    """The photos, completed by the model, where a transform says how their face comes into its frame."""
-    size = dcgan.image_size
-    parts = [
-        in_frames(each.photo, each.known, [transform], size, dcgan.c_dim)
-        for each, transform in zip(batch, transforms, strict=True)
-        if transform is not None
-    ]
-    completed: Iterable[np.ndarray] = ()
-    if parts:
-        incomplete = Incomplete.joined(parts)
-        search, blending = BY_MODEL["default"]
-        *_, last = dcgan.complete(incomplete, search)
-        completed = blend(last.generated, incomplete, blending)
-    faces = iter(completed)
-    for each, transform in zip(batch, transforms, strict=True):
-        chosen = [] if transform is None else [transform]
-        face = np.zeros((0, size, size, 3), np.uint8) if transform is None else next(faces)[None]
-        yield carried_back(each.photo, each.known, chosen, face)
-
-
-def closeness(completed: np.ndarray, damaged: Damaged) -> tuple[float, float]:
+def closeness_in_hole(completed: np.ndarray, damaged: Damaged) -> tuple[float, float]:
     """PSNR in dB and SSIM, in the hole, at the photo's resolution."""
     hole = ~damaged.known
     rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
     top, left = max(0, rows[0] - MARGIN), max(0, columns[0] - MARGIN)
     part = np.s_[top : rows[-1] + MARGIN + 1, left : columns[-1] + MARGIN + 1]
     pair = completed[part][None], damaged.photo[part][None]
-    in_hole = psnr(*pair, hole[part][None])[0]
-    if min(hole[part].shape) < 11:
-        return in_hole, np.nan
-    similar = ssim(*pair)[0]
-    where = hole[part][5:-5, 5:-5]
-    return in_hole, similar[where].mean() if where.any() else np.nan
+    if min(hole[part].shape) < WINDOW:
+        return psnr(*pair, hole[part][None])[0], np.nan
+    _, in_hole, _, similar, _ = closeness(*pair, damaged.known[part][None])[:, 0]
+    return in_hole, similar
