@@ -1,6 +1,7 @@
 """complete.py as a command: what it leaves, independence of the call, and bad calls."""
 
 import importlib
+import re
 import shlex
 import shutil
 from dataclasses import replace
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import assert_fails, assert_works, blobs, run_script, write_pictures
+from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_pictures
 from PIL import Image
 
 from dcgan.options import PRESETS, DeviceOptions, SearchOptions
