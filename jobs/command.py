@@ -1,4 +1,4 @@
-"""What every script does alike on the command line: options, and errors in one line."""
+"""The command line of every script: options, help, and errors in one line."""
 
 import argparse
 import dataclasses
@@ -13,7 +13,7 @@ from utils import UserError, WrongCommand, drop_output, one_line, say
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with the examples of the module's docstring, every default shown, and errors in one line."""
+    """Shows the script's docstring and all defaults in --help, and prints errors in one line."""
 
     def __init__(self, doc: str):
         super().__init__(description=doc, formatter_class=_HelpFormatter)
@@ -38,7 +38,7 @@ def parse(
 ) -> tuple[Any, ...]:
     """Returns an instance of each kind of Options, from the command line or `argv`. SystemExit if that is wrong.
 
-    The first sentence of a kind's docstring is the heading of its options in --help.
+    doc: the text above the options in --help; the first sentence of a kind's docstring is the heading of its options.
     models: the kind whose defaults apply to new models only; it becomes a dict of the options that were named.
     presets: values of options by the names that --preset accepts; an option that is named overrides them.
     """
@@ -62,7 +62,10 @@ def parse(
 
 
 def _add(group, field: dataclasses.Field, of_model: bool) -> None:
-    """Adds the argument that fills an `option`'s field, or that is absent unless named if a model may have it."""
+    """Adds the argument for an option's field.
+
+    of_model: the argument is left out of the result if it is not given, because a model has its own value.
+    """
     flag, argument = field.metadata["flag"] or f"--{field.name}", {"help": field.metadata["text"]}
     if flag.startswith("-"):
         argument["dest"] = field.name
@@ -70,7 +73,7 @@ def _add(group, field: dataclasses.Field, of_model: bool) -> None:
             argument["required"] = True
         elif of_model:
             argument["default"] = argparse.SUPPRESS
-            argument["help"] += f" (default: that of the model, or {field.default})"
+            argument["help"] += f" (default: the model's value; {field.default} for a new model)"
         else:
             argument["default"] = field.default
     if field.default is False:
@@ -93,7 +96,10 @@ def _type(check: Callable[[Any], Any]) -> Callable[[str], Any]:
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
-    """Runs a script's `main` and exits with what it returns, or 0; what a user can cause ends in one line."""
+    """Runs a script's `main` and exits with its result, or 0.
+
+    Errors that a user can cause are printed in one line.
+    """
     code: Any = 1
     try:
         interrupts.raise_them()
@@ -109,25 +115,29 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         drop_output()
         code = 141
     except MemoryError:
-        code = _fail("out of memory: name a smaller batch or smaller pictures")
+        code = _fail("out of memory: use smaller pictures or a smaller batch")
+    except ModuleNotFoundError as error:
+        code = _fail(f"the library {error.name} is missing: pip install -r requirements.txt")
+    except ImportError as error:  # too little memory makes most libraries fail so
+        code = _fail(f"cannot load a library ({error}): free some memory, or install the requirements again")
     except WrongCommand as error:
         code = _fail(error, 2)
     except UserError as error:
         code = _fail(error)
     except OSError as error:
         named = f"{error.strerror}: {error.filename}" if error.filename else error.strerror or error
-        code = _fail(f"{named}; name a path that can be read and written, on a disk with room")
+        code = _fail(f"{named}: check the path, its permissions and the space on the disk")
     finally:
         interrupts.ignore()
     sys.exit(code)
 
 
 def _open_outputs() -> None:
-    """Opens what the caller has closed, as `>&-` does, and makes any file's name printable."""
+    """Opens stdout and stderr if the caller closed them (`>&-`); makes every file name printable."""
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-            setattr(sys, name, open(descriptor, "w"))  # noqa: SIM115 - until the end
+            setattr(sys, name, open(descriptor, "w"))  # noqa: SIM115 - it stays open
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
@@ -138,6 +148,6 @@ def _fail(message: object, code: int = 1) -> int:
         print(f"{over_progress}error: {one_line(message)}", file=sys.stderr)
     try:
         sys.stdout.flush()
-    except OSError:  # on a full disk, or nobody reads it
+    except OSError:  # the disk is full, or nobody reads the output
         drop_output()
     return code

@@ -1,14 +1,15 @@
-"""Ctrl-C and SIGTERM, from a script's first moment on: each script imports this before anything else.
+"""Handles Ctrl-C, SIGTERM and SIGHUP from a script's first moment on: each script imports this before anything else.
 
-While something is being imported, an exception from a signal's handler can come out of a library's C code as another
-one, or not at all. The process is then ended at once; there is hardly anything to tidy up yet. When a script is at
-work, KeyboardInterrupt and SystemExit see to that.
+A library's C code may replace or drop the exception of a signal's handler while it is being imported. A signal
+therefore ends the process at once during imports. Afterwards KeyboardInterrupt or SystemExit lets the script clean up.
 """
 
-import _signal  # `signal` makes it nicer, but takes longer to import than Python takes to start
+import _signal  # `signal` is nicer, but takes longer to import than Python takes to start
 import os
 import sys
 
+# SIGHUP says that the terminal was closed; Windows does not have it.
+SIGNALS = tuple(getattr(_signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(_signal, name))
 _at_work = False
 _stderr = -1
 
@@ -30,21 +31,21 @@ def _importing(frame) -> bool:
 
 
 def raise_them() -> None:
-    """From now on they raise KeyboardInterrupt and SystemExit, but for within imports."""
+    """Lets signals raise KeyboardInterrupt and SystemExit from now on, except during imports."""
     global _at_work
     _at_work = True
 
 
 def ignore() -> None:
-    """From now on nothing changes how the process ends."""
-    for number in (_signal.SIGINT, _signal.SIGTERM):
+    """Ignores the signals from now on, so that the process ends as it was about to."""
+    for number in SIGNALS:
         _signal.signal(number, _signal.SIG_IGN)
 
 
-for _number in (_signal.SIGINT, _signal.SIGTERM):
-    if _signal.getsignal(_number) != _signal.SIG_IGN:  # as `nohup` and `&` in a shell's script ask for
+for _number in SIGNALS:
+    if _signal.getsignal(_number) != _signal.SIG_IGN:  # `nohup`, and `&` in a shell's script, ignore some
         _signal.signal(_number, _stop)
-try:  # noqa: SIM105 - contextlib takes long, too
+try:  # noqa: SIM105 - contextlib takes long to import, too
     _stderr = os.dup(2)  # descriptor 2 itself leads nowhere while TensorFlow is imported (utils.quiet_stderr)
-except OSError:  # closed by the caller
+except OSError:  # the caller closed it
     pass

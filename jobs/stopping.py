@@ -1,4 +1,4 @@
-"""Stopping long work where it can go on later."""
+"""Stops long work where it can be resumed."""
 
 import signal
 import threading
@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from jobs.interrupts import SIGNALS
+
 
 @contextmanager
 def _signals_handled(handler: Any) -> Iterator[dict[int, Any]]:
-    """Has Ctrl-C and SIGTERM handled so in here; yields the handlers that there were.
+    """Sets the handler of SIGNALS in this context; yields the earlier handlers by signal.
 
-    A signal that the caller of the program ignores stays ignored. Only the main thread gets signals: in another one
-    nothing is changed.
+    A signal that the program's caller ignores stays ignored. Only the main thread gets signals: another thread changes
+    nothing.
     """
     earlier: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:
                 earlier[number] = signal.getsignal(number)
                 signal.signal(number, handler)
@@ -29,21 +31,21 @@ def _signals_handled(handler: Any) -> Iterator[dict[int, Any]]:
 
 
 def signals_by_default() -> AbstractContextManager:
-    """Lets Ctrl-C and SIGTERM end the process without Python, whose handlers wait while C++ does."""
+    """Lets signals end the process at once. Python's own handlers would wait while C++ code runs."""
     return _signals_handled(signal.SIG_DFL)
 
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Takes note of Ctrl-C and SIGTERM in a list, instead of obeying them at once; a second one is obeyed.
+    """Collects signals in a list instead of obeying them; obeys a second one.
 
-    One that follows within a second is the same one, sent twice: `timeout`, for one, signals a process and its group.
-    In another thread than the main one the list stays empty.
+    A signal within a second of the first is ignored: `timeout`, for example, signals a process and then its group. In
+    another thread than the main one the list stays empty.
     """
     received: list[int] = []
     due = 0.0
 
-    def take_note(number: int, frame: Any) -> None:
+    def collect(number: int, frame: Any) -> None:
         nonlocal due
         if not received:
             due = time.monotonic() + 1
@@ -52,5 +54,5 @@ def stop_signals() -> Iterator[list[int]]:
             signal.raise_signal(number)
         received.append(number)
 
-    with _signals_handled(take_note) as earlier:
+    with _signals_handled(collect) as earlier:
         yield received

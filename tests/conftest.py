@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-HANDLERS = [signal.getsignal(number) for number in SIGNALS]
+HANDLERS = {number: signal.getsignal(number) for number in signal.valid_signals()}
 from jobs.command import run  # noqa: E402 - sets handlers of its own
+from jobs.interrupts import SIGNALS  # noqa: E402
 
-for number, handler in zip(SIGNALS, HANDLERS, strict=True):
-    signal.signal(number, handler)
+for number in SIGNALS:
+    signal.signal(number, HANDLERS[number])
 
 with warnings.catch_warnings():
     warnings.resetwarnings()
@@ -72,8 +72,8 @@ def as_a_process(command: Sequence[str], cwd: Path, out: IO[bytes], err: IO[byte
         try:
             yield
         finally:
-            for number, handler in zip(SIGNALS, HANDLERS, strict=True):
-                signal.signal(number, handler)
+            for number in SIGNALS:
+                signal.signal(number, HANDLERS[number])
 
 
 @contextmanager

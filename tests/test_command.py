@@ -1,15 +1,18 @@
 """Options on the command line: read, refused in one line, and explained."""
 
 import re
+import subprocess
+import sys
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from dcgan.options import NetworkOptions, SearchOptions, TrainOptions
 from images.mask_options import MaskOptions
 from jobs.arguments import AlignOptions, DistributionsOptions
-from jobs.command import parse
+from jobs.command import parse, run
 from jobs.complete.arguments import CompleteOptions
 from jobs.evaluate.arguments import EvaluateOptions
 from jobs.train.arguments import RunOptions
@@ -208,3 +211,38 @@ def test_options_that_the_scripts_refuse(capsys, kind, argv, words):
 def test_limits_hold_for_callers_in_python(kind, changes):
     with pytest.raises(ValueError):
         kind(**changes)
+
+
+LIMITED = (
+    f"ROOT = {str(ROOT)!r}\n"
+    + """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (1_000_000_000,) * 2)
+sys.path.insert(0, ROOT)
+sys.argv = ["complete.py", ROOT + "/data/demo/raw/astronaut.png"]
+import complete
+complete.run(complete.main)
+"""
+)
+
+
+def test_too_little_memory_for_a_library_is_one_line(tmp_path):
+    pytest.importorskip("resource")
+    command = [sys.executable, "-c", LIMITED]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 1
+    assert re.fullmatch(r"error: (cannot load a library \(.*\)|out of memory): .*\n", result.stderr), result.stderr
+
+
+def test_a_missing_library_is_named(capsys, monkeypatch):
+    monkeypatch.setattr("jobs.interrupts.ignore", lambda: None)
+
+    def main():
+        import no_such_library  # noqa: F401
+
+    with pytest.raises(SystemExit) as ended:
+        run(main)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == (
+        "error: the library no_such_library is missing: pip install -r requirements.txt\n"
+    )
