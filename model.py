@@ -19,11 +19,12 @@ import numpy as np
 
 from dcgan import checkpoints, devices
 from dcgan.checkpoints import named_variables
-from dcgan.devices import LOSS_SCALE, chosen, dtype_policy, replica_uniform
+from dcgan.devices import chosen, dtype_policy
 from dcgan.growing import grow_discriminator, grow_generator
 from dcgan.options import KEEP, NetworkOptions, SearchOptions, TrainOptions
+from dcgan.schedule import Schedule
 from dcgan.search import search
-from dcgan.training_state import Schedule, Training
+from dcgan.training import Training
 from images.dataset import Dataset, one_ahead
 from images.incomplete import Incomplete
 from images.masks import context_weights
@@ -36,10 +37,8 @@ from ops import (
     computing_in,
     conv2d,
     conv2d_transpose,
-    cross_entropy,
     linear,
     lrelu,
-    random_flip,
     to_float,
     to_uint8,
 )
@@ -51,27 +50,27 @@ Pictures = np.ndarray | Dataset
 
 @dataclass(frozen=True)
 class TrainStep:
-    """What `DCGAN.train` yields; the arrays are tensors that nobody has waited for yet."""
+    """The state after one training step or several. Its tensors may still be computing on the device."""
 
     step: int
-    """Steps done, 1 and up. What follows is of the last of them, but for the losses."""
+    """Steps done, from 1. All fields except the losses describe the latest step."""
     epoch: int
-    """0 and up."""
+    """From 0."""
     batch: int
-    """Its place in its epoch, 1 to `batches`."""
+    """The step's place in its epoch, from 1 to `batches`."""
     batches: int
-    """Steps an epoch."""
+    """Steps in an epoch."""
     losses: Any
-    """[n, 4]: LOSSES as the updates saw them, of each of the n steps since the last yield, all of this epoch.
+    """[n, 4]: the LOSSES of each of the n steps since the last yield, all in this epoch.
 
-    d_loss is that before the D update, g_loss that of the last G update.
+    d_loss is computed before D's update, g_loss before G's last update.
     """
     z: Any
-    """[batch, z_dim], its z; of several workers this one's part, as of the logits."""
+    """[batch, z_dim]; with several workers, this worker's part, as for the logits."""
     d_logits_real: Any
-    """[batch, 1], of the D update."""
+    """[batch, 1], before D's update."""
     d_logits_fake: Any
-    """[batch, 1], of the D update."""
+    """[batch, 1], before D's update."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +106,9 @@ class Known(NamedTuple):
 
 
 class DCGAN:
-    """Generator and discriminator with their training and the search for z.
+    """A generator and a discriminator, with their training and the search for z.
 
-    `generator` is the averaged generator of training, the one to sample and complete with. Both networks run
-    batch normalisation in inference mode unless called with `training=True`.
+    Both networks run batch normalisation in inference mode unless they are called with `training=True`.
     """
 
     def __init__(
@@ -124,11 +122,10 @@ class DCGAN:
         precision: str = "float32",
         strategy: tf.distribute.Strategy | None = None,
     ):
-        """Networks as `NetworkOptions` says, with random weights that follow from `seed`.
+        """Builds networks as in `NetworkOptions`, with random weights that follow from `seed`.
 
-        precision: of `DeviceOptions`; weights, images and logits are float32 in any. strategy: by which several devices
-        have a replica of the networks each, and train together. ValueError if there are no such networks, or there is
-        no such precision.
+        precision: as in `DeviceOptions`; weights, images and logits are float32 in all of them. strategy: distributes
+        the networks over several devices. Raises ValueError for invalid options.
         """
         self.precision = chosen(precision)
         self.policy = dtype_policy(self.precision)
@@ -136,12 +133,24 @@ class DCGAN:
         self.options = NetworkOptions(image_size, c_dim, z_dim, gf_dim, df_dim)
         self.image_size, self.c_dim, self.z_dim = self.options.image_size, self.options.c_dim, self.options.z_dim
         with self.strategy.scope():
-            self.generator = self._build_generator(seed)
+            self._generator = self._build_generator(seed)
             self.discriminator = self._build_discriminator(seed + 1)
-        self.step = tf.Variable(0, dtype=tf.int64)  # steps of training that made the weights
+        self.step = tf.Variable(0, dtype=tf.int64)  # training steps done
         self.training: Training | None = None
+        self._stale = False  # whether training has made G's batch statistics out of date
 
     # ------------------------------------------------------------------------------------ networks
+
+    @property
+    def generator(self) -> keras.Model:
+        """G: z [batch, z_dim] in [-1, 1] -> images [batch, H, W, c_dim] in [-1, 1], by averaged weights.
+
+        After training steps its batch statistics are computed anew when it is next asked for.
+        """
+        if self._stale:
+            self._stale = False
+            self._settle_statistics()
+        return self._generator
 
     def _build_generator(self, seed: int) -> keras.Model:
         weights = Weights(seed)
@@ -177,9 +186,9 @@ class DCGAN:
         return keras.Sequential(layers, name="discriminator")
 
     def grown(self, image_size: int, seed: int = 0) -> "DCGAN":
-        """A model for pictures so large, a power of two above this one's size, that begins as this one.
+        """A model for larger pictures that begins as this one. `image_size`: a power of two.
 
-        It generates the same pictures, enlarged, and judges others by their small versions; it has more to learn.
+        It generates the same pictures, enlarged, and judges pictures by their reduced versions, until it has learned.
         """
         smaller = self
         while smaller.image_size < image_size:
@@ -198,40 +207,34 @@ class DCGAN:
     def train(
         self, pictures: Pictures, options: TrainOptions, origin: int = 0, intervals: Sequence[int] = ()
     ) -> Iterator[TrainStep]:
-        """Trains on `pictures`, uint8 [N, H, W, c_dim], from the step reached; yields after each step.
+        """Trains on `pictures`, uint8 [N, H, W, c_dim], from the current step on; yields after each execution.
 
-        On a GPU, which would wait for its host, up to ten steps are one execution, and it yields after that; but always
-        after the last step of an epoch, and after each that is a multiple of one of the `intervals`.
-
-        A step is one D update and `g_updates` of G on the same z. What it does follows from the pictures, the options
-        and the step's number alone. Epochs are counted from step `origin`; another than 0 if earlier ones had another
-        number of steps. Stop by leaving the loop. To use `generator` before the loop has ended by itself,
-        `settle_statistics` first. ValueError if `pictures` are of another kind than the model's, UserError if the
-        device has no memory for a step.
+        An execution is one step; on a GPU, up to ten steps, so that the GPU does not wait for Python. It ends with an
+        epoch, and after each step that is a multiple of one of the `intervals`. What a step computes depends only on
+        the pictures, the options and the step's number. `origin` is the step from which epochs are counted. To stop,
+        leave the loop. Raises ValueError if `pictures` do not fit the model, UserError if the device runs out of
+        memory.
         """
         self._check(pictures)
         training = self.start_training()
-        for optimizer in (training.g_optimizer, training.d_optimizer):
-            optimizer.learning_rate, optimizer.beta_1 = options.learning_rate, options.beta1
-        self._share_statistics(training, not options.local_norm)
+        training.set_options(options)
         schedule = Schedule(len(pictures), options, origin)
-        batch_size = schedule.batch_size
-        mine = devices.share(self.strategy, batch_size)
-        most = min(schedule.batches, devices.steps_per_execution(self.strategy, batch_size * self.image_size**2))
+        mine = devices.share(self.strategy, schedule.batch_size)
+        pixels = schedule.batch_size * self.image_size**2
+        most = min(schedule.batches, devices.steps_per_execution(self.strategy, pixels))
 
         def load(steps: range) -> tuple[range, list[np.ndarray]]:
-            loaded = [pictures[schedule.indices(step)[mine]] for step in steps]
-            return steps, loaded + loaded[-1:] * (most - len(loaded))  # filled up, for XLA compiles for one number
+            batches = [pictures[schedule.indices(step)[mine]] for step in steps]
+            return steps, batches + batches[-1:] * (most - len(batches))  # XLA compiles for one number of batches
 
         for steps, loaded in one_ahead(load, schedule.executions(int(self.step), most, intervals)):
-            count = len(steps)
-            with enough_memory(batch_size, self.image_size):
+            self._stale = True
+            with enough_memory(schedule.batch_size, self.image_size):
                 batches = [devices.parts(self.strategy, batch) for batch in loaded]
-                losses, *others = self._train_steps(training, batches, *map(tf.constant, (steps.start, count)), options)
+                losses, *others = training.run(batches, *map(tf.constant, (steps.start, len(steps))), options)
             epoch, batch = schedule.place(steps[-1])
-            of_last = (values[count - 1] for values in others)
-            yield TrainStep(steps.stop, epoch, batch + 1, schedule.batches, losses[:count], *of_last)
-        self.settle_statistics()
+            of_last = (values[len(steps) - 1] for values in others)
+            yield TrainStep(steps.stop, epoch, batch + 1, schedule.batches, losses[: len(steps)], *of_last)
 
     def _check(self, pictures: Pictures) -> None:
         shape = (self.image_size, self.image_size, self.c_dim)
@@ -241,107 +244,28 @@ class DCGAN:
             )
 
     def start_training(self) -> Training:
-        """The state of the training; one that begins with the model's weights if there is none yet."""
+        """The training state; a new one begins with the model's weights."""
         if self.training is None:
+            weights = self.generator.get_weights()
             with self.strategy.scope():
-                generator = self._build_generator(seed=0)
-                generator.set_weights(self.generator.get_weights())
-                self.training = Training(generator, self.discriminator, self.step, LOSS_SCALE.get(self.policy))
+                live = self._build_generator(seed=0)
+                live.set_weights(weights)
+                self.training = Training(
+                    live, self._generator, self.discriminator, self.step, self.strategy, self.policy
+                )
+            self._stale = True
         return self.training
 
-    @tf.function
-    def _train_steps(self, training: Training, batches, first, count, options: TrainOptions):
-        """Steps from number `first` on, one for each of the first `count` of `batches`; n are given.
+    def _settle_statistics(self) -> None:
+        """Sets the statistics of G's batch normalisation to those of its own feature maps, for up to 256 fixed z.
 
-        batches: the pictures, uint8, of each replica its own. Returns losses [n, 4], z [n, batch, z_dim], and logits of
-        reals and fakes [n, batch, 1], zeros from `count` on.
-        """
-        # What is random comes first: XLA draws other numbers than TensorFlow from the same seed.
-        drawn = [self.strategy.run(self._drawn, (batch, first + i, options)) for i, batch in enumerate(batches)]
-        if devices.compiles(self.strategy):
-            coins, z = map(tf.stack, zip(*drawn, strict=True))
-            learn = tf.function(self._learn_in_turn, jit_compile=True)
-            return learn(training, tf.stack(batches), coins, z, count, options)
-        (pictures,), ((coins, z),) = batches, drawn
-        return [values[None] for values in self._learn(training, pictures, coins, z, options)]
-
-    def _drawn(self, pictures, step, options: TrainOptions):
-        """What is random in a replica's step: coins [batch] in [0, 1), by which pictures are mirrored, and z."""
-        coins = replica_uniform([len(pictures)], [options.seed, 2 * step + 1])
-        return coins, 2 * replica_uniform([len(pictures), self.z_dim], [options.seed, 2 * step]) - 1
-
-    def _learn_in_turn(self, training: Training, pictures, coins, z, count, options: TrainOptions):
-        """`_learn` from each of the first `count` of the batches stacked here."""
-        outcomes = [tf.TensorArray(tf.float32, len(z)) for _ in range(4)]
-        for i in tf.range(count):
-            outcome = self._learn(training, pictures[i], coins[i], z[i], options)
-            outcomes = [array.write(i, values) for array, values in zip(outcomes, outcome, strict=True)]
-        return [array.stack() for array in outcomes]
-
-    def _learn(self, training: Training, pictures, coins, z, options: TrainOptions):
-        """The updates by these pictures and z, of each replica its own; what TrainStep holds of them."""
-        losses, *logits = self.strategy.run(self._updates, (training, pictures, coins, z, options))
-        self._update_average(training, options.ema)
-        training.step.assign_add(1)
-        return self.strategy.reduce("MEAN", losses, axis=None), *map(self._joined, (z, *logits))
-
-    def _updates(self, training: Training, pictures, coins, z, options: TrainOptions):
-        """What a replica does of a step; its losses and logits."""
-        x_real = to_float(pictures)
-        if options.flip:
-            x_real = random_flip(x_real, coins)
-        with tf.GradientTape() as tape:
-            x_fake = training.generator(z, training=True)
-            with tape.stop_recording():
-                d_losses, d_logits_real, d_logits_fake = self._update_discriminator(training, x_real, x_fake)
-            # G has not changed since, so its first update needs no second forward pass.
-            g_loss = self._g_loss(x_fake)
-        training.update_generator(tape, g_loss)
-        for _ in range(options.g_updates - 1):
-            with tf.GradientTape() as tape:
-                g_loss = self._g_loss(training.generator(z, training=True))
-            training.update_generator(tape, g_loss)
-        return tf.stack([*d_losses, g_loss]), d_logits_real, d_logits_fake
-
-    def _update_discriminator(self, training: Training, x_real, x_fake):
-        with tf.GradientTape() as tape:
-            # Two passes: batch normalisation must see reals and fakes apart.
-            d_logits_real = self.discriminator(x_real, training=True)
-            d_logits_fake = self.discriminator(x_fake, training=True)
-            d_loss_real = cross_entropy(d_logits_real, 1.0)
-            d_loss_fake = cross_entropy(d_logits_fake, 0.0)
-            d_loss = d_loss_real + d_loss_fake
-        training.update_discriminator(tape, d_loss)
-        return (d_loss, d_loss_real, d_loss_fake), d_logits_real, d_logits_fake
-
-    def _g_loss(self, x_fake):
-        return cross_entropy(self.discriminator(x_fake, training=True), 1.0)
-
-    def _update_average(self, training: Training, ema: float):
-        # The ramp keeps the random first weights from lingering in the average of a short run.
-        step = tf.cast(training.step, tf.float32)
-        decay = tf.minimum(ema, (1 + step) / (10 + step))
-        weights = zip(self.generator.trainable_variables, training.generator.trainable_variables, strict=True)
-        for average, live in weights:
-            self.strategy.extended.update(average.value, lambda a, b: a.assign(b + decay * (a - b)), (live.value,))
-
-    def _share_statistics(self, training: Training, wanted: bool) -> None:
-        """Has batch normalisation look at all replicas' parts of a batch, if that is `wanted` and there are several."""
-        for network in (training.generator, self.discriminator):
-            for layer in network.layers:
-                if isinstance(layer, keras.layers.BatchNormalization):
-                    layer.synchronized = wanted and self.strategy.num_replicas_in_sync > 1
-
-    def settle_statistics(self) -> None:
-        """Gives the generator's batch normalisation the statistics of its own feature maps, for up to 256 fixed z.
-
-        Averaged weights make other feature maps than the weights they are averaged from, so averaged statistics
-        would not fit them: samples come out pale. (Brock et al., arXiv:1809.11096, call these standing statistics.)
+        Averaged weights make other feature maps than the weights that they average, so averaged statistics would not
+        fit them, and samples would be pale. (Brock et al., arXiv:1809.11096, call these standing statistics.)
         """
         count = self._at_once(256)
         x = tf.constant(np.random.default_rng(0).uniform(-1, 1, (count, self.z_dim)), tf.float32)
         with enough_memory(count, self.image_size):
-            for layer in self.generator.layers:
+            for layer in self._generator.layers:
                 if isinstance(layer, keras.layers.BatchNormalization):
                     mean, variance = tf.nn.moments(tf.cast(x, tf.float32), list(range(x.shape.rank - 1)))
                     layer.moving_mean.assign(mean)
@@ -349,13 +273,13 @@ class DCGAN:
                 x = layer(x)
 
     def _at_once(self, most: int) -> int:
-        """How many pictures to make side by side: `most`, or fewer where feature maps are large."""
+        """How many images to make at once: `most`, or fewer if feature maps are large."""
         return max(1, min(most, 2**22 // self.image_size**2))
 
     def generate(self, z: np.ndarray) -> Iterator[np.ndarray]:
-        """G(z) of [N, z_dim] in [-1, 1] batch by batch, uint8 [n, H, W, c_dim].
+        """G(z) of z [N, z_dim] in [-1, 1], batch by batch, uint8 [n, H, W, c_dim].
 
-        What one becomes depends on N by rounding alone. UserError if the device has no memory for a batch.
+        An image depends on N by rounding alone. Raises UserError if the device runs out of memory.
         """
         size = self._at_once(64)
         for first in range(0, len(z), size):
@@ -393,7 +317,7 @@ class DCGAN:
             last = i == options.iterations or stopped()
             if last or (options.out_interval and i % options.out_interval == 0):
                 parts = devices.filled_parts(self.strategy, point.z.astype(np.float32))
-                images = self._joined(self.strategy.run(type(space).images, (space, parts)))
+                images = devices.joined(self.strategy, self.strategy.run(type(space).images, (space, parts)))
                 generated = to_uint8(images)[: len(incomplete)]
                 completed = incomplete.filled(generated)
             yield SearchStep(i, z.astype(np.float32), point.losses, point.restarts, generated, completed)
@@ -410,14 +334,11 @@ class DCGAN:
             incomplete.lowres,
         )
 
-    def _joined(self, parts: Any):
-        """One tensor of what each of this process' devices has a part of."""
-        return tf.concat(self.strategy.experimental_local_results(parts), 0)
-
     @tf.function
     def _search_loss(self, space: Any, z, known: Known):
         """[batch, 3] losses and [batch, z_dim] gradient of the last, the total, at z. Each device sees to its part."""
-        return tuple(map(self._joined, self.strategy.run(self._replica_search_loss, (space, z, known))))
+        parts = self.strategy.run(self._replica_search_loss, (space, z, known))
+        return tuple(devices.joined(self.strategy, each) for each in parts)
 
     def _replica_search_loss(self, space: Any, z, known: Known):
         with tf.GradientTape() as tape:
@@ -441,11 +362,10 @@ class DCGAN:
     # --------------------------------------------------------------------------------------- files
 
     def save(self, directory: str | Path, keep: int = KEEP, half: bool = False) -> None:
-        """Writes config.json and a checkpoint, with the training state if there is one; the `keep` newest stay.
+        """Writes config.json and a checkpoint, with the training state if there is one; keeps the `keep` newest.
 
-        half: in float16 and without the training state, for a model that is done. The generator's statistics are saved
-        as they are: after some training, `settle_statistics` first. UserError if it cannot be written or a weight is
-        not finite; what was saved before is whole then.
+        half: in float16 and without the training state, for a finished model. Raises UserError if the files cannot be
+        written or a weight is not finite; earlier checkpoints then stay whole.
         """
         variables = self._named_variables(training=not half)
         if half:
@@ -455,8 +375,8 @@ class DCGAN:
             }
         if not all(np.isfinite(variable).all() for variable in variables.values()):
             raise UserError(
-                f"a weight is not finite after step {int(self.step)}, which is not saved: the checkpoint before it is "
-                "good; go on from it with a lower --learning_rate"
+                f"a weight is not finite after step {int(self.step)}, which was not saved: resume from the checkpoint "
+                "before it with a lower --learning_rate"
             )
         checkpoints.write(Path(directory), self.options, variables, int(self.step), keep)
 
@@ -468,28 +388,27 @@ class DCGAN:
         precision: str = "float32",
         strategy: tf.distribute.Strategy | None = None,
     ) -> "DCGAN":
-        """The model in `directory`, ready for use, or to go on with its `training`.
+        """The model in `directory`, which may hold a TensorFlow 1 checkpoint of the post's repository.
 
-        precision, strategy: as DCGAN takes them; it may have been trained with others.
-
-        The directory may hold a TensorFlow 1 checkpoint of the post's repository. UserError if there is no model, no
-        training state, or nothing undamaged.
+        training: load the training state, too. precision, strategy: as in DCGAN, whatever the model was trained with.
+        Raises UserError if there is no model, no training state, or no checkpoint that can be read.
         """
         stored = checkpoints.read(Path(directory), training)
         dcgan = cls(**asdict(stored.options), precision=precision, strategy=strategy)
         if training:
             dcgan.start_training()
+            dcgan._stale = False  # statistics were saved up to date
         variables = dcgan._named_variables()
         variables.pop("step").assign(stored.step)
         for name in sorted(variables.keys() | stored.values.keys()):
             value = stored.values.get(name)
             if name not in variables or value is None or variables[name].shape != value.shape:
-                raise UserError(f"{stored.path} is no whole DCGAN: its {name} is missing or does not fit; name another")
+                raise UserError(f"incompatible checkpoint {stored.path}: {name} is missing or has the wrong shape")
             variables[name].assign(value)
         return dcgan
 
     def _named_variables(self, training: bool = True) -> dict[str, tf.Variable]:
-        """What a checkpoint holds, by name; the state of a `training` if there is one."""
+        """The variables that a checkpoint holds, by name, with the training state if there is one."""
         return {
             "step": self.step,
             **named_variables("generator", self.generator),

@@ -119,6 +119,11 @@ def parts(among: tf.distribute.Strategy, batch: np.ndarray):
     return among.experimental_distribute_values_from_function(part)
 
 
+def joined(among: tf.distribute.Strategy, parts: Any):
+    """The parts of this process' devices as one tensor."""
+    return tf.concat(among.experimental_local_results(parts), 0)
+
+
 def filled_parts(among: tf.distribute.Strategy, batch: np.ndarray):
     """`parts` of a batch of any size, with zeros added to it."""
     return parts(among, fill_batch(batch, among.num_replicas_in_sync))

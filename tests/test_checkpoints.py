@@ -221,7 +221,7 @@ def test_a_checkpoint_that_lacks_a_variable(saved, tmp_path, missing):
     variables = dcgan._named_variables()
     del variables[missing]
     checkpoints.write(tmp_path, dcgan.options, variables, step=2, keep=1)
-    with pytest.raises(UserError, match=r"no whole DCGAN: its .* is missing|no checkpoint in .* can be read"):
+    with pytest.raises(UserError, match=r"incompatible checkpoint .* is missing|no checkpoint in .* can be read"):
         DCGAN.load(tmp_path)
 
 

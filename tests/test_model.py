@@ -14,8 +14,9 @@ from conftest import blobs, lively
 from dcgan import devices
 from dcgan.directories import model_directory
 from dcgan.options import PRESETS, NetworkOptions, SearchOptions, TrainOptions
+from dcgan.schedule import Schedule
 from dcgan.starts import random_z
-from dcgan.training_state import Schedule
+from dcgan.training import Training
 from images.incomplete import Face, Incomplete
 from images.masks import context_weights
 from kernels.tensorflow import tf
@@ -310,15 +311,15 @@ def test_each_update_leaves_the_other_network_alone():
         return [v.numpy() for v in network.trainable_variables]
 
     g, d = trainable(training.generator), trainable(dcgan.discriminator)
-    dcgan._update_discriminator(training, x_real, x_fake)
+    training.d_step(x_real, x_fake)
     assert all((a == b).all() for a, b in zip(g, trainable(training.generator), strict=True))
     # Biases before a batch normalisation have no gradient; all else has moved.
     assert sum((a != b).any() for a, b in zip(d, trainable(dcgan.discriminator), strict=True)) >= len(d) - 1
 
     d = trainable(dcgan.discriminator)
     with tf.GradientTape() as tape:
-        g_loss = dcgan._g_loss(training.generator(uniform((4, 100)), training=True))
-    training.update_generator(tape, g_loss)
+        x_fake = training.generator(uniform((4, 100)), training=True)
+    training.g_step(x_fake, tape)
     assert all((a == b).all() for a, b in zip(d, trainable(dcgan.discriminator), strict=True))
     assert sum((a != b).any() for a, b in zip(g, trainable(training.generator), strict=True)) >= len(g) - 1
 
@@ -337,22 +338,26 @@ def test_epochs_batches_and_a_set_smaller_than_a_batch():
     assert [s.z.shape[0] for s in small().train(blobs(3, 8), TrainOptions(epochs=1))] == [3]
 
 
-def test_pictures_come_in_another_order_each_epoch():
-    """Each picture has a level of its own; D's update on one picture a step tells which came."""
-    pictures = np.arange(0, 250, 50, np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
-    dcgan = small()
-    orders = [[], []]
+class Watched:
+    """Pictures that note which of them are asked for."""
 
-    def step_of(training, batches, first, count, options):
-        (x,) = batches
-        orders[int(first) // 5].append(int(x[0, 0, 0, 0]))
-        return np.zeros((4, 1))
+    def __init__(self, pictures):
+        self.pictures, self.dtype, self.shape = pictures, pictures.dtype, pictures.shape
+        self.asked: list[int] = []
 
-    dcgan._train_steps = step_of
-    for _ in dcgan.train(pictures, TrainOptions(epochs=2, batch_size=1)):
-        pass
-    assert sorted(orders[0]) == sorted(orders[1]) == [0, 50, 100, 150, 200]
-    assert orders[0] != orders[1]
+    def __len__(self):
+        return len(self.pictures)
+
+    def __getitem__(self, indices):
+        self.asked += map(int, indices)
+        return self.pictures[indices]
+
+
+def test_each_epoch_sees_all_pictures_in_another_order():
+    pictures = Watched(blobs(5, 8))
+    list(small().train(pictures, TrainOptions(epochs=2, batch_size=1)))
+    first, second = pictures.asked[:5], pictures.asked[5:]
+    assert sorted(first) == sorted(second) == list(range(5)) and first != second
 
 
 def test_steps_executed_at_once_are_the_steps_one_by_one(monkeypatch):
@@ -362,7 +367,7 @@ def test_steps_executed_at_once_are_the_steps_one_by_one(monkeypatch):
         monkeypatch.setattr(devices, "compiles", lambda strategy, by_xla=by_xla: by_xla)
         dcgan = small()
         states = list(dcgan.train(blobs(28, 8), TrainOptions(epochs=2, batch_size=4, flip=True), intervals=intervals))
-        assert dcgan._train_steps.experimental_get_tracing_count() == 1
+        assert dcgan.training.run.experimental_get_tracing_count() == 1
         found.append((states, values_of(dcgan)))
     (states, values), (parted, same), (alone, _) = found
     assert [state.step for state in states] == [3, 6, 7, 9, 12, 14]
@@ -399,8 +404,8 @@ def test_no_sum_of_a_step_depends_on_which_term_is_there_first():
     dcgan = small()
     state = next(dcgan.train(blobs(4, 8), TrainOptions(batch_size=4)))
     assert np.isfinite(state.losses).all()
-    args = (dcgan.training, [tf.constant(blobs(4, 8))], tf.constant(0), tf.constant(1), TrainOptions(batch_size=4))
-    operations = dcgan._train_steps.get_concrete_function(*args).graph.get_operations()
+    args = ([tf.constant(blobs(4, 8))], tf.constant(0), tf.constant(1), TrainOptions(batch_size=4))
+    operations = dcgan.training.run.get_concrete_function(*args).graph.get_operations()
     assert {len(operation.inputs) for operation in operations if operation.type == "AddN"} == {2}
 
 
@@ -416,18 +421,32 @@ def test_average_of_the_generator():
         np.testing.assert_allclose(variable, value, rtol=1e-4, atol=1e-6, err_msg=variable.path)
 
 
-def test_settled_statistics_are_those_of_the_generators_own_feature_maps():
-    """For many z, inference mode then comes close to what a batch's own statistics give; before, it is far off."""
+def test_the_statistics_of_the_generator_are_those_of_its_own_feature_maps():
+    """For many z, inference mode comes close to the statistics of the batch; before training it is far off."""
     dcgan = DCGAN(16)
     randomise(dcgan.generator)
     z = uniform((256, 100), seed=3)
     w = reference.variables_of(dcgan.generator)
     expected = reference.generator(w, z, training=True).numpy()
     before = abs(dcgan.generator(z).numpy() - expected).mean()
-    dcgan.settle_statistics()
+    dcgan.start_training()
     assert abs(dcgan.generator(z).numpy() - expected).mean() < before / 20
     after = reference.variables_of(dcgan.generator)
     assert all((w[name] == after[name]).all() for name in w if "moving" not in name)
+
+
+def test_the_generator_can_be_used_and_saved_at_any_step(tmp_path):
+    """Its statistics fit after each step, and asking for them does not change the training."""
+    pictures, options, z = blobs(8, 8), TrainOptions(epochs=2, batch_size=4, learning_rate=0.01), uniform((256, 100))
+    asked, left_alone = small(), small()
+    for _ in asked.train(pictures, options):
+        expected = reference.generator(reference.variables_of(asked.generator), z, training=True).numpy()
+        assert abs(asked.generator(z).numpy() - expected).mean() < 0.05 * expected.std()
+    *_, last = left_alone.train(pictures, options)
+    assert last.step == 4
+    left_alone.save(tmp_path)
+    assert_same_variables(values_of(asked), left_alone)
+    assert_same_variables(values_of(asked), DCGAN.load(tmp_path, training=True))
 
 
 def test_training_flips_the_pictures_and_nothing_else():
@@ -467,7 +486,7 @@ def test_out_of_memory_names_batch_and_size(monkeypatch):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
     dcgan = small()
-    monkeypatch.setattr(dcgan, "_train_steps", no_memory)
+    monkeypatch.setattr(Training, "run", no_memory)
     monkeypatch.setattr(dcgan, "_search_loss", no_memory)
     for states in (
         dcgan.train(blobs(5, 8), TrainOptions(batch_size=5)),

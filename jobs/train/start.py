@@ -73,7 +73,6 @@ def train(run: RunOptions, named: Mapping[str, Any], options: TrainOptions, devi
         validation = Validation(run, run.validation, dcgan, record.run) if chief and run.validation else None
         if chief and not resumed:
             dcgan.start_training()
-            dcgan.settle_statistics()
             dcgan.save(run.checkpoint_dir, run.keep)  # what cannot be written is better found now than in an hour
         if chief and record != found:
             record.save(run.checkpoint_dir)  # before the other folders hold what only it can tell from another run's
@@ -120,8 +119,6 @@ def train_to(
             ending = state.step == last_step or bool(received)
             sampling = ending or state.step % run.sample_interval == 0
             saving = ending or state.step % run.checkpoint_interval == 0
-            if sampling or saving:
-                dcgan.settle_statistics()
             log.record(state, sampling)
             if saving:
                 save()
@@ -131,7 +128,6 @@ def train_to(
                 return
     except (BrokenPipeError, OutputError):
         drop_output()
-        dcgan.settle_statistics()
         save()
         raise
 
