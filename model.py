@@ -9,11 +9,10 @@ Deep Learning in TensorFlow" (2016), here "the post".
     logits = dcgan.discriminator(images)     # [batch, 1]
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -24,22 +23,20 @@ from dcgan.growing import grow_discriminator, grow_generator
 from dcgan.options import KEEP, NetworkOptions, SearchOptions, TrainOptions
 from dcgan.schedule import Schedule
 from dcgan.search import search
+from dcgan.search_loss import SearchLoss
 from dcgan.training import Training
 from images.dataset import Dataset, one_ahead
 from images.incomplete import Incomplete
-from images.masks import context_weights
-from kernels.layers import fill_batch, fill_rows
+from kernels.layers import fill_batch
 from kernels.tensorflow import enough_memory, keras, tf
 from ops import (
     Weights,
     batch_norm,
-    block_means,
     computing_in,
     conv2d,
     conv2d_transpose,
     linear,
     lrelu,
-    to_float,
     to_uint8,
 )
 from utils import UserError
@@ -75,34 +72,23 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class SearchStep:
-    """What `DCGAN.complete` yields: where the search stands after some iterations."""
+    """The state of the search for z at its start or after an iteration."""
 
     iteration: int
-    """Iterations so far, in z and then in G's feature maps."""
+    """Iterations done, in z and then in G's feature maps."""
     z: np.ndarray
-    """[batch, z_dim] in [-1, 1], the z found; it stays while the feature maps are searched."""
+    """float32 [batch, z_dim] in [-1, 1]. It stays the same while the feature maps are searched."""
     losses: np.ndarray
-    """[batch, 3]: contextual, perceptual and total loss; not finite while no point is found where they are.
+    """[batch, 3]: contextual, perceptual and total loss; not finite until a point with a finite loss is found.
 
-    The perceptual loss is NaN where D is not asked: if lam is 0, as by default, and in G's feature maps.
+    The perceptual loss is NaN if it is not computed: with lam 0, the default, and in G's feature maps.
     """
     restarts: np.ndarray
-    """[batch]: how often a picture's search began anew because its loss was not finite."""
+    """[batch]: how often the search has restarted because the loss was not finite."""
     generated: Any
-    """[batch, H, W, c_dim] uint8, G(z), or what G makes of the feature maps searched; None between frames."""
+    """uint8 [batch, H, W, c_dim]: G(z), or G of the feature maps; None between frames."""
     completed: Any
-    """[batch, H, W, c_dim] uint8, the known pixels as they came, `generated` in the hole; None where that is."""
-
-
-class Known(NamedTuple):
-    """What the search compares G(z) with, and how: an Incomplete, of which each device has a part, and the weights."""
-
-    y: Any
-    """[batch, H, W, c_dim] in [-1, 1]."""
-    weights: Any
-    """[batch, H, W, 1], of the contextual loss; 0 in the hole."""
-    lam: Any
-    lowres: int
+    """uint8 [batch, H, W, c_dim]: the known pixels unchanged, `generated` in the hole; None between frames."""
 
 
 class DCGAN:
@@ -135,6 +121,7 @@ class DCGAN:
         with self.strategy.scope():
             self._generator = self._build_generator(seed)
             self.discriminator = self._build_discriminator(seed + 1)
+        self._search_loss = SearchLoss(self.discriminator, self.strategy)
         self.step = tf.Variable(0, dtype=tf.int64)  # training steps done
         self.training: Training | None = None
         self._stale = False  # whether training has made G's batch statistics out of date
@@ -292,72 +279,32 @@ class DCGAN:
     def complete(
         self, incomplete: Incomplete, options: SearchOptions, stopped: Callable[[], bool] = lambda: False
     ) -> Iterator[SearchStep]:
-        """Searches for each picture the z in [-1, 1] whose G(z) agrees with what is known of it and looks real.
+        """Searches z in [-1, 1] so that G(z) fits the known pixels of each picture and looks real.
 
-        Minimises contextual + lam * perceptual + z_penalty * (|z| - z_length * sqrt(z_dim / 3))^2 for each picture (the
-        post; paper, section 3.2; the last term is ours: sqrt(z_dim / 3) is about the length of a random z), and then,
-        with `refine`, contextual + refine_penalty * |change|^2 over changes of the feature maps that G makes of z.
-        Both penalties are divided by lowres^2, as the known means are fewer than pixels.
+        The search minimizes, for each picture,
+            contextual + lam * perceptual + z_penalty * (|z| - z_length * sqrt(z_dim / 3))^2
+        (the post; paper, section 3.2; the penalty is ours: sqrt(z_dim / 3) is the usual length of a random z). Then,
+        with `refine`, it minimizes contextual + refine_penalty * |change|^2 over changes of G's feature maps. With
+        `lowres` both penalties are divided by lowres^2, because there are fewer block means than pixels.
 
-        Yields the state after each iteration, with pictures at iteration 0, every `out_interval` iterations, and the
-        last, which comes early once `stopped` is true. A search whose loss is not finite begins anew from a random z.
-        ValueError if the pictures are of another kind than the model's.
+        Yields the state at the start and after each iteration. `generated` and `completed` are given every
+        `out_interval` iterations and at the end. The search ends early once `stopped` returns True. It restarts from a
+        random z where the loss is not finite. Raises ValueError if the pictures do not fit the model, UserError if the
+        device runs out of memory.
         """
         self._check(incomplete.pictures)
-        known = self._known(incomplete, options)
-
-        def measure(space: Any, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            with enough_memory(len(z), self.image_size):
-                parts = devices.filled_parts(self.strategy, z.astype(np.float32))
-                losses, gradient = self._search_loss(space, parts, known)
-            return losses.numpy()[: len(z)].astype(float), gradient.numpy()[: len(z)].astype(z.dtype)
-
-        for i, (z, space, point) in enumerate(search(measure, self.generator, incomplete, options, self.strategy)):
+        measure = self._search_loss.against(incomplete, options)
+        for i, state in enumerate(search(measure, self.generator, self.strategy, incomplete, options)):
             generated = completed = None
             last = i == options.iterations or stopped()
             if last or (options.out_interval and i % options.out_interval == 0):
-                parts = devices.filled_parts(self.strategy, point.z.astype(np.float32))
-                images = devices.joined(self.strategy, self.strategy.run(type(space).images, (space, parts)))
-                generated = to_uint8(images)[: len(incomplete)]
+                with enough_memory(len(incomplete), self.image_size):
+                    generated = state.images()
                 completed = incomplete.filled(generated)
-            yield SearchStep(i, z.astype(np.float32), point.losses, point.restarts, generated, completed)
+            point = state.point
+            yield SearchStep(i, state.z.astype(np.float32), point.losses, point.restarts, generated, completed)
             if last:
                 return
-
-    def _known(self, incomplete: Incomplete, options: SearchOptions) -> Known:
-        window, floor = options.context_window, options.context_floor
-        weights = np.stack([context_weights(mask, window, floor) for mask in incomplete.masks])
-        return Known(
-            self.strategy.run(to_float, (devices.filled_parts(self.strategy, incomplete.pictures),)),
-            devices.filled_parts(self.strategy, weights[..., None]),
-            tf.constant(options.lam),
-            incomplete.lowres,
-        )
-
-    @tf.function
-    def _search_loss(self, space: Any, z, known: Known):
-        """[batch, 3] losses and [batch, z_dim] gradient of the last, the total, at z. Each device sees to its part."""
-        parts = self.strategy.run(self._replica_search_loss, (space, z, known))
-        return tuple(devices.joined(self.strategy, each) for each in parts)
-
-    def _replica_search_loss(self, space: Any, z, known: Known):
-        with tf.GradientTape() as tape:
-            tape.watch(z)
-            x_fake = space.images(z)
-            contextual = tf.reduce_sum(known.weights * tf.abs(x_fake - known.y), axis=[1, 2, 3])
-            if known.lowres:
-                means, true_means = block_means(x_fake, known.lowres), block_means(known.y, known.lowres)
-                contextual += tf.reduce_sum(tf.abs(means - true_means), axis=[1, 2, 3])
-            total, perceptual = contextual, tf.fill(tf.shape(contextual), math.nan)
-            if space.judged:
-                d_logits = fill_rows(self.discriminator(x_fake))
-                perceptual = tf.nn.softplus(-d_logits)[: len(known.y), 0]
-                total += known.lam * perceptual
-            total += space.penalty(z)
-        gradient = tape.gradient(total, z)
-        finite = tf.reduce_all(tf.math.is_finite(gradient), axis=1)
-        total = tf.where(finite, total, math.inf)
-        return tf.stack([contextual, perceptual, total], axis=1), tf.where(finite[:, None], gradient, 0.0)
 
     # --------------------------------------------------------------------------------------- files
 

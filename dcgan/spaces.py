@@ -1,24 +1,33 @@
-"""Where a search looks. A space turns z, whatever that is in it, into images."""
+"""The spaces that a search looks in. A space turns its points z into images."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from dcgan.options import SearchOptions
 from dcgan.starts import random_z
 from images.incomplete import Face
 from kernels.tensorflow import keras, tf
 
 
 class Cube(NamedTuple):
-    """z in [-1, 1]^z_dim, as the post and the paper search."""
+    """z in [-1, 1]^z_dim, as in the post and the paper, with a penalty on the length of z."""
 
     generator: Any
     weight: Any
     """Of the penalty."""
     length: Any
-    """That z is kept near."""
+    """The length that z is kept near."""
     judged: bool
-    """Whether D's opinion counts."""
+    """Whether the perceptual loss counts."""
+
+    @classmethod
+    def of(cls, generator: Any, options: SearchOptions, share: float) -> "Cube":
+        """The cube, with `share` of the penalty's weight in the options."""
+        random_length = math.sqrt(generator.input_shape[1] / 3)  # of a random z, on average
+        weight, length = options.z_penalty * share, options.z_length * random_length
+        return cls(generator, tf.constant(weight), tf.constant(length), options.lam > 0)
 
     @property
     def z_dim(self) -> int:
@@ -27,12 +36,12 @@ class Cube(NamedTuple):
 
     @staticmethod
     def project(z: np.ndarray) -> np.ndarray:
-        """The nearest point of the space, for each picture."""
+        """The nearest point of the cube, for each picture."""
         return np.clip(z, -1, 1)
 
     @staticmethod
     def free(z: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-        """bool [batch, z_dim]: which coordinates can go against the gradient; not those at a side of the cube."""
+        """bool [batch, z_dim]: which coordinates can move against the gradient without leaving the cube."""
         return ~((z >= 1) & (gradient < 0) | (z <= -1) & (gradient > 0))
 
     @staticmethod
@@ -47,16 +56,16 @@ class Cube(NamedTuple):
     def penalty(self, z):
         """[batch]: weight * (|z| - length)^2."""
         square = tf.reduce_sum(z**2, axis=1)
-        # Multiplied out, it has a gradient in the middle, too.
+        # Expanded, because |z| has no gradient at 0.
         return self.weight * (square - 2 * self.length * tf.sqrt(square + 1e-12) + self.length**2)
 
 
 class FeatureMaps(NamedTuple):
-    """h + scale * z, where h are the feature maps that G makes of a point of the cube on its way to the image.
+    """h + scale * z, where h are feature maps that G computes from a point of the cube.
 
-    Pictures that no z gives are near there, the nearer to the image the more, and the less like faces (Daras et al.,
-    "Intermediate Layer Optimization", arXiv:2102.07364). D is not asked: its opinion, which costs half of the time,
-    weighs less than a thousandth of the loss.
+    Pictures that no z gives lie near h. The later in G the maps are, the closer these pictures come, and the less they
+    look like faces (Daras et al., "Intermediate Layer Optimization", arXiv:2102.07364). The perceptual loss, half of
+    the time, is left out: it is less than a thousandth of the total.
     """
 
     generator: Any
@@ -70,7 +79,7 @@ class FeatureMaps(NamedTuple):
 
     @classmethod
     def around(cls, generator: Any, z, side: int, weight: Any) -> "FeatureMaps":
-        """The space around G's largest maps [batch, s, s, channels] of z with s at most `side`, which is 4 or more."""
+        """The space around G's largest feature maps of z whose side is at most `side`, which is 4 or more."""
         h = tf.cast(z, tf.float32)
         for layer in generator.layers[: _block_end(generator, side)]:
             h = layer(h)
@@ -79,7 +88,7 @@ class FeatureMaps(NamedTuple):
 
     @property
     def judged(self) -> bool:
-        """Whether D's opinion counts."""
+        """Whether the perceptual loss counts."""
         return False
 
     @property
@@ -94,12 +103,12 @@ class FeatureMaps(NamedTuple):
 
     @staticmethod
     def free(z: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-        """bool [batch, z_dim]: all can go against the gradient."""
+        """bool [batch, z_dim], all True: every coordinate can move against the gradient."""
         return np.ones_like(z, bool)
 
     @staticmethod
     def random(seed: int, face: Face, z_dim: int, restart: int) -> np.ndarray:
-        """[z_dim]: h itself, there is no other start."""
+        """[z_dim]: zeros, which stand for h, the only start."""
         return np.zeros(z_dim)
 
     def images(self, z):
@@ -114,7 +123,10 @@ class FeatureMaps(NamedTuple):
         return self.weight * tf.reduce_sum(z**2, axis=1)
 
 
+Space = Cube | FeatureMaps
+
+
 def _block_end(generator: Any, side: int) -> int:
-    """How many of G's layers lead to its largest feature maps of at most that side."""
+    """How many of G's layers lead to its largest feature maps of at most this side."""
     ends = (i for i, layer in enumerate(generator.layers, 1) if isinstance(layer, keras.layers.ReLU))
     return max(i for i in ends if generator.layers[i - 1].output.shape[1] <= side)

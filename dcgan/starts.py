@@ -1,4 +1,4 @@
-"""Where a search starts: z [batch, z_dim] for the pictures of an Incomplete."""
+"""The first z of a search, [batch, z_dim] for the pictures of an Incomplete."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ import numpy as np
 from images.incomplete import Face, Incomplete
 from images.masks import each_mask
 
-FIT_SAMPLES = 1024  # of G, for the regression
-FIT_RIDGE = 0.1  # its penalty, a share of the mean eigenvalue
+FIT_SAMPLES = 1024  # of G(z), to learn the regression from
+FIT_RIDGE = 0.1  # penalty, relative to the mean eigenvalue
 
 
 def rng_of(seed: int, face: Face, restart: int = 0, iteration: int = 0) -> np.random.Generator:
@@ -23,17 +23,17 @@ def random_z(seed: int, face: Face, z_dim: int, restart: int = 0) -> np.ndarray:
 
 
 def zero(space: Any, incomplete: Incomplete, seed: int) -> np.ndarray:
-    """The middle of the space."""
+    """Zeros, the middle of the space."""
     return np.zeros((len(incomplete), space.z_dim))
 
 
 def random(space: Any, incomplete: Incomplete, seed: int) -> np.ndarray:
-    """Uniform in the space, as the post starts."""
+    """Uniform in the cube, as in the post."""
     return np.stack([random_z(seed, face, space.z_dim) for face in incomplete.ids])
 
 
 def fit(space: Any, incomplete: Incomplete, seed: int) -> np.ndarray:
-    """Ridge regression of z on the known pixels of G(z), learned from samples: kernel form, one for each mask."""
+    """Predicts z from the known pixels by ridge regression (kernel form), learned from samples of G for each mask."""
     z = np.random.default_rng(seed).uniform(-1, 1, (FIT_SAMPLES, space.z_dim)).astype(np.float32)
     samples = np.concatenate([np.asarray(space.images(part)) for part in np.split(z, FIT_SAMPLES // 64)])
     y = incomplete.pictures.astype(np.float32) / np.float32(127.5) - 1

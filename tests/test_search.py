@@ -173,7 +173,7 @@ def test_pictures_do_not_influence_each_other(approach):
 
 
 @pytest.mark.parametrize("approach", ["lbfgs", "hmc"])
-def test_a_step_to_a_loss_that_is_no_number_is_not_taken(approach):
+def test_a_step_to_a_loss_that_is_nan_is_rejected(approach):
     def cliff(space, z):
         losses, gradient = bowl(space, z)
         return np.where(z[:, :1] != 0, np.nan, losses), gradient
@@ -191,20 +191,18 @@ def spoilt_start(space, z):
 
 
 @pytest.mark.parametrize("approach", SEARCHES)
-def test_a_search_without_a_finite_loss_begins_anew(approach):
+def test_a_search_without_a_finite_loss_restarts(approach):
     options = {"n_iter": 3, "lr": 1e-3, "hmc_l": 2}
     found = points(approach, spoilt_start, ids=[Face(5), Face(6), Face(7)], seed=2, **options)
     np.testing.assert_array_equal(found[0].z, [random_z(2, Face(5), 6, 1), np.zeros(6), random_z(2, Face(7), 6, 1)])
-    for point, restarts in zip(found[:3], (1, 2, 3), strict=True):  # the third search in vain, each time
-        expected = restarts if approach in ("adam", "pgd") else max(1, restarts)
-        assert point.restarts[:2].tolist() == [1, 0] and point.restarts[2] == expected
+    assert [point.restarts.tolist() for point in found[:3]] == [[1, 0, n] for n in (1, 2, 3)]  # the third in vain
     assert np.isfinite(found[-1].losses[:2]).all() and not np.isfinite(found[-1].loss[2])
     undisturbed = points(approach, ids=[Face(5), Face(6), Face(7)], seed=2, **options)
     np.testing.assert_array_equal(found[-1].z[1], undisturbed[-1].z[1])
 
 
 @pytest.mark.parametrize("approach", ["adam", "pgd"])
-def test_what_begins_anew_has_no_momentum(approach):
+def test_a_restart_has_no_momentum(approach):
     """From its second point, where the loss is no number, the first search moves as one that starts there."""
     calls = 0
 
@@ -222,12 +220,12 @@ def test_what_begins_anew_has_no_momentum(approach):
     np.testing.assert_allclose(third.z[0], fresh.z[0], rtol=1e-12)
 
 
-def test_what_is_finite_is_not_renewed():
+def test_a_finite_loss_does_not_restart():
     objective = Objective(bowl, Cube(None, 0.0, 0.0, False), 0, IDS)
     point = objective.at(np.full((3, 6), 7.0))
     np.testing.assert_array_equal(point.z, 1)  # moved into the cube
-    same, anew = objective.renewed(point)
-    assert same is point and not anew.any()
+    same, restarted = objective.with_restarts(point)
+    assert same is point and not restarted.any()
 
 
 def test_there_is_a_function_for_each_name():
