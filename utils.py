@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 
@@ -258,6 +259,7 @@ class Outputs:
         self.folder, self.flag, self.list = folder, flag, folder / LIST
         self.real = os.path.realpath(folder)
         self.read = 0  # bytes of the list
+        self.reading = Lock()  # threads may share the object
         self.entries: dict[str, list[Entry]] = {}
 
     def check(self, *names: str) -> None:
@@ -272,7 +274,10 @@ class Outputs:
             there = next(each for each in (path, *path.parents) if os.path.lexists(each))
             empty = path.is_file() and not path.stat().st_size
             if not (self.owns(name) or empty if there == path else there.is_dir()):
-                raise UserError(f"{there} was not written by this program: move it away or choose another {self.flag}")
+                raise UserError(
+                    f"{there} was not written by this program, or was changed since: move it away or choose another "
+                    f"{self.flag}"
+                )
 
     def owns(self, name: str) -> bool:
         """Returns whether the file exists with content that this program wrote."""
@@ -290,7 +295,7 @@ class Outputs:
     def names(self, note: str = "") -> list[str]:
         """Returns the names on the list whose newest note begins with `note`, without a look at the files."""
         self._update()
-        return [name for name, entries in self.entries.items() if entries[-1].note.startswith(note)]
+        return [name for name, entries in [*self.entries.items()] if entries[-1].note.startswith(note)]
 
     def write(self, name: str, write: Callable[[Path], Any], note: str = "", grows: bool = False) -> None:
         """Lets `write` fill a file, which gets its name once it is whole. UserError as from `check`.
@@ -306,7 +311,7 @@ class Outputs:
         self.check(name)
         write_atomic(self.folder / name, fill)
 
-    def append(self, name: str, text: str, note: str = "") -> None:
+    def add_text(self, name: str, text: str, note: str = "") -> None:
         """Adds text to the end of a file, which is created if necessary. UserError as from `check`."""
         if self.owns(name):
             with open(self.folder / name, "a", encoding="utf-8") as file:
@@ -350,17 +355,18 @@ class Outputs:
 
     def _update(self) -> None:
         """Reads the lines that were added to the list since the last time, by this process or another."""
-        if not self.list.is_file() or self.list.stat().st_size == self.read:
-            return
-        with open(self.list, "rb") as file:
-            file.seek(self.read)
-            *lines, rest = file.read().split(b"\n")
-            self.read = file.tell() - len(rest)
-        for line in lines:
-            with suppress(ValueError, TypeError):  # a line that was cut short when its process was killed
-                name, *values = json.loads(line)
-                entry = Entry(*values)
-                self.entries.setdefault(name, []).append(entry)
+        with self.reading:
+            if not self.list.is_file() or self.list.stat().st_size == self.read:
+                return
+            with open(self.list, "rb") as file:
+                file.seek(self.read)
+                *lines, rest = file.read().split(b"\n")
+                self.read = file.tell() - len(rest)
+            for line in lines:
+                with suppress(ValueError, TypeError):  # a line that was cut short when its process was killed
+                    name, *values = json.loads(line)
+                    entry = Entry(*values)
+                    self.entries.setdefault(name, []).append(entry)
 
     def _add(self, name: str, entry: "Entry") -> None:
         """Adds a line to the list in one piece, so that the lines of several processes do not mix."""

@@ -13,14 +13,15 @@ import pytest
 from conftest import ROOT, blobs, write_pictures
 
 from dcgan.options import SearchOptions
-from dcgan.workers import Worker
-from images.files import read_note, read_picture, save_picture
+from dcgan.workers import ALONE, Worker
+from images.files import read_picture, save_picture
 from images.incomplete import Face, Incomplete
 from images.mask_files import Loaded, MaskedReader
 from images.mask_options import MaskOptions
-from jobs.complete.job import Completion, in_background
-from jobs.complete.results import UNFINISHED, Batch, Outcome, Results, note
-from utils import UserError
+from jobs.complete.job import Completion, fingerprint, in_background
+from jobs.complete.plan import Plan
+from jobs.complete.results import UNFINISHED, Batch, Outcome, Results
+from utils import Outputs, UserError
 
 SEARCH = SearchOptions(n_iter=3, refine=0, out_interval=0)
 HOLE = np.zeros((8, 8), bool)
@@ -73,10 +74,19 @@ def imgs(tmp_path):
     return write_pictures(tmp_path / "in", blobs(5, 8))
 
 
-def job_of(tmp_path, imgs, search=SEARCH, blending="none", masks=None, model=None, framed=0):
+def job_of(
+    tmp_path, imgs, batch_size=2, search=SEARCH, blending="none", masks=None, model=None, framed=0, worker=ALONE
+):
     reader = MaskedReader(masks or MaskOptions(), 8, 3, search.seed)
-    results = Results(tmp_path / "out", imgs, search.n_iter, search.out_interval, framed)
-    return Completion(model or Model(), search, blending, reader, results)
+    results = Results(Outputs(tmp_path / "out"), imgs, search.n_iter, search.out_interval, framed)
+    dcgan = model or Model()
+    plan = Plan(imgs, reader, results, fingerprint(dcgan, search, blending), batch_size, worker)
+    return Completion(dcgan, search, blending, plan)
+
+
+def missing(tmp_path, imgs, batch_size=2, **otherwise):
+    """The numbers of the pictures in each batch that is missing."""
+    return numbers(job_of(tmp_path, imgs, batch_size, **otherwise).plan.missing())
 
 
 def numbers(batches):
@@ -93,7 +103,7 @@ def batch_of(imgs, numbers):
     loaded = {
         number: Loaded(path, ~HOLE, read_picture(path), False) for number, path in zip(numbers, imgs, strict=True)
     }
-    notes = {number: note(number) for number in numbers}
+    notes = {number: f"note {number}" for number in numbers}
     return Batch(1, loaded, notes, Incomplete(pictures, ~HOLE, ids=[*map(Face, numbers)]))
 
 
@@ -102,7 +112,7 @@ def batch_of(imgs, numbers):
 
 def test_at_first_every_batch_is_missing(tmp_path, imgs):
     job = job_of(tmp_path, imgs)
-    batches = list(job.missing(imgs, 2))
+    batches = list(job.plan.missing())
     assert numbers(batches) == [(0, 1), (2, 3), (4,)]
     assert [batch.nth for batch in batches] == [1, 2, 3]
     assert [list(batch.paths) for batch in batches] == [imgs[:2], imgs[2:4], imgs[4:]]
@@ -110,14 +120,14 @@ def test_at_first_every_batch_is_missing(tmp_path, imgs):
         incomplete = batches[i // 2].incomplete
         np.testing.assert_array_equal(incomplete.pictures[i % 2], read_picture(path))
         np.testing.assert_array_equal(incomplete.masks[i % 2], ~HOLE)
-    assert (job.progress.total, job.tally) == (9, {"fitted": 0})
+    assert (job.progress.total, job.plan.tally) == (9, {"fitted": 0})
 
 
 def test_pictures_that_cannot_be_read_are_named_and_keep_their_numbers(tmp_path, imgs, capsys):
     for i in (0, 2, 3):
         imgs[i].write_text("no picture")
     job = job_of(tmp_path, imgs)
-    batches = list(job.missing(imgs, 2))
+    batches = list(job.plan.missing())
     assert numbers(batches) == [(1,), (4,)]
     assert [batch.nth for batch in batches] == [1, 2]  # a batch without a picture does not count
     assert capsys.readouterr().out.count("left out: cannot read the picture") == 3
@@ -126,42 +136,42 @@ def test_pictures_that_cannot_be_read_are_named_and_keep_their_numbers(tmp_path,
 
 def test_pictures_of_another_size_are_fitted_and_counted(tmp_path):
     imgs = write_pictures(tmp_path / "in", blobs(2, 16)) + write_pictures(tmp_path / "more", blobs(1, 8))
-    job = job_of(tmp_path, imgs)
-    assert [batch.incomplete.pictures.shape for batch in job.missing(imgs, 3)] == [(3, 8, 8, 3)]
-    assert job.tally["fitted"] == 2
+    plan = job_of(tmp_path, imgs, 3).plan
+    assert [batch.incomplete.pictures.shape for batch in plan.missing()] == [(3, 8, 8, 3)]
+    assert plan.tally["fitted"] == 2
 
 
 def test_what_an_earlier_call_has_written_is_missing_no_more(tmp_path, imgs):
     first = job_of(tmp_path, imgs)
-    for batch in first.missing(imgs, 2):
-        assert not first.finished
+    for batch in first.plan.missing():
+        assert first.progress.done < first.progress.total
         finish(first, [batch])
-    assert (first.tally["completed"], first.progress.done, first.finished) == (5, 9, True)
-    assert numbers(job_of(tmp_path, imgs).missing(imgs, 2)) == []
+    assert (first.plan.tally["completed"], first.progress.done, first.progress.total) == (5, 9, 9)
+    assert missing(tmp_path, imgs) == []
     (tmp_path / "out" / "final" / "002.png").unlink()
     again = job_of(tmp_path, imgs)
-    assert numbers(again.missing(imgs, 2)) == [(2, 3)]
-    assert (again.tally["kept"], again.progress.total) == (3, 3)
+    assert numbers(again.plan.missing()) == [(2, 3)]
+    assert (again.plan.tally["kept"], again.progress.total) == (3, 3)
 
 
 def test_what_is_missing_does_not_depend_on_how_it_was_batched(tmp_path, imgs):
     first = job_of(tmp_path, imgs)
-    finish(first, first.missing(imgs, 2))
-    assert numbers(job_of(tmp_path, imgs).missing(imgs, 4)) == []
+    finish(first, first.plan.missing())
+    assert missing(tmp_path, imgs, 4) == []
 
 
 def test_workers_share_the_batches(tmp_path, imgs, capsys):
     for index, share in ((0, [(0, 1), (4,)]), (1, [(2, 3)]), (0, []), (1, [])):
-        job = job_of(tmp_path, imgs)
-        batches = list(job.missing(imgs, 2, Worker(index, 2)))
+        job = job_of(tmp_path, imgs, worker=Worker(index, 2))
+        batches = list(job.plan.missing())
         assert numbers(batches) == share
         assert [batch.nth for batch in batches] == [1 + numbers[0] // 2 for numbers in share]
         finish(job, batches)
-        job.report(imgs)
+        job.report()
     assert "left out" not in capsys.readouterr().out
-    job = job_of(tmp_path, imgs)
-    assert numbers(job.missing(imgs, 5, Worker(1, 2))) == []
-    job.report(imgs)  # without a share there is nothing to complain of
+    job = job_of(tmp_path, imgs, 5, worker=Worker(1, 2))
+    assert numbers(job.plan.missing()) == []
+    job.report()  # without a share there is nothing to complain of
 
 
 @pytest.mark.parametrize(
@@ -176,27 +186,27 @@ def test_workers_share_the_batches(tmp_path, imgs, capsys):
     ],
 )
 def test_what_was_made_otherwise_is_missing(tmp_path, imgs, otherwise):
-    first = job_of(tmp_path, imgs)
-    finish(first, first.missing(imgs, 5))
-    assert numbers(job_of(tmp_path, imgs, **otherwise).missing(imgs, 5)) == [tuple(range(5))]
+    first = job_of(tmp_path, imgs, 5)
+    finish(first, first.plan.missing())
+    assert missing(tmp_path, imgs, 5, **otherwise) == [tuple(range(5))]
 
 
 def test_a_picture_that_has_changed_or_moved_is_missing(tmp_path, imgs):
     first = job_of(tmp_path, imgs)
-    finish(first, first.missing(imgs, 1))
+    finish(first, first.plan.missing())
     save_picture(imgs[3], read_picture(imgs[0]))
-    assert numbers(job_of(tmp_path, imgs).missing(imgs, 1)) == [(3,)]
+    assert missing(tmp_path, imgs, 1) == [(3,)]
     moved = [imgs[1], imgs[0], *imgs[2:]]
-    assert numbers(job_of(tmp_path, moved).missing(moved, 1)) == [(0,), (1,), (3,)]
+    assert missing(tmp_path, moved, 1) == [(0,), (1,), (3,)]
 
 
 def test_a_batch_whose_sheet_is_missing_or_another_calls_is_missing(tmp_path, imgs):
     first = job_of(tmp_path, imgs)
-    finish(first, first.missing(imgs, 2))
+    finish(first, first.plan.missing())
     framed = replace(SEARCH, out_interval=2)
-    assert numbers(job_of(tmp_path, imgs, framed, framed=1).missing(imgs, 2)) == [(0, 1)]
-    every = job_of(tmp_path, imgs, framed, framed=3)
-    batches = list(every.missing(imgs, 2))
+    assert missing(tmp_path, imgs, search=framed, framed=1) == [(0, 1)]
+    every = job_of(tmp_path, imgs, search=framed, framed=3)
+    batches = list(every.plan.missing())
     assert numbers(batches) == [(0, 1), (2, 3), (4,)]
     assert not any(every.results.has(batch.nth, batch.notes) for batch in batches)
 
@@ -221,7 +231,7 @@ def test_a_signal_ends_the_search_with_the_state_reached(tmp_path, imgs):
     outcome = job.complete(batch, [15])
     assert outcome.iteration == 0 and (outcome.blended[:, HOLE] == 0).all()
     job.write(batch, outcome)
-    assert read_note(tmp_path / "out" / "final" / "000.png") == UNFINISHED
+    assert Outputs(tmp_path / "out").note("final/000.png") == UNFINISHED
     assert not job.results.has(batch.nth, batch.notes)
 
 
@@ -242,9 +252,9 @@ def test_a_loss_that_is_not_finite_is_no_find(tmp_path, imgs):
 def test_frames_are_recorded_if_there_are_to_be_some(tmp_path, imgs, framed):
     frames = Frames()
     search = replace(SEARCH, out_interval=2)
-    job = job_of(tmp_path, imgs, search)
+    job = job_of(tmp_path, imgs, search=search)
     job.results = SimpleNamespace(  # type: ignore[assignment]
-        frames=lambda batch: frames if framed else None, sheet_note=lambda notes, iteration: f"after {iteration}"
+        frames=lambda batch: frames if framed else None, sheet_note=lambda batch, iteration: f"after {iteration}"
     )
     outcome = job.complete(batch_of(imgs, range(5)), [])
     assert job.dcgan.asked[0][1] == (search if framed else replace(search, out_interval=0))
@@ -268,21 +278,22 @@ def test_results_carry_their_notes_and_what_was_not_found_is_left_out(tmp_path, 
     assert sorted(path.name for path in final.iterdir()) == ["001.png", "003.png"]
     for i, number in enumerate((1, 3)):
         np.testing.assert_array_equal(read_picture(final / f"00{number}.png"), blended[i])
-        assert read_note(final / f"00{number}.png") == note(number)
-    assert job.tally["completed"] == 2
+        assert Outputs(tmp_path / "out").note(f"final/00{number}.png") == f"note {number}"
+    assert job.plan.tally["completed"] == 2
     said = capsys.readouterr().out.splitlines()
     assert said == [
-        f"{imgs[1]}: the loss was not finite, its search began anew 2 times",
-        f"{imgs[2]}: the loss was not finite, its search began anew 9 times, in vain: it is left out",
+        f"{imgs[1]}: the loss was not finite, the search was restarted 2 times",
+        f"{imgs[2]}: the loss was not finite, the search was restarted 9 times; it never became finite, so the "
+        "picture is skipped",
     ]
 
 
 def test_what_is_finished_is_not_replaced_by_what_is_not(tmp_path, imgs):
-    finish(job := job_of(tmp_path, imgs), job.missing(imgs, 5))
+    finish(job := job_of(tmp_path, imgs, 5), job.plan.missing())
     final = tmp_path / "out" / "final" / "000.png"
     before = final.read_bytes()
-    otherwise = job_of(tmp_path, imgs, replace(SEARCH, n_iter=9))
-    (batch,) = otherwise.missing(imgs, 5)
+    otherwise = job_of(tmp_path, imgs, 5, replace(SEARCH, n_iter=9))
+    (batch,) = otherwise.plan.missing()
     otherwise.write(batch, otherwise.complete(batch, [15]))
     assert final.read_bytes() == before
     otherwise.write(batch, otherwise.complete(batch, []))
@@ -291,23 +302,23 @@ def test_what_is_finished_is_not_replaced_by_what_is_not(tmp_path, imgs):
 
 def test_results_are_not_taken_for_pictures(tmp_path, imgs):
     job = job_of(tmp_path, imgs)
-    finish(job, job.missing(imgs, 5))
-    with pytest.raises(UserError, match=r"000.png lies where the results are written"):
+    finish(job, job.plan.missing())
+    with pytest.raises(UserError, match=r"000.png is a result in the output folder"):
         job_of(tmp_path, [tmp_path / "out" / "final" / "000.png"])
 
 
 @pytest.mark.parametrize(
     ("tally", "error"),
-    [({"completed": 3, "kept": 2}, ""), ({"completed": 3}, "2 of 5 pictures are left out"), ({}, "none of the")],
+    [({"completed": 3, "kept": 2}, ""), ({"completed": 3}, "2 of 5 pictures are skipped"), ({}, "none of the")],
 )
 def test_the_report_adds_up(tmp_path, imgs, capsys, tally, error):
     job = job_of(tmp_path, imgs)
-    job.tally.update(tally)
+    job.plan.tally.update(tally)
     if error:
         with pytest.raises(UserError, match=error):
-            job.report(imgs)
+            job.report()
     else:
-        job.report(imgs)
+        job.report()
     said = capsys.readouterr().out
     assert ("2 of 5 pictures were completed by an earlier call" in said) == ("kept" in tally)
     assert (f"completed pictures: {tmp_path}/out/final" in said) == bool(tally)

@@ -3,11 +3,11 @@
 import numpy as np
 from PIL import Image, ImageSequence
 
-from images.files import read_note
 from images.incomplete import Incomplete
 from images.sheets import framed, titled
 from jobs.complete.frames import Frames
 from model import SearchStep
+from utils import Outputs
 
 
 def ink(picture, top, bottom, columns):
@@ -34,18 +34,19 @@ def test_the_titles_fit_a_single_small_picture():
     assert (above[:, :2] == 255).all() and (above[:, -4:] == 255).all()
 
 
-def test_every_picture_is_marked_and_every_frame_titled(tmp_path):
+def test_every_file_is_listed_and_every_frame_titled(tmp_path):
     pictures = np.full((2, 16, 16, 3), 200, np.uint8)
-    frames = Frames(tmp_path, "_2", Incomplete(pictures, np.eye(16)), "ours")
+    outputs = Outputs(tmp_path)
+    frames = Frames(outputs, "_2", Incomplete(pictures, np.eye(16)), "ours")
     for i in range(3):
         generated = np.full_like(pictures, 40 * i)
         frames.record(SearchStep(i, np.zeros((2, 4)), np.ones((2, 3)), np.zeros(2), generated, generated))
     frames.finish(pictures, pictures, "ours: done")
-    written = [path for path in tmp_path.rglob("*") if path.suffix in (".png", ".gif")]
-    notes = {path.relative_to(tmp_path).as_posix(): read_note(path) for path in written}
-    assert notes.pop("sheet_2.png") == "ours: done"
-    assert set(notes.values()) == {"ours"}
-    assert len(notes) == 2 + 2 * 3 + 1
+    frames.writer.close()
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("[!.]*") if path.is_file()}
+    assert {name for name in written if outputs.note(name) == "ours: done"} == {"sheet_2.png"}
+    assert {outputs.note(name) for name in written - {"sheet_2.png"}} == {"ours"}
+    assert len(written) == 2 + 2 * 3 + 2 + 3  # grids, logs, and curves, GIF and sheet
     with Image.open(tmp_path / "completion_2.gif") as gif:
         shown = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(gif)]
     assert len(shown) == 1 + 3 + 1

@@ -20,10 +20,14 @@ def put(text):
     return lambda path: path.write_text(text)
 
 
-def refused(outputs, name, words="was not written by this program: move it away or choose another --outDir"):
+def refused(
+    outputs,
+    name,
+    words="was not written by this program, or was changed since: move it away or choose another --outDir",
+):
     """Nothing writes the file or deletes it, now or in a later process."""
     for each in (outputs, Outputs(outputs.folder, "--outDir")):
-        for act in (each.check, partial(each.write, write=put("new")), partial(each.append, text="more")):
+        for act in (each.check, partial(each.write, write=put("new")), partial(each.add_text, text="more")):
             with pytest.raises(UserError, match=words):
                 act(name)
         each.remove(name)
@@ -132,8 +136,8 @@ def test_a_damaged_line_is_ignored(outputs, end):
 
 
 def test_a_file_that_grows(outputs):
-    outputs.append("log", "1\n", "log")
-    Outputs(outputs.folder).append("log", "2\n")
+    outputs.add_text("log", "1\n", "log")
+    Outputs(outputs.folder).add_text("log", "2\n")
     with open(outputs.folder / "log", "a") as file:
         file.write("3\n")
     assert outputs.note("log") == "log"

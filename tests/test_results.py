@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,10 +16,11 @@ from dcgan.options import DeviceOptions, SearchOptions
 from images.mask_options import MaskOptions
 from jobs.complete import frames as frames_module
 from jobs.complete.arguments import CompleteOptions, PhotoOptions
-from jobs.complete.job import complete, listed
+from jobs.complete.job import complete
+from jobs.complete.plan import listed
 from jobs.stopping import stop_signals
 from model import DCGAN
-from utils import UserError
+from utils import Outputs, UserError
 
 SEARCH = SearchOptions(n_iter=6, refine=0, out_interval=2, approach="adam", start="random")
 
@@ -40,23 +42,45 @@ def call(folder, out, *imgs, search=SEARCH, mask_folder=None):
 
 
 def contents(out):
-    return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    """The files, without the list of what was written and the lock."""
+    files = [path for path in out.rglob("[!.]*") if path.is_file()]
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
 
 
 def pixels(path):
     return np.asarray(Image.open(path))
 
 
-@pytest.mark.parametrize("name", ["before.png", "sheet.png", "completion.gif", "completed/0003.png", "final/002.png"])
+@pytest.mark.parametrize(
+    "name", ["before.png", "sheet.png", "completion.gif", "completed/0004.png", "logs/hats_00.log", "final/002.png"]
+)
 def test_what_another_wrote_is_not_replaced(folder, name):
     out = folder / "others"
     (out / name).parent.mkdir(parents=True)
-    Image.new("RGB", (9, 9), (1, 2, 3)).save(out / name)
+    Image.new("RGB", (9, 9), (1, 2, 3)).save(out / name, format="PNG")
     before = contents(out)
-    with pytest.raises(UserError, match=rf"{name} was not written by complete.py: name another --outDir"):
+    with pytest.raises(UserError, match=rf"{name} was not written by this program, .* choose another --outDir"):
         call(folder, "others")
     assert contents(out) == before
     shutil.rmtree(out)
+
+
+def test_a_folder_that_becomes_a_link_during_the_search_keeps_the_results_behind_it(folder, monkeypatch):
+    """Even if they are completions of the same pictures: they belong to another folder."""
+    shutil.copytree(folder / "done", folder / "kept")
+    before = contents(folder / "kept")
+    record = frames_module.Frames.record
+
+    def swapped(self, state):
+        record(self, state)
+        final = folder / "swapped" / "final"
+        if not final.exists():
+            final.symlink_to(folder / "kept" / "final")
+
+    monkeypatch.setattr(frames_module.Frames, "record", swapped)
+    with pytest.raises(UserError, match=r"swapped/final/000.png is reached by a symbolic link"):
+        call(folder, "swapped", search=replace(SEARCH, n_iter=7))
+    assert contents(folder / "kept") == before
 
 
 def test_what_another_wrote_beside_the_results_stays(folder):
@@ -84,10 +108,14 @@ def test_a_pipe_in_the_way_is_not_waited_for(folder, name):
 
 
 @pytest.mark.parametrize("left", [0, 0.5, 0.99])
-def test_a_truncated_result_is_done_again(folder, left):
+def test_a_truncated_result_is_named_and_once_it_is_gone_done_again(folder, left):
     cut = folder / "done" / "final" / "003.png"
     whole = cut.read_bytes()
     cut.write_bytes(whole[: int(left * len(whole))])
+    if left:
+        with pytest.raises(UserError, match=r"003.png was not written by this program, or was changed since"):
+            call(folder, "done")
+        cut.unlink()
     call(folder, "done")
     assert cut.read_bytes() == whole
 
@@ -108,7 +136,7 @@ def test_an_interrupted_batch_is_written_as_far_as_it_came(folder, monkeypatch, 
     with monkeypatch.context() as patch:
         interrupt(patch, 2, signal.SIGTERM)
         assert call(folder, "stopped") == 128 + signal.SIGTERM
-    assert "after 3 of 6 iterations, unfinished: 3 pictures (000.png, 001.png, 002.png)" in capsys.readouterr().out
+    assert "after 3 of 6 iterations; unfinished: 3 pictures (000.png, 001.png, 002.png)" in capsys.readouterr().out
     out, hole = folder / "stopped", np.s_[4:12, 4:12]
     assert sorted(path.name for path in (out / "final").iterdir()) == ["000.png", "001.png", "002.png"]
     assert sorted(path.name for path in (out / "completed").iterdir()) == ["0000.png", "0002.png", "0003.png"]
@@ -168,11 +196,11 @@ def test_one_line_for_many_without_a_mask(folder, capsys):
     (folder / "masks").mkdir()
     for name in ("001.png", "003.png"):
         Image.fromarray(np.eye(16, dtype=np.uint8) * 255).save(folder / "masks" / name)
-    with pytest.raises(UserError, match="3 of 5 pictures are left out"):
+    with pytest.raises(UserError, match="3 of 5 pictures are skipped"):
         call(folder, "masked", mask_folder=folder / "masks")
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if "left out" in line] == [
-        f"left out: 3 pictures (000.png, 002.png, 004.png) without a mask of the same name in {folder / 'masks'}"
+    assert [line for line in lines if "skipped" in line] == [
+        f"skipped: 3 pictures (000.png, 002.png, 004.png) without a mask of the same name in {folder / 'masks'}"
     ]
     assert sorted(path.name for path in (folder / "masked" / "final").iterdir()) == ["001.png", "003.png"]
     assert {"hats_01.log", "hats_03.log"} <= set(os.listdir(folder / "masked" / "logs"))
@@ -189,12 +217,12 @@ def test_masks_below_the_pictures_are_no_pictures(folder, capsys):
     pictures = folder / "with_masks"
     shutil.copytree(folder / "faces", pictures)
     shutil.copytree(folder / "faces", pictures / "masks")
-    options = MaskOptions(folder=pictures / "masks")
-    listed_names = [path.relative_to(pictures) for path in listed([pictures], folder / "none", options)]
+    options, none = MaskOptions(folder=pictures / "masks"), Outputs(folder / "none")
+    listed_names = [path.relative_to(pictures) for path in listed([pictures], none, options)]
     assert listed_names == sorted(path.relative_to(folder / "faces") for path in (folder / "faces").iterdir())
     options = MaskOptions(file=pictures / "000.png")
-    assert pictures / "000.png" not in listed([pictures], folder / "none", options)
-    assert len(listed([pictures], folder / "none", MaskOptions(folder=pictures))) == 2 * len(listed_names)
+    assert pictures / "000.png" not in listed([pictures], none, options)
+    assert len(listed([pictures], none, MaskOptions(folder=pictures))) == 2 * len(listed_names)
 
 
 def test_signals_that_the_caller_ignores_stay_ignored(monkeypatch):

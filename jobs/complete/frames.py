@@ -1,62 +1,74 @@
-"""What completion leaves on disk besides its results."""
+"""Frames of a completion: what shows how the search went."""
 
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
 from dcgan.checkpoints import writable
 from images.files import save_gif, save_picture
-from images.incomplete import Face, Incomplete
+from images.incomplete import Incomplete
 from images.sheets import ROWS, framed, grid, titled
+from jobs.complete.names import log_name
 from kernels.tensorflow import event_writer, tf
 from model import SearchStep
+from utils import Outputs
 
 GIF_FRAMES = 60  # at least, and at most twice as many, if there are so many
 
 
 class Frames:
-    """What the search for one batch leaves in `out` besides its results: grids 8 wide, logs, loss curves, a GIF.
+    """Writes the frames of one batch: grids 8 pictures wide, logs, loss curves and a GIF."""
 
-    `suffix` keeps the files of one batch from overwriting another's.
-    """
+    def __init__(self, outputs: Outputs, suffix: str, incomplete: Incomplete, note: str):
+        """suffix: ends the names of this batch's files. note: their note in the list of `outputs`.
 
-    def __init__(self, out: Path, suffix: str, incomplete: Incomplete, note: str):
-        """Every picture carries the `note`."""
-        self.out, self.suffix, self.note = out, suffix, note
+        UserError if a foreign file has one of the names.
+        """
+        self.outputs, self.suffix, self.note = outputs, suffix, note
         self.incomplete, self.masked = incomplete, incomplete.shown()
         self.frames: list[tuple[str, np.ndarray]] = []
         self.seen, self.stride = 0, 1
         self.losses: list[np.ndarray] = []
-        (out / "logs").mkdir(parents=True, exist_ok=True)
-        # The suffix tells these curves from train-dcgan.py's, should the two share a folder.
-        with writable(out / "logs"):
-            self.writer = event_writer(out / "logs", f".completion{suffix}")
-        self._save_grid("before", incomplete.pictures)
-        self._save_grid("masked", self.masked)
+        outputs.check(*map(log_name, incomplete.ids))
+        self.logs = outputs.folder / "logs"
+        self.writer = self._open_writer()
+        self._save("before", grid(incomplete.pictures))
+        self._save("masked", grid(self.masked))
 
-    def _save_grid(self, name: str, pictures: np.ndarray) -> None:
-        save_picture(self.out / f"{name}{self.suffix}.png", grid(pictures), self.note)
+    def _open_writer(self) -> tf.summary.SummaryWriter:
+        """TensorBoard's writer; the suffix of its file's name tells it from that of train-dcgan.py."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        before = set(self.logs.iterdir())
+        with writable(self.logs):
+            writer = event_writer(self.logs, f".completion{self.suffix}")
+            writer.flush()
+        for path in set(self.logs.iterdir()) - before:
+            self.outputs.adopt(f"logs/{path.name}", self.note)
+        return writer
+
+    def _save(self, name: str, pixels: np.ndarray, note: str | None = None) -> None:
+        self.outputs.write(f"{name}{self.suffix}.png", partial(save_picture, pixels=pixels), note or self.note)
 
     def record(self, state: SearchStep) -> None:
-        """Notes a SearchStep's losses; if it has pictures, writes them and all that was noted."""
+        """Remembers the losses; if the state has pictures, writes these and everything remembered."""
         self.losses.append(state.losses)
         if state.generated is None:
             return
-        self._save_grid(f"hats_imgs/{state.iteration:04d}", state.generated)
-        self._save_grid(f"completed/{state.iteration:04d}", state.completed)
+        self._save(f"hats_imgs/{state.iteration:04d}", grid(state.generated))
+        self._save(f"completed/{state.iteration:04d}", grid(state.completed))
         self._keep(f"iteration {state.iteration}", state.completed)
         for face, (*_, total), z in zip(self.incomplete.ids, state.losses, state.z, strict=True):
-            with open(self.out / "logs" / log_name(face), "a") as file:
-                print(state.iteration, f"{total:.8g}", *(f"{value:.8g}" for value in z), file=file)
-        with writable(self.out / "logs"), self.writer.as_default():
+            line = " ".join([str(state.iteration), *(f"{value:.8g}" for value in (total, *z))])
+            self.outputs.add_text(log_name(face), line + "\n", self.note)
+        with writable(self.logs), self.writer.as_default():
             for i, losses in enumerate(self.losses, state.iteration + 1 - len(self.losses)):
                 for name, mean in zip(("contextual_loss", "perceptual_loss", "loss"), losses.mean(axis=0), strict=True):
-                    if not np.isnan(mean):  # as the perceptual loss is while G's feature maps are searched
+                    if not np.isnan(mean):  # the search in feature maps has no perceptual loss
                         tf.summary.scalar(name + self.suffix, mean, step=i)
         self.losses = []
 
     def _keep(self, title: str, frame: np.ndarray) -> None:
-        """Keeps frames for the GIF, evenly spaced."""
+        """Keeps evenly spaced frames for the GIF."""
         if self.seen % self.stride == 0:
             self.frames.append((title, frame))
         self.seen += 1
@@ -64,18 +76,11 @@ class Frames:
             self.frames = self.frames[::2]
             self.stride *= 2
 
-    def finish(self, completed: np.ndarray, blended: np.ndarray, note: str) -> None:
-        """Writes the GIF, which ends on the `blended` results, and at last the sheet with a `note`, a row a picture."""
+    def finish(self, completed: np.ndarray, blended: np.ndarray, sheet_note: str) -> None:
+        """Writes the GIF, which ends with the `blended` results, and last the sheet, with a row for each picture."""
         frames = [("masked", self.masked), *self.frames, ("blended", blended)]
         pictures = [titled(framed(frame), [title]) for title, frame in frames]
-        save_gif(self.out / f"completion{self.suffix}.gif", pictures, self.note)
+        self.outputs.write(f"completion{self.suffix}.gif", partial(save_gif, frames=pictures), self.note)
         rows = np.stack([self.incomplete.pictures, self.masked, completed, blended], axis=1)[:ROWS]
         sheet = framed(rows.reshape(-1, *rows.shape[2:]), columns=4)
-        save_picture(
-            self.out / f"sheet{self.suffix}.png", titled(sheet, ["before", "masked", "completed", "blended"]), note
-        )
-
-
-def log_name(face: Face) -> str:
-    """Name of the log of a search: hats_02.log for photo 2, hats_02_2.log for its second face."""
-    return f"hats_{face.photo:02d}{f'_{face.index + 1}' if face.index else ''}.log"
+        self._save("sheet", titled(sheet, ["before", "masked", "completed", "blended"]), sheet_note)

@@ -1,140 +1,116 @@
-"""The folder that completions are written into: a result a picture, and frames of how it came about.
+"""The folder that completions are written into: a result for each picture, and frames that show the search.
 
-Every picture written there carries a note. It begins with a mark: what has none is not ours, and stays as it is. If the
-picture is finished, its note goes on with what it was made of and how, so that the same call does only what is missing.
+A result's note in the list of the folder says what it depends on, so that the same call only does what is missing.
 """
 
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from images.files import PictureError, read_note, save_picture, unique_names
-from images.incomplete import Incomplete
+from images.files import PictureError, save_picture, unique_names
+from images.incomplete import Face, Incomplete
 from images.mask_files import Final
 from images.sheets import ROWS, framed, on_white, titled
-from utils import UserError, digest, say
+from jobs.complete.names import FRAMES, frame_names, frames_note, log_name, suffix
+from utils import Outputs, UserError, digest, say
 
 if TYPE_CHECKING:
     from jobs.complete.frames import Frames
 
-MARK = "complete.py of dcgan-completion"
-UNFINISHED = f"{MARK}: unfinished"
+UNFINISHED = "unfinished"
 PHOTO_TITLES = ("before", "masked", "completed")
-# The files that a completion writes, but for its results in final/. Logs hold no note: they are ours by their names.
-FRAME_FOLDERS = ("hats_imgs", "completed", "logs")
-FRAME_FILE = re.compile(
-    r"((before|masked|sheet|photos|completion|(hats_imgs|completed)/(?P<iteration>\d{4,}))(?P<suffix>(_\d+)?)\.(png|gif))"
-    r"|logs/hats_\d+(_\d+)?\.log|logs/events\.out\.tfevents\..*\.completion(?P<suffix_of_events>(_\d+)?)"
-)
-
-
-def suffix(nth: int) -> str:
-    """Of the names of the frames of a call's batch number `nth`."""
-    return f"_{nth}" if nth > 1 else ""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures that are searched side by side."""
+    """Pictures that are searched together."""
 
     nth: int
     """1 and up, among the batches of a call."""
     loaded: Mapping[int, Any]
     """The pictures as the reader has loaded them, by their numbers among all of the call."""
     notes: Mapping[int, str]
-    """By `note`: what each result is made of, and how."""
+    """The note of each finished result."""
     incomplete: Incomplete
     """[N]: the pictures, or the faces of photos."""
 
     @property
     def paths(self) -> list[Path]:
-        """Where the pictures come from."""
+        """The files of the pictures."""
         return [each.path for each in self.loaded.values()]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the search and blending have made of a batch."""
+    """A batch after search and blending."""
 
     blended: np.ndarray
     """uint8 [N, H, W, C], the results."""
     restarts: np.ndarray
-    """[N]: how often each picture's search began anew."""
+    """[N]: how often each picture's search was restarted."""
     found: np.ndarray
     """bool [N]: whether a z was found; without one there is no result."""
     iteration: int
-    """How far the search has come."""
+    """The last iteration of the search."""
 
 
 class Results:
-    """What one call leaves in its folder, and what an earlier one has left there."""
+    """The results and frames of one call."""
 
-    def __init__(self, out: Path, imgs: Sequence[Path], iterations: int, interval: int, framed: int):
-        """So many batches are `framed`: they have frames every `interval` of so many `iterations`.
+    def __init__(self, outputs: Outputs, imgs: Sequence[Path], iterations: int, interval: int, framed: int):
+        """framed: the number of batches with frames, one every `interval` iterations.
 
-        UserError if one of the `imgs` is a result itself, or if another's file stands where one is to be written.
+        UserError if one of the `imgs` is an earlier result, or if a foreign file has a name that will be needed.
         """
-        self.out, self.iterations, self.framed = out, iterations, framed
-        self.finals = [out / "final" / f"{name}.png" for name in unique_names(imgs)]
+        self.outputs, self.iterations, self.framed = outputs, iterations, framed
+        self.finals = [f"final/{name}.png" for name in unique_names(imgs)]
         self.call = digest(list(imgs), interval, framed)
-        earlier = written(out)
+        earlier = {os.path.realpath(outputs.folder / name) for name in outputs.names()}
         for path in imgs:
             if os.path.realpath(path) in earlier:
-                raise UserError(f"{path} lies where the results are written: name another --outDir")
-        for path in self._in_the_way():
-            raise UserError(f"{path} was not written by complete.py: name another --outDir")
-
-    def _in_the_way(self) -> Iterator[Path]:
-        """What stands where this call writes and is not ours. A file that is empty holds nothing to lose."""
-        for name in ("final", *(FRAME_FOLDERS if self.framed else ())):
-            if os.path.lexists(self.out / name) and not (self.out / name).is_dir():
-                yield self.out / name
-        suffixes = {None, *(suffix(nth) for nth in range(1, self.framed + 1))}
-        frames = (
-            path
-            for path, match in _named_like_frames(self.out)
-            if self.framed
-            and match["suffix"] in suffixes
-            and match["suffix_of_events"] is None
-            and int(match["iteration"] or 0) <= self.iterations
-        )
-        for path in (*self.finals, *frames):
-            empty = path.is_file() and not path.stat().st_size
-            if os.path.lexists(path) and not _is_ours(path) and not empty:
-                yield path
+                raise UserError(f"{path} is a result in the output folder: choose another --outDir")
+        outputs.check(*self.finals)
+        for nth in range(1, framed + 1):
+            outputs.check(*frame_names(nth, iterations, interval))
+        if framed:
+            outputs.check(*(log_name(Face(number)) for number in range(len(imgs))))
 
     def has(self, nth: int, notes: Mapping[int, str]) -> bool:
-        """Whether all is there already that batch number `nth`, of these notes, is to leave."""
+        """Whether everything exists that a finished batch number `nth` leaves, made from what the notes say."""
         expected = {self.finals[number]: note for number, note in notes.items()}
         if nth <= self.framed:
-            expected[self.out / f"sheet{suffix(nth)}.png"] = self.sheet_note(notes, self.iterations)
-        return all(read_note(path) == note for path, note in expected.items())
+            expected[f"sheet{suffix(nth)}.png"] = self._sheet_note(nth, notes)
+        return all(self.outputs.note(name) == note for name, note in expected.items())
 
     def frames(self, batch: Batch) -> "Frames | None":
-        """What records the frames of the batch, in place of those of an earlier call; None if it is to have none."""
-        if batch.nth == 1:
-            _remove(_frames(self.out))
+        """Returns the recorder of the batch's frames, if it has any, after earlier frames are deleted."""
+        outputs, note = self.outputs, frames_note(batch.nth)
+        outputs.remove(*outputs.names(FRAMES if batch.nth == 1 else note))
         if batch.nth > self.framed:
             return None
-        from jobs.complete.frames import Frames, log_name
+        outputs.remove(*map(log_name, batch.incomplete.ids))
+        from jobs.complete.frames import Frames
 
-        _remove(_frames(self.out, suffix(batch.nth)))
-        _remove(self.out / "logs" / log_name(face) for face in batch.incomplete.ids)
-        return Frames(self.out, suffix(batch.nth), batch.incomplete, MARK)
+        return Frames(outputs, suffix(batch.nth), batch.incomplete, note)
 
-    def sheet_note(self, notes: Mapping[int, str], iteration: int) -> str:
-        """The note of the sheet that ends the frames of a batch with these notes, at this iteration."""
-        return note(self.call, list(notes.values())) if iteration == self.iterations else UNFINISHED
+    def sheet_note(self, batch: Batch, iteration: int) -> str:
+        """The note of the sheet, which is the last frame of a batch, at this iteration."""
+        finished = iteration == self.iterations
+        return self._sheet_note(batch.nth, batch.notes) if finished else frames_note(batch.nth) + UNFINISHED
+
+    def _sheet_note(self, nth: int, notes: Mapping[int, str]) -> str:
+        return frames_note(nth) + digest(self.call, list(notes.values()))
 
     def write(self, batch: Batch, outcome: Outcome, final: Callable[[Any, np.ndarray], Final]) -> int:
-        """Writes the results, how many it returns, each as `final` makes it of the picture and its faces [k, H, W, C].
+        """Writes the results and returns how many there are. Reports which searches were restarted.
 
-        Says which searches began anew. What was finished by an earlier call is not replaced by what is not.
+        final: makes a result of a picture as it was loaded and its completed faces, uint8 [k, H, W, C]. A finished
+        result is not replaced by an unfinished one.
         """
         finished = outcome.iteration == self.iterations
         shown: list[np.ndarray] = []
@@ -143,67 +119,33 @@ class Results:
             faces = [i for i, face in enumerate(batch.incomplete.ids) if face.photo == number]
             found, restarts = outcome.found[faces].all(), outcome.restarts[faces].sum()
             if restarts:
-                in_vain = "" if found else ", in vain: it is left out"
-                say(f"{loaded.path}: the loss was not finite, its search began anew {restarts} times{in_vain}")
+                without_result = "" if found else "; it never became finite, so the picture is skipped"
+                say(
+                    f"{loaded.path}: the loss was not finite, the search was restarted {restarts} times{without_result}"
+                )
             if not found:
                 continue
-            if finished or read_note(self.finals[number]) in (None, UNFINISHED):
+            if finished or self.outputs.note(self.finals[number]) in (None, UNFINISHED):
                 try:
                     made = final(loaded, outcome.blended[faces])
                 except PictureError as error:  # a photo is read once more
-                    say(f"left out: {error}")
+                    say(f"skipped: {error}")
                     continue
-                save_picture(
-                    self.finals[number], made.pixels, batch.notes[number] if finished else UNFINISHED, made.profile
-                )
+                save = partial(save_picture, pixels=made.pixels, profile=made.profile)
+                self.outputs.write(self.finals[number], save, batch.notes[number] if finished else UNFINISHED)
                 shown += made.row if len(shown) < ROWS * len(PHOTO_TITLES) else ()
             written += 1
         if shown and batch.nth <= self.framed:
-            sheet = framed(on_white(shown), columns=len(PHOTO_TITLES))
-            save_picture(self.out / f"photos{suffix(batch.nth)}.png", titled(sheet, PHOTO_TITLES), MARK)
+            sheet = titled(framed(on_white(shown), columns=len(PHOTO_TITLES)), PHOTO_TITLES)
+            name = f"photos{suffix(batch.nth)}.png"
+            self.outputs.write(name, partial(save_picture, pixels=sheet), frames_note(batch.nth))
         return written
 
     def show(self, iteration: int) -> None:
-        """Says where to look at what is left after so many iterations."""
+        """Reports where the results and the frames of this iteration are."""
+        out = self.outputs.folder
         if self.framed:
             frames = (f"{folder}/{iteration:04d}.png" for folder in ("hats_imgs", "completed"))
             names = ("photos.png", "sheet.png", "completion.gif", "before.png", "masked.png", *frames)
-            say("look at " + ", ".join(f"{self.out}/{name}" for name in names if (self.out / name).exists()))
-        say(f"completed pictures: {self.out}/final")
-
-
-def written(out: Path) -> set[str]:
-    """The real paths of what earlier calls have written into `out`, and of all in its `final`."""
-    return {os.path.realpath(path) for path in (*_frames(out), *out.glob("final/*"))}
-
-
-def note(*parts: Any) -> str:
-    """The note of what is made of the `parts`."""
-    return f"{MARK}: {digest(*parts)}"
-
-
-def _named_like_frames(out: Path) -> list[tuple[Path, re.Match]]:
-    paths = [*out.glob("*"), *out.glob("*/*")]
-    matches = ((path, FRAME_FILE.fullmatch(path.relative_to(out).as_posix())) for path in paths)
-    return [(path, match) for path, match in matches if match]
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a completion wrote this file, whose name would fit."""
-    if path.parent.name == "logs":
-        return path.is_file()
-    return (read_note(path, damaged=True) or "").startswith(MARK)
-
-
-def _frames(out: Path, of_suffix: str | None = None) -> list[Path]:
-    """What earlier completions left in `out`, but for `final` and only for the batch of that suffix, if given."""
-    return [
-        path
-        for path, match in _named_like_frames(out)
-        if (of_suffix is None or of_suffix in (match["suffix"], match["suffix_of_events"])) and _is_ours(path)
-    ]
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
+            say("look at " + ", ".join(f"{out}/{name}" for name in names if (out / name).exists()))
+        say(f"completed pictures: {out}/final")

@@ -15,7 +15,6 @@ from dcgan.checkpoints import writable
 from dcgan.devices import worker_of
 from images.files import save_picture
 from images.sheets import grid
-from jobs.complete.results import FRAME_FILE
 from kernels.tensorflow import event_writer, plain_path, tf
 from model import DCGAN, LOSSES, Pictures, TrainStep
 from utils import UserError, clock, read_rows, say, write_atomic, write_rows
@@ -225,7 +224,7 @@ def events_files(log_dir: Path) -> list[Path]:
     return [
         path
         for path in log_dir.glob("events.out.tfevents.*")
-        if path.is_file() and not path.is_symlink() and not FRAME_FILE.fullmatch(f"logs/{path.name}")
+        if path.is_file() and not path.is_symlink() and ".completion" not in path.name
     ]
 
 

@@ -1,0 +1,135 @@
+"""Plans a completion: which pictures there are, and which batches of them are missing in the results."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dcgan.workers import ALONE, Worker
+from images.files import check_folder, find_pictures, load_each, read_picture
+from images.incomplete import Face, Incomplete
+from images.mask_options import MaskOptions
+from images.masks import WITHOUT_HOLE
+from jobs.complete.arguments import PhotoOptions
+from jobs.complete.results import Batch, Results
+from utils import Outputs, Progress, UserError, WrongCommand, digest, say, some
+
+if TYPE_CHECKING:
+    from images.mask_files import MaskedReader
+    from jobs.complete.photo_reader import PhotoReader
+
+LOOKS = 64  # face detections in pictures that were cropped; each takes up to a third of a second
+
+
+def listed(named: Sequence[Path], outputs: Outputs, masks: MaskOptions) -> list[Path]:
+    """The pictures that are named, and those in the folders that are named, without masks and earlier results.
+
+    UserError if there are none, or if none of the named files exists.
+    """
+    imgs = []
+    others = [
+        *(outputs.folder / name for name in outputs.names()),
+        *(path for path in (masks.file, masks.folder) if path),
+    ]
+    left_out = set(map(os.path.realpath, others))
+    for path in named:
+        if os.path.isdir(path):
+            try:
+                imgs += [each for each in find_pictures(path) if not _is_in(left_out, each, path)]
+            except UserError as error:
+                say(f"skipped: {error}")
+        elif path.name != "alignment.csv":  # aligned/* names the table of align.py, too
+            imgs.append(path)
+    if not imgs:
+        raise UserError("there is no picture to complete: name pictures or a folder of them")
+    if not any(map(os.path.isfile, imgs)):
+        rest = f", nor any other of the {len(imgs)} named" if len(imgs) > 1 else ""
+        raise UserError(f"no file or folder {imgs[0]}{rest}: name pictures or a folder of them")
+    return imgs
+
+
+def _is_in(left_out: set[str], path: Path, folder: Path) -> bool:
+    """Whether a picture in `folder` is left out, or a folder between the two is."""
+    real, top = Path(os.path.realpath(path)), os.path.realpath(folder)
+    return any(str(each) in left_out and str(each) != top for each in (real, *real.parents))
+
+
+def check_named(imgs: Sequence[Path], photos: PhotoOptions, masks: MaskOptions) -> None:
+    """Raises UserError if the options name files that do not exist. Runs before TensorFlow, which takes seconds."""
+    if photos.points and len(imgs) > 1:
+        raise WrongCommand(f"--points belong to one photo, but there are {len(imgs)}: complete it alone")
+    if photos.photo and masks.kind in WITHOUT_HOLE:
+        raise WrongCommand(f"--maskType {masks.kind} is for aligned pictures: remove --photo or choose another type")
+    if masks.folder:
+        check_folder(masks.folder, "masks")
+    if masks.file and not masks.file.is_file():
+        raise UserError(f"no mask {masks.file}: name a picture, white where pixels are known and black in the hole")
+    if photos.alignment and not photos.alignment.is_file():
+        raise UserError(f"no file {photos.alignment}: name the alignment.csv that align.py wrote for the photos")
+
+
+class Plan:
+    """The batches of one call: reads their pictures and finds out which results are missing."""
+
+    def __init__(
+        self,
+        imgs: Sequence[Path],
+        reader: "MaskedReader | PhotoReader",
+        results: Results,
+        how: str,
+        batch_size: int,
+        worker: Worker = ALONE,
+    ):
+        """how: identifies the model and the options. Reports the pictures without a mask."""
+        self.imgs, self.reader, self.results, self.worker = imgs, reader, results, worker
+        self.how = digest(how, reader.lowres)
+        numbers = [number for number, path in enumerate(imgs) if reader.has_mask(path)]
+        without = [imgs[number] for number in sorted(set(range(len(imgs))) - set(numbers))]
+        if without:
+            say(f"skipped: {some(without)} without a mask of the same name in {reader.options.folder}")
+        self.parts = [numbers[first : first + batch_size] for first in range(0, len(numbers), batch_size)]
+        self.progress = Progress(len(self.parts[worker.index :: worker.count]) * results.iterations, "iterations")
+        self.tally: Counter[str] = Counter()
+        self.faceless: list[Path] = []
+
+    def missing(self) -> Iterator[Batch]:
+        """Yields this worker's batches of which a result is missing."""
+        nth = 1  # batches without a readable picture do not count, except those of other workers
+        for place, part in enumerate(self.parts):
+            if place % self.worker.count != self.worker.index:
+                self.tally["of others"] += len(part)
+                nth += 1
+                continue
+            loaded = load_each({number: self.imgs[number] for number in part}, self.reader.read)
+            if self._is_missing(nth, loaded):
+                loaded = self.reader.with_faces(loaded)  # photos without a face drop out
+            if self._is_missing(nth, loaded):
+                self._look_for_faces([each.path for each in loaded.values() if each.fitted])
+                yield self._batch(nth, loaded)
+            else:
+                self.progress.skip(self.results.iterations)
+                self.tally["kept"] += len(loaded)
+            nth += bool(loaded)
+
+    def _is_missing(self, nth: int, loaded: Mapping[int, Any]) -> bool:
+        return bool(loaded) and not self.results.has(nth, self._notes(loaded))
+
+    def _notes(self, loaded: Mapping[int, Any]) -> dict[int, str]:
+        """What each result depends on, digested."""
+        return {number: digest(self.how, number, *each.made_of) for number, each in loaded.items()}
+
+    def _look_for_faces(self, fitted: Sequence[Path]) -> None:
+        """Remembers which of the first cropped pictures are photos whose faces must be located first."""
+        from faces.detector import face_fills
+
+        for path in fitted[: LOOKS - self.tally["looked"]]:
+            self.tally["looked"] += 1
+            if face_fills(read_picture(path)) is False:
+                self.faceless.append(path)
+
+    def _batch(self, nth: int, loaded: Mapping[int, Any]) -> Batch:
+        self.tally["fitted"] += sum(each.fitted for each in loaded.values())
+        parts = [each.incomplete for each in loaded.values()]
+        ids = [Face(number, k) for number, part in zip(loaded, parts, strict=True) for k in range(len(part))]
+        return Batch(nth, loaded, self._notes(loaded), Incomplete.joined(parts, self.reader.lowres, ids))
