@@ -57,7 +57,7 @@ def folder(tmp_path_factory):
     mask.paste(0, (50, 50, 100, 100))
     mask.save(folder / "mask_of_none.png")
     result = complete(folder, "in", "--outDir", "out", "--outInterval", 1)
-    assert_fails(result, 1, "1 of 3 pictures are left out")
+    assert_fails(result, 1, "1 of 3 pictures are skipped")
     (folder / "stdout").write_text(result.stdout)
     return folder
 
@@ -380,7 +380,7 @@ def test_thin_pictures_and_transparent_spots_are_no_obstacle(tmp_path):
     Image.new("RGB", (5000, 2)).save(tmp_path / "in" / "thin.png")
     erased(DEMO, (0, 0, 6, 6)).save(tmp_path / "in" / "spot.png")
     result = complete(tmp_path, "in", "--maskType", "center", "--outDir", "out")
-    assert_fails(result, 1, "1 of 2 pictures are left out")
+    assert_fails(result, 1, "1 of 2 pictures are skipped")
     photo, final = pixels(tmp_path / "in" / "spot.png"), pixels(tmp_path / "out" / "final" / "spot.png")
     changed = (photo[..., :3] != final).any(axis=-1)
     assert changed[:6, :6].any() and changed[100:160, 90:170].mean() > 0.2
