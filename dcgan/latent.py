@@ -32,9 +32,9 @@ def combined(terms: Sequence[np.ndarray], signs: Sequence[int] = (1,)) -> np.nda
     return np.clip(signs @ means, -1, 1).astype(np.float32)[None]
 
 
-def save_z(path: Path, note: str, z: np.ndarray, **others: Any) -> None:
-    """Writes a .npz file with z [N, z_dim], a `note` that `text_in` finds again, and other arrays."""
-    write_atomic(path, lambda partial: np.savez(partial, z=z, note=np.array(note), **others))
+def save_z(path: Path, z: np.ndarray, **others: Any) -> None:
+    """Writes a .npz file with z [N, z_dim], and other arrays or texts."""
+    write_atomic(path, lambda partial: np.savez(partial, z=z, **others))
 
 
 def load_z(path: Path, z_dim: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from threading import Condition, Lock
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageOps
 
 from utils import UserError, quiet_stderr, say, write_atomic
 
@@ -336,43 +336,20 @@ def _on_disk(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def save_picture(path: Path, pixels: np.ndarray, note: str = "", profile: bytes | None = None) -> None:
-    """Writes uint8 [H, W, 3] or [H, W, 1] as a PNG file, with a `note` that `read_note` finds again.
-
-    profile: that of its colours, if it has one.
-    """
+def save_picture(path: Path, pixels: np.ndarray, profile: bytes | None = None) -> None:
+    """Writes uint8 [H, W, 3] or [H, W, 1] as a PNG file. profile: the color profile, if it has one."""
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    info = PngImagePlugin.PngInfo()
-    if note:
-        info.add_text("Comment", note)
     level = 6 if pixels.size < LARGE else 4  # a file 5 % larger is written in less than half of the time
-    write_atomic(path, lambda partial: picture.save(partial, pnginfo=info, icc_profile=profile, compress_level=level))
+    write_atomic(path, lambda partial: picture.save(partial, icc_profile=profile, compress_level=level))
 
 
-def read_note(path: Path, damaged: bool = False) -> str | None:
-    """The note that `save_picture` or `save_gif` put into a file; None if there is no such file or note.
-
-    None, too, for a picture that is not whole, unless a `damaged` one will do.
-    """
-    if not os.path.isfile(path):  # to open a pipe would wait for its writer
-        return None
-    try:
-        with Image.open(path, formats=["PNG", "GIF"]) as file:
-            note = file.info.get("Comment") or file.info.get("comment", b"").decode()
-            if note and not damaged:
-                file.verify()  # every chunk to the end, by its checksum
-            return note or None
-    except Exception:  # Pillow's decoders raise nearly anything on a damaged file
-        return None
-
-
-def save_gif(path: Path, frames: Iterable[np.ndarray], note: str = "") -> None:
-    """Writes [H, W, C] uint8 frames, with a `note`, as a GIF that loops and rests on its last frame."""
+def save_gif(path: Path, frames: Iterable[np.ndarray]) -> None:
+    """Writes [H, W, C] uint8 frames as a GIF that loops and rests on its last frame."""
     pictures = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in frames]
     durations = [FRAME_TIME] * (len(pictures) - 1) + [LAST_FRAME_TIME]
     write_atomic(
         path,
         lambda partial: pictures[0].save(
-            partial, save_all=True, append_images=pictures[1:], duration=durations, loop=0, comment=note.encode()
+            partial, save_all=True, append_images=pictures[1:], duration=durations, loop=0
         ),
     )

@@ -8,7 +8,7 @@ from typing import Any
 from dcgan.options import seed_check
 from utils import Options, number, option
 
-MODEL = "the model's directory; where the default holds none, a bundled one: of 128x128 for photos, else of 64x64"
+MODEL = "directory of the model; if the default contains none, a bundled model is used: 128x128 for photos, else 64x64"
 LANDMARKS = ("innerEyesAndBottomLip", "outerEyesAndNose")
 
 
@@ -16,9 +16,9 @@ LANDMARKS = ("innerEyesAndBottomLip", "outerEyesAndNose")
 class AlignOptions(Options):
     """Alignment."""
 
-    raw: Path = option(MISSING, "folder of photos, with its subfolders, or a photo", "raw", check=Path, metavar="RAW")
+    raw: Path = option(MISSING, "photo, or folder of photos with its subfolders", "raw", check=Path, metavar="RAW")
     command: str = option(MISSING, "what to do: align", "command", choices=("align",))
-    landmarks: str = option(MISSING, "the three landmarks that are moved into place", "landmarks", choices=LANDMARKS)
+    landmarks: str = option(MISSING, "the three landmarks that get a fixed place in the aligned face", "landmarks", choices=LANDMARKS)
     out: Path = option(MISSING, "folder for the aligned faces and alignment.csv", "out", check=Path, metavar="OUT")
     size: int = option(64, "side of an aligned face in pixels", check=number(int, 8, 4096))
     predictor: Path | None = option(
@@ -28,82 +28,87 @@ class AlignOptions(Options):
         check=Path,
         metavar="FILE",
     )
-    skip_multi: bool = option(False, "leave out photos with several faces", "--skipMulti")
+    skip_multi: bool = option(False, "skip photos with several faces", "--skipMulti")
     verbose: bool = option(False, "print each photo's status")
-    jobs: int = option(os.cpu_count(), "processes", check=number(int, 1, 256))
+    jobs: int = option(os.cpu_count(), "number of processes", check=number(int, 1, 256))
 
 
 def term(value: Any) -> Path | tuple[Path, ...]:
-    """A check for `option`: a file; or all those of a term, which argparse has gathered."""
+    """A check for `option`: a file, or all files of a term once argparse has gathered them."""
     return Path(value) if isinstance(value, str | Path) else tuple(map(Path, value))
 
 
 FILES = "z files (.npz) that sample.py wrote, pictures, or folders of either"
-# What sample.py makes instead of a grid of samples, by the option that asks for it.
+# The kinds of pictures that sample.py makes instead of a grid, by option.
 OTHER_KINDS = {"single": "single", "walk": "walk", "plus": "arithmetic", "nearest": "nearest"}
 
 
 @dataclass(frozen=True)
 class SampleOptions(Options):
-    """Samples. A grid of them, unless --single, --walk, --plus or --nearest asks for something else."""
+    """Samples. Draws a grid unless --single, --walk, --plus or --nearest is given."""
 
     z: tuple[Path, ...] | None = option(
         None,
-        f"which z, instead of random ones: {FILES}; the z of a picture is searched for",
+        f"z to use instead of random ones: {FILES}; the z of a picture is found by a search",
         check=Path,
         nargs="+",
         metavar="FILE",
     )
     count: int | None = option(
         None,
-        "how many random z, uniform in [-1, 1] (default: 64, or 8 with --walk or --nearest)",
+        "number of random z, uniform in [-1, 1] (default: 64, or 8 with --walk or --nearest)",
         "--number",
         check=number(int, 1, 1_000_000),
     )
-    seed: int = option(0, "what random z follow from", check=seed_check)
-    columns: int = option(8, "width of the grid", check=number(int, 1))
-    single: bool = option(False, "a file a picture, as large as the model makes it, instead of a grid")
-    walk: int | None = option(None, "walk from each z to the next in N steps", check=number(int, 1, 1000))
+    seed: int = option(0, "seed of the random z", check=seed_check)
+    columns: int = option(8, "pictures in a row of the grid", check=number(int, 1))
+    single: bool = option(False, "write each picture into a file of its own, in the model's size, instead of a grid")
+    walk: int | None = option(None, "walk from each z to the next in N steps; writes a grid and a GIF", check=number(int, 1, 1000))
     plus: tuple[tuple[Path, ...], ...] | None = option(
         None,
-        f"arithmetic: a term to add, the mean of the z of {FILES}; say it again for another term",
+        f"arithmetic: add the mean z of these files, {FILES}; repeat the flag for another term",
         check=term,
         nargs="+",
         action="append",
         metavar="FILE",
     )
     minus: tuple[tuple[Path, ...], ...] | None = option(
-        None, "likewise a term to subtract", check=term, nargs="+", action="append", metavar="FILE"
+        None, "subtract the mean z of these files, as for --plus", check=term, nargs="+", action="append", metavar="FILE"
     )
     nearest: Path | None = option(
         None,
-        "show beside each picture those of this folder, as of the training pictures, that are nearest to it",
+        "show the most similar pictures of this folder, such as the training pictures, beside each sample",
         check=Path,
         metavar="DIR",
     )
     checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path, metavar="DIR")
-    out_dir: Path = option(Path("sampled"), "where everything is written", "--outDir", check=Path, metavar="DIR")
+    out_dir: Path = option(Path("sampled"), "folder for everything that is written", "--outDir", check=Path, metavar="DIR")
 
     def __post_init__(self):
         super().__post_init__()
         named = [f"--{name}" for name in OTHER_KINDS if getattr(self, name)]
         if len(named) > 1:
-            raise ValueError(f"{named[0]} and {named[1]} exclude each other: name one")
+            raise ValueError(f"{named[0]} and {named[1]} exclude each other: remove one")
         if self.minus and not self.plus:
             raise ValueError("--minus needs --plus")
         if self.z and self.plus:
-            raise ValueError("--z and --plus exclude each other: name one")
+            raise ValueError("--z and --plus exclude each other: remove one")
         for flag, value in (("--number", self.count), ("--seed", self.seed)):
             if value and (self.z or self.plus):
-                raise ValueError(f"{flag} is for random z: leave it out with {'--z' if self.z else '--plus'}")
+                raise ValueError(f"{flag} is for random z: remove it or {'--z' if self.z else '--plus'}")
         if self.columns != SampleOptions.columns and named:
-            raise ValueError(f"--columns is for a grid of samples: leave it out with {named[0]}")
+            raise ValueError(f"--columns is for a grid of samples: remove it or {named[0]}")
         if self.walk and self.count == 1:
-            raise ValueError("--walk needs two z or more")
+            raise ValueError("--walk needs two z or more: choose a larger --number")
+
+    @property
+    def random_count(self) -> int:
+        """The number of random z."""
+        return self.count or (8 if self.walk or self.nearest else 64)
 
     @property
     def kind(self) -> str:
-        """What is made, by which its files are named."""
+        """The kind of picture to make, which is also the name of its files."""
         return next((kind for name, kind in OTHER_KINDS.items() if getattr(self, name)), "samples")
 
     @property
@@ -116,4 +121,4 @@ class SampleOptions(Options):
 class DistributionsOptions(Options):
     """Plots."""
 
-    out_dir: Path = option(Path("."), "where the four plots are written", "--outDir", check=Path, metavar="DIR")
+    out_dir: Path = option(Path("."), "folder for the four plots", "--outDir", check=Path, metavar="DIR")

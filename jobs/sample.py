@@ -1,79 +1,75 @@
-"""Looks into z space: samples, walks, arithmetic, and the training pictures nearest to samples.
-
-Everything that is written carries a note: what stands in its place without one is not ours, and stays as it is.
-"""
+"""Looks into z space: samples, walks, arithmetic, and the training pictures nearest to samples."""
 
 import dataclasses
 import itertools
 import os
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from completion.models import open_model
-from dcgan.latent import combined, load_z, save_z, text_in, walk
+from dcgan.latent import combined, load_z, random_z, save_z, text_in, walk
 from dcgan.options import SearchOptions
 from images.dataset import Dataset
-from images.files import find_pictures, load_picture, read_note, save_gif, save_picture
+from images.files import find_pictures, load_picture, save_gif, save_picture
 from images.incomplete import Incomplete
 from images.neighbours import nearest
 from images.sheets import BORDER, ROWS, framed, titled
 from jobs.arguments import FILES, SampleOptions
-from utils import Progress, UserError, digest, only_writer, say, some
+from utils import Outputs, Progress, UserError, digest, only_writer, say, some
 
 if TYPE_CHECKING:
     from model import DCGAN
 
-MARK = "sample.py of dcgan-completion"
-# Where all is known, |z| needs no holding back, and more iterations pay: 1.6 dB on 48 held-out faces.
+# Without a hole, |z| needs no penalty, and more iterations pay: 1.6 dB on 48 held-out faces.
 PROJECTION = SearchOptions(n_iter=100, z_penalty=0.0, refine=0, out_interval=0)
-BATCH = 64  # pictures searched at a time
+BATCH = 64  # pictures that are searched together
 NEIGHBOURS = ("nearest", "second", "third")
-LARGEST_SHEET = 178_000_000  # pixels; Pillow, for one, opens no larger picture
+LARGEST_SHEET = 178_000_000  # pixels; Pillow refuses to open a larger picture
+SINGLE = "single"  # folder of single pictures, and the note of its files
 
 
 def sample(options: SampleOptions) -> None:
-    """Writes what the options ask for, and says where it is; UserError if it cannot be made."""
+    """Writes what the options ask for and reports where it is. UserError if it cannot be made."""
     out = options.out_dir
     with only_writer(out):
+        outputs = Outputs(out, "--outDir")
         options = _listed(options)
-        _check_places(options)
+        _check_places(options, outputs)
         neighbours = find_pictures(options.nearest, [out]) if options.nearest else []
         dcgan = open_model(options.checkpoint_dir)
-        _name_foreign(_named(options), model_of(dcgan))
+        _report_other_models(_named(options), model_of(dcgan))
         if options.terms:
-            draw_arithmetic(dcgan, options.terms, out)
+            draw_arithmetic(dcgan, options.terms, outputs)
         elif options.walk:
-            draw_walk(dcgan, _z(dcgan, options, 8), options.walk, out)
+            draw_walk(dcgan, _z(dcgan, options), options.walk, outputs)
         elif options.nearest:
-            draw_nearest(dcgan, neighbours, _z(dcgan, options, 8), out)
+            draw_nearest(dcgan, neighbours, _z(dcgan, options), outputs)
         elif options.single:
-            write_single(dcgan, _z(dcgan, options, 64), out / "single")
+            write_single(dcgan, _z(dcgan, options), outputs)
         else:
-            z = _z(dcgan, options, 64)
-            _save(dcgan, out / "samples", z, framed(images(dcgan, z), options.columns))
+            z = _z(dcgan, options)
+            _save(dcgan, outputs, "samples", z, framed(images(dcgan, z), options.columns))
 
 
-# ----------------------------------------------------------------------------------------- what z
+# ------------------------------------------------------------------------------------ choosing z
 
 
 def model_of(dcgan: "DCGAN") -> str:
-    """What tells the generator from another, for which the same z stands for another picture; rounded, as bundled."""
+    """Identifies the generator, by its weights in half precision, in which the bundled models are stored."""
     return digest(*(each.astype(np.float16) for each in dcgan.generator.get_weights()))[:16]
 
 
-def _z(dcgan: "DCGAN", options: SampleOptions, usual: int) -> np.ndarray:
-    """float32 [N, z_dim]: those of the files named, or random ones, the `usual` number unless another is named."""
-    if options.z:
-        return z_of_files(dcgan, options.z)
-    shape = options.count or usual, dcgan.z_dim
-    return np.random.default_rng(options.seed).uniform(-1, 1, shape).astype(np.float32)
+def _z(dcgan: "DCGAN", options: SampleOptions) -> np.ndarray:
+    """float32 [N, z_dim]: the z of the named files, or random ones."""
+    return z_of_files(dcgan, options.z) if options.z else random_z(options.random_count, dcgan.z_dim, options.seed)
 
 
 def z_of_files(dcgan: "DCGAN", paths: Sequence[Path]) -> np.ndarray:
-    """float32 [N, z_dim]: what is in z files, and for each picture the z that the search finds for it."""
+    """float32 [N, z_dim]: the z in z files, and for each picture the z that the search finds."""
     z = {path: load_z(path, dcgan.z_dim) for path in paths if path.suffix.lower() == ".npz"}
     loaded = {path: load_picture(path, dcgan.image_size, dcgan.c_dim) for path in paths if path not in z}
     if loaded:
@@ -85,7 +81,7 @@ def z_of_files(dcgan: "DCGAN", paths: Sequence[Path]) -> np.ndarray:
 
 
 def projected(dcgan: "DCGAN", pictures: np.ndarray) -> np.ndarray:
-    """float32 [N, z_dim]: the z whose G(z) come near the pictures, uint8 [N, H, W, C], by the search."""
+    """float32 [N, z_dim]: the z whose G(z) are closest to the pictures, uint8 [N, H, W, C], by the search."""
     incomplete = Incomplete(pictures, np.ones(pictures.shape[1:3]))
     firsts = range(0, len(pictures), BATCH)
     progress = Progress(len(firsts) * PROJECTION.iterations, "iterations")
@@ -97,49 +93,48 @@ def projected(dcgan: "DCGAN", pictures: np.ndarray) -> np.ndarray:
     return np.concatenate(found)
 
 
-# ------------------------------------------------------------------------------ what is made of it
+# --------------------------------------------------------------------------------------- drawing
 
 
 def images(dcgan: "DCGAN", z: np.ndarray, columns: int = 1) -> np.ndarray:
-    """G(z), uint8 [N, H, W, C]; UserError if a sheet of them, each with so many `columns`, would be too large."""
+    """G(z), uint8 [N, H, W, C]. UserError if a sheet with `columns` pictures for each would be too large."""
     count, side = len(z) * columns, max(128, dcgan.image_size) + BORDER
     if count * side**2 > LARGEST_SHEET:
-        raise UserError(f"a sheet of {count} pictures is too large to be opened: ask for fewer")
+        raise UserError(f"a sheet of {count} pictures is too large to be opened: choose fewer z or --single")
     return np.concatenate(list(dcgan.generate(z)))
 
 
-def write_single(dcgan: "DCGAN", z: np.ndarray, folder: Path) -> None:
+def write_single(dcgan: "DCGAN", z: np.ndarray, outputs: Outputs) -> None:
     """Writes a file for each picture and its z, in place of those of an earlier call."""
-    earlier = set(_all_in(folder))
+    earlier = set(outputs.names(SINGLE))
     progress, digits, model = Progress(len(z), "pictures"), max(4, len(str(len(z) - 1))), model_of(dcgan)
     for i, picture in enumerate(itertools.chain.from_iterable(dcgan.generate(z))):
-        path = folder / f"{i:0{digits}}.png"
-        save_picture(path, picture, MARK)
-        save_z(path.with_suffix(".npz"), MARK, z[i : i + 1], model=model)
-        earlier -= {path, path.with_suffix(".npz")}
+        name = f"{SINGLE}/{i:0{digits}}"
+        outputs.write(f"{name}.png", partial(save_picture, pixels=picture), SINGLE)
+        outputs.write(f"{name}.npz", partial(save_z, z=z[i : i + 1], model=model), SINGLE)
+        earlier -= {f"{name}.png", f"{name}.npz"}
         progress.update(i + 1)
-    for path in earlier:
-        path.unlink()
-    say(f"pictures and their z: {folder}")
+    outputs.remove(*earlier)
+    say(f"pictures and their z: {outputs.folder / SINGLE}")
 
 
-def draw_walk(dcgan: "DCGAN", points: np.ndarray, steps: int, out: Path) -> None:
-    """Writes a grid with a row for each leg, and a GIF that goes there and back."""
+def draw_walk(dcgan: "DCGAN", points: np.ndarray, steps: int, outputs: Outputs) -> None:
+    """Writes a grid with a row for each leg, and a GIF that walks to the end and back."""
     if len(points) < 2:
-        raise UserError("--walk needs two z or more, and there is one: name another")
+        raise UserError("--walk needs two z or more, but there is one: add another to --z")
     z, columns = walk(points, steps), steps + 1
     pictures = images(dcgan, z)
     # The end of a leg is the beginning of the next.
     there = [framed(picture[None]) for i, picture in enumerate(pictures) if i == 0 or i % columns]
-    _save(dcgan, out / "walk", z, framed(pictures, columns), there + there[-2::-1])
+    _save(dcgan, outputs, "walk", z, framed(pictures, columns), there + there[-2::-1])
 
 
-def draw_arithmetic(dcgan: "DCGAN", terms: Iterable[tuple[int, Sequence[Path]]], out: Path) -> None:
-    """Writes a column for each term, its mean above what that is the mean of, and one for the result."""
+def draw_arithmetic(dcgan: "DCGAN", terms: Iterable[tuple[int, Sequence[Path]]], outputs: Outputs) -> None:
+    """Writes a column for each term, its mean above its pictures, and a column for the result."""
     signs, z = zip(*((sign, z_of_files(dcgan, files)) for sign, files in terms), strict=True)
     result = combined(z, signs)
     if max(map(len, z)) > ROWS:
-        say(f"of each term the first {ROWS} are shown, and its mean is that of all")
+        say(f"only the first {ROWS} pictures of each term are shown; its mean is that of all")
     columns = [*(np.concatenate([combined([term]), term[: ROWS if len(term) > 1 else 0]]) for term in z), result]
     shape = max(map(len, columns)), len(columns), dcgan.image_size, dcgan.image_size, dcgan.c_dim
     pictures = np.full(shape, 255, np.uint8)
@@ -151,11 +146,11 @@ def draw_arithmetic(dcgan: "DCGAN", terms: Iterable[tuple[int, Sequence[Path]]],
         for sign, term in zip(signs, z, strict=True)
     ]
     names = [f"{name}{i + 1}" for name, sign in (("plus", 1), ("minus", -1)) for i in range(signs.count(sign))]
-    _save(dcgan, out / "arithmetic", result, titled(sheet, [*titles, "="]), **dict(zip(names, z, strict=True)))
+    _save(dcgan, outputs, "arithmetic", result, titled(sheet, [*titles, "="]), **dict(zip(names, z, strict=True)))
 
 
-def draw_nearest(dcgan: "DCGAN", paths: Sequence[Path], z: np.ndarray, out: Path) -> None:
-    """Writes a row for each picture with those of the `paths` that are nearest to it, and says how near they are."""
+def draw_nearest(dcgan: "DCGAN", paths: Sequence[Path], z: np.ndarray, outputs: Outputs) -> None:
+    """Writes a row for each picture with its nearest neighbours among the `paths`, and reports their distances."""
     pictures = images(dcgan, z, 1 + len(NEIGHBOURS))
     dataset = Dataset(paths, dcgan.image_size, dcgan.c_dim, memory=0)
     found = nearest(pictures, dataset, len(NEIGHBOURS), Progress(len(paths), "pictures").update)
@@ -166,16 +161,16 @@ def draw_nearest(dcgan: "DCGAN", paths: Sequence[Path], z: np.ndarray, out: Path
     near = np.where(found.mirrored[..., None, None, None], near[..., ::-1, :], near)
     rows = np.concatenate([pictures[:, None], near], axis=1)
     sheet = framed(rows.reshape(-1, *pictures.shape[1:]), rows.shape[1])
-    _save(dcgan, out / "nearest", z, titled(sheet, ["sample", *NEIGHBOURS][: rows.shape[1]]))
+    _save(dcgan, outputs, "nearest", z, titled(sheet, ["sample", *NEIGHBOURS][: rows.shape[1]]))
 
 
-# ------------------------------------------------------------------------------------------- files
+# ----------------------------------------------------------------------------------------- files
 
 
 def _listed(options: SampleOptions) -> SampleOptions:
-    """The options with what lies in it in place of each folder: z files, or pictures where there are none.
+    """Replaces each folder in the options by its z files, or by its pictures if it has none.
 
-    UserError if what they name is not there.
+    UserError if a file does not exist.
     """
 
     def files(named: Iterable[Path]) -> tuple[Path, ...]:
@@ -198,55 +193,49 @@ def _listed(options: SampleOptions) -> SampleOptions:
 
 
 def _named(options: SampleOptions) -> list[Path]:
-    """The files whose z the options ask for."""
+    """The files that the options name."""
     return [*(options.z or ()), *itertools.chain.from_iterable(files for _, files in options.terms)]
 
 
-def _name_foreign(named: Iterable[Path], model: str) -> None:
-    """Says which files have z of another model than this one."""
+def _report_other_models(named: Iterable[Path], model: str) -> None:
+    """Reports the files with z of another model."""
     others = [path for path in named if text_in(path, "model") not in (None, model)]
     if others:
-        say(f"z of another model, of which this one makes other pictures: {some(others, 'files')}")
+        say(f"z of another model, so the pictures will differ: {some(others, 'files')}")
 
 
-def _check_places(options: SampleOptions) -> None:
-    """UserError if what is named, or another's file, stands where something is to be written."""
-    out = options.out_dir
+def _check_places(options: SampleOptions, outputs: Outputs) -> None:
+    """Raises UserError if the results would replace a foreign file or one that the options name."""
+    out, named = outputs.folder, _named(options)
     if options.nearest and os.path.realpath(options.nearest) == os.path.realpath(out):
-        raise UserError(f"{out} holds the pictures to compare with: name another --outDir")
-    named = _named(options)
-    sources = {os.path.realpath(path) for path in named}
-    if options.kind == "single":
-        places = _all_in(out / "single")
+        raise UserError(f"{out} contains the pictures to compare with: choose another --outDir")
+    if options.single:
+        numbered = (f"{SINGLE}/{i:04}" for i in range(options.random_count))
+        names = {*outputs.names(SINGLE), *(f"{name}.{suffix}" for name in numbered for suffix in ("png", "npz"))}
     else:
-        places = [out / f"{options.kind}.{suffix}" for suffix in ("npz", "png", *(["gif"] if options.walk else []))]
-        alone = [os.path.realpath(path) for path in named] == [os.path.realpath(places[0])]
-        if alone and options.kind in ("samples", "nearest"):
-            sources = set()  # its z is written again as it is
-    for path in places:
-        empty = path.is_file() and not path.stat().st_size  # which holds nothing to lose
-        if os.path.lexists(path) and not empty and MARK not in (text_in(path, "note"), read_note(path, damaged=True)):
-            raise UserError(f"{path} was not written by sample.py: name another --outDir")
-        if os.path.realpath(path) in sources:
-            raise UserError(f"{path} lies where the results are written: name another --outDir")
-
-
-def _all_in(folder: Path) -> list[Path]:
-    """What lies in the folder of single pictures, or what stands in its place."""
-    return sorted(folder.glob("[!.]*")) if folder.is_dir() else [folder] if os.path.lexists(folder) else []
+        names = {f"{options.kind}.{suffix}" for suffix in ("npz", "png", *(["gif"] if options.walk else []))}
+    places = {os.path.realpath(out / name) for name in names}
+    alone = [os.path.realpath(path) for path in named] == [os.path.realpath(out / f"{options.kind}.npz")]
+    keeps_z = alone and options.kind in ("samples", "nearest")  # the same z is written again
+    for path in named:
+        if os.path.realpath(path) in places and not keeps_z:
+            raise UserError(f"{path} would be overwritten by the results: choose another --outDir")
+    outputs.check(*names)
 
 
 def _save(
     dcgan: "DCGAN",
-    path: Path,
+    outputs: Outputs,
+    name: str,
     z: np.ndarray,
     sheet: np.ndarray,
     frames: Sequence[np.ndarray] = (),
     **others: np.ndarray,
 ) -> None:
-    """Writes z, with other arrays, the sheet, and a GIF of the frames, if there are some, and says where to look."""
-    save_z(path.with_suffix(".npz"), MARK, z, model=model_of(dcgan), **others)
-    save_picture(path.with_suffix(".png"), sheet, MARK)
+    """Writes z with other arrays, the sheet, and a GIF if there are frames. Reports where they are."""
+    outputs.write(f"{name}.npz", partial(save_z, z=z, model=model_of(dcgan), **others))
+    outputs.write(f"{name}.png", partial(save_picture, pixels=sheet))
     if frames:
-        save_gif(path.with_suffix(".gif"), frames, MARK)
+        outputs.write(f"{name}.gif", partial(save_gif, frames=frames))
+    path = outputs.folder / name
     say(f"look at {path}.png" + (f", {path}.gif" if frames else ""))

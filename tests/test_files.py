@@ -153,13 +153,3 @@ def test_save_gif_has_every_frame(tmp_path):
         assert gif.n_frames == 3
         gif.seek(2)
         assert gif.convert("RGB").getpixel((0, 0)) == (200, 200, 200)
-
-
-def test_a_note_is_found_again(tmp_path):
-    pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    files.save_picture(tmp_path / "a.png", pixels, "how it was made")
-    assert files.read_note(tmp_path / "a.png") == "how it was made"
-    np.testing.assert_array_equal(files.read_picture(tmp_path / "a.png"), pixels)
-    files.save_picture(tmp_path / "b.png", pixels)
-    (tmp_path / "c.png").write_bytes((tmp_path / "a.png").read_bytes()[:30])
-    assert [files.read_note(tmp_path / name) for name in ("b.png", "c.png", "d.png")] == [None] * 3

@@ -55,7 +55,7 @@ def tiles(path, columns, top=0):
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.glob("[!.]*")}
 
 
 def test_a_grid_and_the_same_again(dcgan, folder):
@@ -105,10 +105,10 @@ def test_arithmetic(dcgan, folder):
     rng = np.random.default_rng(0)
     terms = {name: rng.uniform(-1, 1, (n, 100)).astype(np.float32) for name, n in (("a", 3), ("b", 1), ("c", 10))}
     for name, z in terms.items():
-        save_z(folder / f"{name}.npz", "", z)
+        save_z(folder / f"{name}.npz", z)
     parts = [folder / f"a{i}.npz" for i in range(3)]
     for i, path in enumerate(parts):
-        save_z(path, "", terms["a"][i : i + 1])
+        save_z(path, terms["a"][i : i + 1])
     sample(folder, "--minus", "c.npz", "--plus", *parts, "--plus", "b.npz")
     mean_a, mean_c = terms["a"].sum(axis=0) / 3, terms["c"].sum(axis=0) / 10
     expected = mean_a + terms["b"][0] - mean_c
@@ -199,7 +199,7 @@ def test_z_of_another_model_is_taken_and_named(folder):
     assert line.endswith("pictures: 2 files (samples.npz, 0000.npz)")
     said = sample(folder, "--plus", "sampled/samples.npz", "--outDir", "theirs", "--checkpointDir", "other")
     assert word in said
-    save_z(folder / "old.npz", "", z_in(folder / "sampled" / "samples.npz"))  # as it was before models were noted
+    save_z(folder / "old.npz", z_in(folder / "sampled" / "samples.npz"))  # as it was before models were noted
     assert word not in sample(folder, "--z", "old.npz", "--outDir", "theirs", "--checkpointDir", "other")
 
 
@@ -241,7 +241,7 @@ def test_bad_calls_leave_nothing(folder, args, code, words):
         ("none", good[1:]),
         ("a", good),
     ):
-        save_z(folder / f"{name}.npz", "", z)
+        save_z(folder / f"{name}.npz", z)
     (folder / "cut.npz").write_bytes((folder / "a.npz").read_bytes()[:-60])
     (folder / "empty").mkdir()
     for path in (folder / "bad.png", folder / "bad" / "bad.png"):
@@ -257,7 +257,7 @@ def test_bad_calls_leave_nothing(folder, args, code, words):
         ("samples.npz", []),
         ("walk.gif", ["--walk", 2]),
         ("nearest.png", ["--nearest", "faces"]),
-        ("single/a", ["--single"]),
+        ("single/0001.npz", ["--single"]),
     ],
 )
 def test_what_others_wrote_stays(folder, name, args):
@@ -265,10 +265,10 @@ def test_what_others_wrote_stays(folder, name, args):
     other.parent.mkdir(parents=True)
     other.write_text("precious")
     write_pictures(folder / "faces", blobs(2, 16))
-    before = sorted((folder / "sampled").rglob("*"))
+    before = sorted((folder / "sampled").rglob("[!.]*"))
     result = run_script("sample.py", "--number", 2, *args, cwd=folder)
-    assert_fails(result, 1, f"sampled/{name} was not written by sample.py", "--outDir")
-    assert other.read_text() == "precious" and sorted((folder / "sampled").rglob("*")) == before
+    assert_fails(result, 1, f"sampled/{name} was not written by this program", "--outDir")
+    assert other.read_text() == "precious" and sorted((folder / "sampled").rglob("[!.]*")) == before
 
 
 def test_z_that_is_named_is_not_written_over(folder):
@@ -283,10 +283,10 @@ def test_z_that_is_named_is_not_written_over(folder):
         ["--z", "sampled/samples.npz", "other.npz"],
         ["--z", "sampled/samples.png"],
     ):
-        assert_fails(run_script("sample.py", *args, cwd=folder), 1, args[1], "where the results are written")
+        assert_fails(run_script("sample.py", *args, cwd=folder), 1, args[1], "would be overwritten by the results")
     write_pictures(folder / "faces", blobs(2, 16))
     assert_fails(
-        run_script("sample.py", "--nearest", "faces", "--outDir", "faces", cwd=folder), 1, "holds the pictures"
+        run_script("sample.py", "--nearest", "faces", "--outDir", "faces", cwd=folder), 1, "contains the pictures"
     )
     assert before == {path: path.read_bytes() for path in before}
 
