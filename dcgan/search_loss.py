@@ -1,0 +1,94 @@
+"""The loss that a search minimizes: how far G(z) is from the known pixels, and how real it looks."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dcgan.devices import filled_parts, joined
+from dcgan.options import SearchOptions
+from dcgan.spaces import Space
+from images.incomplete import Incomplete
+from images.masks import context_weights
+from kernels.layers import fill_rows
+from kernels.tensorflow import enough_memory, keras, tf
+from ops import block_means, to_float
+
+Measure = Callable[[Space, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Takes a space and z [batch, z_dim] in it, returns losses [batch, 3] and the gradient of the last, [batch, z_dim]."""
+
+
+class Target(NamedTuple):
+    """The pictures that G(z) is compared with, distributed over the devices."""
+
+    y: Any
+    """[batch, H, W, c_dim] in [-1, 1]."""
+    weights: Any
+    """[batch, H, W, 1], of the contextual loss; 0 in the hole."""
+    lam: Any
+    lowres: int
+
+
+class SearchLoss:
+    """The loss of z: contextual + lam * perceptual + the penalty of the space (the post; paper, section 3.2).
+
+    Contextual: the sum of weights * |G(z) - y| over the pixels, and with `lowres` of |difference| over block means.
+    Perceptual: log(1 + exp(-D(G(z)))), which is small if D takes G(z) for real.
+    """
+
+    def __init__(self, discriminator: keras.Model, strategy: tf.distribute.Strategy):
+        self.discriminator, self.strategy = discriminator, strategy
+
+    def against(self, incomplete: Incomplete, options: SearchOptions) -> Measure:
+        """The losses against these pictures, as a function of a space and z in it.
+
+        The function raises UserError if the device runs out of memory.
+        """
+        window, floor = options.context_window, options.context_floor
+        weights = np.stack([context_weights(mask, window, floor) for mask in incomplete.masks])
+        target = Target(
+            self.strategy.run(to_float, (filled_parts(self.strategy, incomplete.pictures),)),
+            filled_parts(self.strategy, weights[..., None]),
+            tf.constant(options.lam),
+            incomplete.lowres,
+        )
+
+        def measure(space: Space, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            with enough_memory(len(z), incomplete.pictures.shape[1]):
+                parts = filled_parts(self.strategy, z.astype(np.float32))
+                losses, gradient = self._on_devices(space, parts, target)
+            return losses.numpy()[: len(z)].astype(float), gradient.numpy()[: len(z)].astype(z.dtype)
+
+        return measure
+
+    @tf.function
+    def _on_devices(self, space: Space, z, target: Target):
+        """[batch, 3] losses and the gradient of the total loss, [batch, z_dim]. Each device computes its part."""
+        parts = self.strategy.run(self._on_replica, (space, z, target))
+        return tuple(joined(self.strategy, each) for each in parts)
+
+    def _on_replica(self, space: Space, z, target: Target):
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            x_fake = space.images(z)
+            contextual = self._contextual(x_fake, target)
+            perceptual = self._perceptual(x_fake) if space.judged else tf.fill(tf.shape(contextual), math.nan)
+            total = contextual + target.lam * perceptual if space.judged else contextual
+            total += space.penalty(z)
+        gradient = tape.gradient(total, z)
+        finite = tf.reduce_all(tf.math.is_finite(gradient), axis=1)
+        total = tf.where(finite, total, math.inf)
+        return tf.stack([contextual, perceptual, total], axis=1), tf.where(finite[:, None], gradient, 0.0)
+
+    def _contextual(self, x_fake, target: Target):
+        """[batch]: how far images are from the known pixels."""
+        loss = tf.reduce_sum(target.weights * tf.abs(x_fake - target.y), axis=[1, 2, 3])
+        if target.lowres:
+            means, true_means = block_means(x_fake, target.lowres), block_means(target.y, target.lowres)
+            loss += tf.reduce_sum(tf.abs(means - true_means), axis=[1, 2, 3])
+        return loss
+
+    def _perceptual(self, x_fake):
+        """[batch]: the cross-entropy of D's logits with the label real."""
+        return tf.nn.softplus(-fill_rows(self.discriminator(x_fake)))[: len(x_fake), 0]
