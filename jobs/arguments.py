@@ -18,7 +18,9 @@ class AlignOptions(Options):
 
     raw: Path = option(MISSING, "photo, or folder of photos with its subfolders", "raw", check=Path, metavar="RAW")
     command: str = option(MISSING, "what to do: align", "command", choices=("align",))
-    landmarks: str = option(MISSING, "the three landmarks that get a fixed place in the aligned face", "landmarks", choices=LANDMARKS)
+    landmarks: str = option(
+        MISSING, "the three landmarks that get a fixed place in the aligned face", "landmarks", choices=LANDMARKS
+    )
     out: Path = option(MISSING, "folder for the aligned faces and alignment.csv", "out", check=Path, metavar="OUT")
     size: int = option(64, "side of an aligned face in pixels", check=number(int, 8, 4096))
     predictor: Path | None = option(
@@ -63,7 +65,9 @@ class SampleOptions(Options):
     seed: int = option(0, "seed of the random z", check=seed_check)
     columns: int = option(8, "pictures in a row of the grid", check=number(int, 1))
     single: bool = option(False, "write each picture into a file of its own, in the model's size, instead of a grid")
-    walk: int | None = option(None, "walk from each z to the next in N steps; writes a grid and a GIF", check=number(int, 1, 1000))
+    walk: int | None = option(
+        None, "walk from each z to the next in N steps; writes a grid and a GIF", check=number(int, 1, 1000)
+    )
     plus: tuple[tuple[Path, ...], ...] | None = option(
         None,
         f"arithmetic: add the mean z of these files, {FILES}; repeat the flag for another term",
@@ -73,7 +77,12 @@ class SampleOptions(Options):
         metavar="FILE",
     )
     minus: tuple[tuple[Path, ...], ...] | None = option(
-        None, "subtract the mean z of these files, as for --plus", check=term, nargs="+", action="append", metavar="FILE"
+        None,
+        "subtract the mean z of these files, as for --plus",
+        check=term,
+        nargs="+",
+        action="append",
+        metavar="FILE",
     )
     nearest: Path | None = option(
         None,
@@ -82,7 +91,9 @@ class SampleOptions(Options):
         metavar="DIR",
     )
     checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path, metavar="DIR")
-    out_dir: Path = option(Path("sampled"), "folder for everything that is written", "--outDir", check=Path, metavar="DIR")
+    out_dir: Path = option(
+        Path("sampled"), "folder for everything that is written", "--outDir", check=Path, metavar="DIR"
+    )
 
     def __post_init__(self):
         super().__post_init__()

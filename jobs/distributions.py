@@ -42,7 +42,8 @@ def figures() -> Iterator[Figure]:
     yield figure
 
     figure, axes = contours(x, "Density of the 2-D normal distribution, and 200 samples of it")
-    axes.scatter(*rng.standard_normal((2, 200)), color="k", s=9)
+    x_samples, y_samples = rng.standard_normal((2, 200))
+    axes.scatter(x_samples, y_samples, color="k", s=9)
     axes.set(xlim=(-3, 3), ylim=(-3, 3))
     yield figure
 

@@ -233,7 +233,7 @@ def _save(
     **others: np.ndarray,
 ) -> None:
     """Writes z with other arrays, the sheet, and a GIF if there are frames. Reports where they are."""
-    outputs.write(f"{name}.npz", partial(save_z, z=z, model=model_of(dcgan), **others))
+    outputs.write(f"{name}.npz", lambda path: save_z(path, z, model=model_of(dcgan), **others))
     outputs.write(f"{name}.png", partial(save_picture, pixels=sheet))
     if frames:
         outputs.write(f"{name}.gif", partial(save_gif, frames=frames))

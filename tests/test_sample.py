@@ -196,7 +196,7 @@ def test_z_of_another_model_is_taken_and_named(folder):
     assert word not in sample(folder, "--z", *args, "--outDir", "same")
     said = sample(folder, "--z", *args, "--outDir", "theirs", "--checkpointDir", "other")
     (line,) = (line for line in said.splitlines() if word in line)
-    assert line.endswith("pictures: 2 files (samples.npz, 0000.npz)")
+    assert line.endswith(": 2 files (samples.npz, 0000.npz)")
     said = sample(folder, "--plus", "sampled/samples.npz", "--outDir", "theirs", "--checkpointDir", "other")
     assert word in said
     save_z(folder / "old.npz", z_in(folder / "sampled" / "samples.npz"))  # as it was before models were noted
