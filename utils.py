@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+import stat
 import sys
 import time
 import zlib
@@ -208,6 +209,23 @@ def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
         partial.unlink(missing_ok=True)
 
 
+def check_readable(path: Path) -> None:
+    """Raises UserError unless the path is a regular file that may be read; FileNotFoundError if it does not exist.
+
+    Opening a pipe would wait for its writer.
+    """
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+        if regular:
+            open(path, "rb").close()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}): check its permissions") from error
+    if not regular:
+        raise UserError(f"{path} is not a regular file: remove it")
+
+
 def write_rows(path: Path, rows: Iterable[Sequence[Any]]) -> None:
     """Appends rows to a CSV file; names that are no UTF-8 keep their bytes."""
     with open(path, "a", newline="", encoding="utf-8", errors="surrogateescape") as file:
@@ -216,6 +234,7 @@ def write_rows(path: Path, rows: Iterable[Sequence[Any]]) -> None:
 
 def read_rows(path: Path, columns: int) -> list[list[str]]:
     """The rows of a file that `write_rows` wrote, but for one that was cut short when its writer was killed."""
+    check_readable(path)
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
         return [row for row in csv.reader(file) if len(row) == columns]
 

@@ -1,10 +1,9 @@
-"""Models on disk: config.json, and beside it the newest few checkpoints of TensorFlow."""
+"""Models on disk: config.json and the newest TensorFlow checkpoints."""
 
 import json
 import os
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from dcgan import tensorflow1
-from dcgan.directories import FILE, checkpoints, read_config
+from dcgan.directories import FILE, checkpoint_files, checkpoints, read_config
 from dcgan.options import NetworkOptions
 from kernels.tensorflow import DAMAGE, keras, plain_path, tf
-from utils import UserError, say, write_atomic
+from utils import Outputs, UserError, check_readable, say
 
 NO_DAMAGE = (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError)
-SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # that TensorFlow adds to a variable's name
-LOOKS = 10  # at a directory that a training changes meanwhile
+SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # TensorFlow adds it to a variable's name
+SAVING = ".saving"  # folder of a checkpoint that is being written
+LOOKS = 10  # attempts to read from a directory that a training run changes at the same time
 
 
 def named_variables(name: str, network: keras.Model) -> dict[str, tf.Variable]:
@@ -33,7 +33,7 @@ def named_variables(name: str, network: keras.Model) -> dict[str, tf.Variable]:
 
 @contextmanager
 def writable(directory: Path) -> Iterator[None]:
-    """UserError if what is written in here has no room in `directory`, or may not be there."""
+    """Raises UserError if writing into `directory` fails in this context."""
     try:
         yield
     except (tf.errors.OpError, OSError) as error:
@@ -45,51 +45,55 @@ def writable(directory: Path) -> Iterator[None]:
 
 
 def write(directory: Path, options: NetworkOptions, variables: Mapping[str, tf.Variable], step: int, keep: int) -> None:
-    """Writes config.json and the checkpoint of `step`, then removes older ones than the `keep` newest.
+    """Writes config.json and the checkpoint of `step`; deletes all but the `keep` newest up to it.
 
-    variables: by names such as `generator/g_h1/kernel`. What is there stays whole until the new one is. UserError if
-    it cannot be written.
+    variables: by names such as `generator/g_h1/kernel`. Earlier checkpoints stay until the new one is complete. Raises
+    UserError if the files cannot be written, or if config.json, `checkpoint` or `.saving` is the user's.
     """
-    partial = directory / ".saving"
-    try:
-        with writable(directory):
-            _remove(partial)
-            partial.mkdir(parents=True)
+    outputs = outputs_of(directory)
+    with writable(directory):
+        with outputs.scratch(SAVING) as partial:
             with plain_path(partial) as plain:
                 tf.train.Checkpoint(**_nested(variables)).write(os.path.join(plain, f"dcgan-{step}"))
-            write_atomic(
-                directory / "config.json", lambda p: p.write_text(json.dumps(asdict(options), indent=2) + "\n")
-            )
+            _write_text(outputs, "config.json", json.dumps(asdict(options), indent=2) + "\n")
             for file in sorted(partial.iterdir()):  # data before index
-                with open(file, "r+b") as written:  # Windows flushes no file that is only read
+                with open(file, "r+b") as written:  # Windows only flushes files that are open for writing
                     os.fsync(written.fileno())
                 os.replace(file, directory / file.name)
-            steps = checkpoints(directory)
-            kept = [number for number in steps if number <= step][-keep:]
-            later = [number for number in steps if number > step]
-            # For tf.train.latest_checkpoint; `read` looks at the files themselves.
-            state = f'model_checkpoint_path: "dcgan-{step}"\n'
-            state += "".join(f'all_model_checkpoint_paths: "dcgan-{number}"\n' for number in kept)
-            write_atomic(directory / "checkpoint", lambda p: p.write_text(state))
-    finally:
-        _remove(partial)
+        steps = checkpoints(directory)
+        kept = [number for number in steps if number <= step][-keep:]
+        later = [number for number in steps if number > step]
+        # For tf.train.latest_checkpoint; `read` looks at the files themselves.
+        state = f'model_checkpoint_path: "dcgan-{step}"\n'
+        state += "".join(f'all_model_checkpoint_paths: "dcgan-{number}"\n' for number in kept)
+        _write_text(outputs, "checkpoint", state)
     for path in sorted(directory.iterdir(), reverse=True):  # index before data
         match = FILE.fullmatch(path.name)
         if match and int(match[1]) not in kept + later:
             path.unlink()
 
 
-def _remove(path: Path) -> None:
-    """Removes a folder, or what stands in its place; where a link leads to is left alone."""
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    else:
-        shutil.rmtree(path, ignore_errors=True)
+def outputs_of(directory: Path) -> Outputs:
+    """The Outputs of a directory of checkpoints. Raises UserError if `write` would replace a user's file."""
+    outputs = Outputs(directory, "--checkpoint_dir")
+    names = ("config.json", "checkpoint")
+    if checkpoints(directory):  # of an earlier version, which kept no list, or copied without it
+        for name in names:
+            if name not in outputs.names() and (directory / name).is_file():
+                outputs.adopt(name)
+    outputs.check(*names)
+    return outputs
+
+
+def _write_text(outputs: Outputs, name: str, text: str) -> None:
+    path = outputs.folder / name
+    if not path.is_file() or path.read_bytes() != text.encode():
+        outputs.write(name, lambda partial: partial.write_bytes(text.encode()))
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A model as it lies on disk."""
+    """A model as it is stored on disk."""
 
     path: Path
     """Of the checkpoint, without its suffix."""
@@ -100,10 +104,10 @@ class Stored:
 
 
 def read(directory: Path, training: bool) -> Stored:
-    """The newest model in `directory` that is whole, of TensorFlow 1 too, but not to go on with its `training`.
+    """The newest undamaged model in `directory`, which may be a TensorFlow 1 model unless `training`.
 
-    Names what is damaged, which what a training has replaced meanwhile is not. UserError if there is no model, none
-    that is whole, or no state of a training.
+    Reports damaged checkpoints; ignores checkpoints that a training run replaces at the same time. Raises UserError if
+    a file may not be read, if there is no undamaged model, or no training state.
     """
     of_tensorflow1 = tensorflow1.newest(directory)
     if of_tensorflow1 and not training:
@@ -111,47 +115,40 @@ def read(directory: Path, training: bool) -> Stored:
         return Stored(path, *tensorflow1.read(path), step)
     options = read_config(directory)
     for _ in range(LOOKS):
-        files = _stamps(directory)
-        stored, damaged = _newest_whole(directory, options, training)
-        if not damaged or _stamps(directory) == files:
+        steps = checkpoints(directory)
+        stored, damaged = _newest_undamaged(directory, steps, options, training)
+        if not damaged or checkpoints(directory) == steps:
             break
     if not stored:
         raise UserError(
-            f"no checkpoint in {directory} can be read, all are damaged or of other networks than config.json says: "
-            "restore one from a copy, or name another directory"
+            f"no checkpoint in {directory} can be read: all are damaged or have other networks than config.json; "
+            "restore one from a copy, or choose another directory"
         )
     for path in damaged:
-        say(f"{path} is damaged: the checkpoint before it is taken")
+        say(f"warning: {path} is damaged; the checkpoint before it is used")
     return stored
 
 
-def _newest_whole(directory: Path, options: NetworkOptions, training: bool) -> tuple[Stored | None, list[Path]]:
-    """The newest checkpoint that can be read, and those after it, which cannot."""
+def _newest_undamaged(
+    directory: Path, steps: Sequence[int], options: NetworkOptions, training: bool
+) -> tuple[Stored | None, list[Path]]:
+    """The newest checkpoint that can be read, and the damaged ones after it."""
     damaged: list[Path] = []
-    for step in reversed(checkpoints(directory)):
+    for step in reversed(steps):
         path = directory / f"dcgan-{step}"
         try:
-            open(f"{path}.index", "rb").close()  # what the system refuses is no damage
+            for file in checkpoint_files(directory, step):
+                check_readable(file)
             return _read_checkpoint(path, options, training), damaged
         except NO_DAMAGE as error:
-            raise UserError(f"cannot read {path} ({error.message}): see to its permissions and to memory") from error
+            raise UserError(f"cannot read {path} ({error.message}): check its permissions and free memory") from error
         except (FileNotFoundError, *DAMAGE):
             damaged.append(path)
     return None, damaged
 
 
-def _stamps(directory: Path) -> dict[str, tuple[int, int]]:
-    """What tells a checkpoint's file from another that has taken its place, by its name."""
-    stamps = {}
-    for path in directory.iterdir():
-        with suppress(FileNotFoundError):
-            if FILE.fullmatch(path.name):
-                stamps[path.name] = path.stat().st_ino, path.stat().st_mtime_ns
-    return stamps
-
-
 def _nested(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands under `a/b` as {a: {b: ...}}."""
+    """Turns {"a/b": value} into {a: {b: value}}."""
     contents: dict[str, Any] = {}
     for name, variable in variables.items():
         *parents, last = name.split("/")
@@ -163,7 +160,7 @@ def _nested(variables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_checkpoint(path: Path, options: NetworkOptions, training: bool) -> Stored:
-    """Raises what of DAMAGE it meets; ValueError if the networks are not those of the options."""
+    """Raises one of DAMAGE if the checkpoint is damaged or has other networks than the options."""
     with plain_path(path) as plain:
         reader = tf.train.load_checkpoint(plain)
         shapes = {
@@ -171,7 +168,7 @@ def _read_checkpoint(path: Path, options: NetworkOptions, training: bool) -> Sto
             for name, shape in reader.get_variable_to_shape_map().items()
             if name.endswith(SUFFIX) and name != f"save_counter{SUFFIX}"
         }
-        # Before anything as large as the options say is read or made.
+        # Checked before anything large is read.
         try:
             found = NetworkOptions.of_shapes(shapes)
         except LookupError as error:
@@ -179,7 +176,7 @@ def _read_checkpoint(path: Path, options: NetworkOptions, training: bool) -> Sto
         if found != options:
             raise ValueError("other networks")
         if training and not any(name.startswith("live_generator/") for name in shapes):
-            raise UserError(f"{path} holds no training state: start from it by --init")
+            raise UserError(f"{path} has no training state: start a new run from it with --init")
         networks = ("generator/", "discriminator/")
         names = [name for name in shapes if name != "step" and (training or name.startswith(networks))]
         values = {name: reader.get_tensor(name + SUFFIX) for name in names}

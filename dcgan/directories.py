@@ -1,7 +1,7 @@
-"""What lies in a model's directory, told without TensorFlow, which takes seconds to load.
+"""Finds models and checkpoints on disk without TensorFlow, which takes seconds to load.
 
-Beside config.json a checkpoint is `dcgan-STEP.data-*` and, written last, `dcgan-STEP.index`: one without an index does
-not count. Or there is one of TensorFlow 1.
+A model's directory holds config.json and checkpoints: `dcgan-STEP.data-*` and `dcgan-STEP.index`. The index is written
+last, so a checkpoint without an index does not count. Or the directory holds a TensorFlow 1 checkpoint.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dcgan import tensorflow1
 from dcgan.options import NetworkOptions
-from utils import UserError
+from utils import UserError, check_readable
 
 FILE = re.compile(r"dcgan-(\d+)\.(index|data-\d+-of-\d+)")
 
@@ -23,35 +23,43 @@ def checkpoints(directory: Path) -> list[int]:
     return sorted(int(match[1]) for match in map(FILE.fullmatch, names) if match and match[2] == "index")
 
 
+def checkpoint_files(directory: Path, step: int) -> list[Path]:
+    """The files of a checkpoint, sorted by name."""
+    matches = ((path, FILE.fullmatch(path.name)) for path in sorted(directory.iterdir()))
+    return [path for path, match in matches if match and int(match[1]) == step]
+
+
 def read_config(directory: Path) -> NetworkOptions:
-    """What config.json says; UserError if there is none, if it is damaged, or if no checkpoint is beside it."""
+    """The options in config.json. Raises UserError if it is missing or damaged, or if there is no checkpoint."""
     path = directory / "config.json"
     if not path.is_file():
-        lost = f", though it has checkpoints: restore {path} from a copy, or" if checkpoints(directory) else ":"
-        raise UserError(f"no model in {directory}{lost} name a directory that train-dcgan.py wrote")
+        if checkpoints(directory):
+            raise UserError(f"{directory} has checkpoints but no config.json: restore {path} from a copy")
+        raise UserError(f"no model in {directory}: choose a directory that train-dcgan.py wrote")
+    check_readable(path)
     try:
         config = json.loads(path.read_text())
         if not isinstance(config, dict) or config.keys() != asdict(NetworkOptions()).keys():
-            raise ValueError("it has not the options of a model")
+            raise ValueError("its keys are not a model's options")
         options = NetworkOptions(**config)
     except (ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
     if not checkpoints(directory):
-        raise UserError(f"no checkpoint in {directory}: name a directory that train-dcgan.py wrote")
+        raise UserError(f"no checkpoint in {directory}: choose a directory that train-dcgan.py wrote")
     return options
 
 
 def check_model(directory: Path) -> None:
-    """UserError if there is no model in `directory`; whether its checkpoints can be read is for TensorFlow to say."""
+    """Raises UserError if there is no model in `directory`. Checkpoints are not read."""
     if not tensorflow1.newest(directory):
         read_config(directory)
 
 
 def model_directory(named: Path, photos: bool = False) -> Path:
-    """The directory named, or that of a bundled model where the default one, `checkpoints`, holds none.
+    """The named directory, or a bundled model's if that is the default, `checkpoints`, and has no model.
 
-    For whole `photos` this is the one of 128x128 pixels, and for aligned faces the one of 64x64, as the post has it.
-    UserError if there is no model.
+    The bundled model has 128x128 pixels for whole `photos`, and the post's 64x64 for aligned faces. Raises UserError if
+    there is no model.
     """
     trained = (named / "config.json").exists() or checkpoints(named) or tensorflow1.newest(named)
     if named == Path("checkpoints") and not trained:

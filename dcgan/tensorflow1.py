@@ -1,7 +1,7 @@
-"""The checkpoints of the post's repository: variables of a TensorFlow 1 graph, such as generator/g_h1/w.
+"""Reads the TensorFlow 1 checkpoints of the post's repository, whose variables have names such as generator/g_h1/w.
 
-Two layouts are around, with or without the slots of Adam. The published model calls D's last layer d_h3_lin and its
-batch normalisations d_bn1 and up; the later code says d_h4_lin and d_bn0, and G's first feature maps are wider.
+There are two layouts, with or without the slots of Adam. The published model names D's last layer d_h3_lin and numbers
+its batch normalisations from d_bn1. The later code has d_h4_lin and d_bn0, and wider first feature maps in G.
 """
 
 import re
@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from dcgan.options import NetworkOptions, layers
-from utils import UserError
+from utils import UserError, check_readable
 
-# In the new format, or the old one of a single file; but not a checkpoint of ours.
+# Of the new format, or of the old one with a single file; not this program's own checkpoints.
 FILE = re.compile(
     r"(?!dcgan-\d+\.)"
     r"((?P<prefix>.+?(-(?P<step>\d{1,18}))?)\.index|(?P<single>(?!.+\.data-).+-(?P<single_step>\d{1,18})))"
@@ -23,7 +23,7 @@ KERAS_NAMES = {"Matrix": "kernel", "w": "kernel", "biases": "bias"}
 
 
 def newest(directory: Path) -> tuple[int, Path] | None:
-    """Step and path of the newest TensorFlow 1 checkpoint in `directory`; None if it holds none, or a model of ours."""
+    """Step and path of the newest TensorFlow 1 checkpoint; None if there is none or the directory has a config.json."""
     if not directory.is_dir() or (directory / "config.json").exists():
         return None
     names = [path.name for path in directory.iterdir() if path.is_file()]
@@ -33,12 +33,15 @@ def newest(directory: Path) -> tuple[int, Path] | None:
 
 
 def read(path: Path) -> tuple[NetworkOptions, dict[str, np.ndarray]]:
-    """The networks of a checkpoint, by the shapes of its variables, and these, named as those of model.py.
+    """The networks of a checkpoint, found by its variables' shapes, and the variables, named as in model.py.
 
-    UserError if it is damaged, or has other variables than the networks.
+    Raises UserError if the checkpoint cannot be read, or has other variables than a DCGAN.
     """
-    from kernels.tensorflow import DAMAGE, plain_path, tf  # not above: `newest` is told before TensorFlow is loaded
+    from kernels.tensorflow import DAMAGE, plain_path, tf  # not at the top: `newest` does without TensorFlow
 
+    for file in path.parent.iterdir():
+        if file.name == path.name or file.name.startswith((f"{path.name}.index", f"{path.name}.data-")):
+            check_readable(file)
     values = {}
     try:
         with plain_path(path) as plain:
@@ -49,18 +52,20 @@ def read(path: Path) -> tuple[NetworkOptions, dict[str, np.ndarray]]:
                     network, layer, variable = match.groups()
                     values[f"{network}/{layer}/{KERAS_NAMES.get(variable, variable)}"] = reader.get_tensor(name)
                 elif not OPTIMIZER.fullmatch(name):
-                    raise UserError(f"{path} holds the variable {name}: it is no DCGAN of the post's repository")
+                    raise UserError(f"{path} is not a DCGAN of the post's repository: it holds the variable {name}")
     except DAMAGE as error:
-        raise UserError(f"the TensorFlow 1 checkpoint {path} is damaged: take a whole copy of it") from error
+        raise UserError(f"the TensorFlow 1 checkpoint {path} is damaged: replace it by a complete copy") from error
     try:
         values = _renamed(values)
         return NetworkOptions.of_shapes({name: value.shape for name, value in values.items()}), values
     except (LookupError, TypeError, ValueError) as error:
-        raise UserError(f"{path} has other variables than a DCGAN of the post's repository ({error})") from error
+        raise UserError(
+            f"{path} is not a DCGAN of the post's repository: its variables do not fit ({error})"
+        ) from error
 
 
 def _renamed(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """D's batch normalisations counted from 1, as the convolutions they follow, and its last layer by its own place."""
+    """Numbers D's batch normalisations from 1, like the convolutions before them, and its last layer after these."""
     bns = layers(values, "discriminator/d_bn")
     names = {old: f"discriminator/d_bn{i}" for i, old in enumerate(bns, 1)}
     names[layers(values, "discriminator/d_h", "_lin")[0]] = f"discriminator/d_h{len(bns) + 1}_lin"

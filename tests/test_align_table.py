@@ -46,7 +46,7 @@ def test_a_table_that_is_none(tmp_path, content, word):
         earlier_rows(log)
     log.unlink()
     log.mkdir()
-    with pytest.raises(UserError, match="no file"):
+    with pytest.raises(UserError, match="not a regular file"):
         earlier_rows(log)
 
 

@@ -5,6 +5,8 @@ import os
 import random
 import resource
 import shutil
+import tempfile
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from dcgan import checkpoints
 from dcgan.options import NetworkOptions, TrainOptions
 from kernels.tensorflow import tf
 from model import DCGAN
-from utils import UserError
+from utils import LIST, UserError
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +33,14 @@ def saved(tmp_path_factory):
 
 
 def names(directory):
-    return sorted(path.name for path in directory.iterdir())
+    """What the directory holds besides the list of outputs."""
+    return sorted(path.name for path in directory.iterdir() if path.name != LIST)
 
 
 def test_the_newest_few_are_kept_and_nothing_else_is_left(tmp_path):
     dcgan = DCGAN(8, gf_dim=4, df_dim=4)
     (tmp_path / "notes.txt").touch()
     (tmp_path / "dcgan-3.data-00000-of-00001").touch()  # what a kill between two files leaves
-    (tmp_path / ".saving").mkdir()
     for step in (9, 4, 20, 100):
         dcgan.step.assign(step)
         dcgan.save(tmp_path, keep=2)
@@ -111,7 +113,7 @@ def test_damage_of_any_kind_falls_back_or_is_named(saved, tmp_path, capsys):
                 content[place:place] = rng.randbytes(50)
         file.write_bytes(content)
         assert checkpoints.read(directory, training=True).step == 1
-        assert capsys.readouterr().out == f"{directory}/dcgan-2 is damaged: the checkpoint before it is taken\n"
+        assert capsys.readouterr().out == f"warning: {directory}/dcgan-2 is damaged; the checkpoint before it is used\n"
         file.with_name(file.name.replace("-2.", "-1.")).write_bytes(content[:10])
         with pytest.raises(UserError, match=r"no checkpoint in .* can be read"):
             checkpoints.read(directory, training=True)
@@ -131,13 +133,72 @@ def test_after_a_fallback_the_damaged_one_is_written_anew(saved, tmp_path):
     assert int(DCGAN.load(tmp_path).step) == 2
 
 
-def test_what_is_no_damage_is_not_taken_for_it(saved, tmp_path, monkeypatch):
+def test_too_little_memory_is_not_taken_for_damage(saved, tmp_path, monkeypatch):
     def no_memory(*args):
         raise tf.errors.ResourceExhaustedError(None, None, "no memory")
 
     monkeypatch.setattr(tf.train, "load_checkpoint", no_memory)
     with pytest.raises(UserError, match=r"cannot read .*dcgan-2 \(no memory\)"):
         DCGAN.load(saved)
+
+
+@contextmanager
+def without_privileges():
+    """Root may read every file, nobody (user 65534) may not."""
+    root = os.geteuid() == 0
+    try:
+        if root:
+            os.seteuid(65534)
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("name", ["dcgan-2.index", "dcgan-2.data-00000-of-00001", "config.json"])
+def test_a_file_that_may_not_be_read_is_an_error(saved, name):
+    """It may be newer than every other one, so an older checkpoint is not used instead."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        directory = Path(shutil.copytree(saved, Path(folder, "copy")))
+        directory.chmod(0o755)
+        (directory / name).chmod(0)
+        for training in (False, True):
+            with without_privileges(), pytest.raises(UserError, match=rf"cannot read .*/{name} \(Permission denied\)"):
+                DCGAN.load(directory, training)
+
+
+@pytest.mark.parametrize("name", ["dcgan-2.index", "dcgan-2.data-00000-of-00001"])
+def test_a_pipe_does_not_block(saved, tmp_path, name):
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UserError, match=rf"{name} is not a regular file"):
+        DCGAN.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "checkpoint", ".saving"])
+def test_a_users_files_are_not_replaced(saved, tmp_path, name):
+    dcgan = DCGAN.load(saved)
+    if name == ".saving":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine").write_text("mine")
+    else:
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match=rf"{name} was not written by this program"):
+        dcgan.save(tmp_path)
+    assert names(tmp_path) == [name]
+    assert "mine" in ((tmp_path / name / "mine") if name == ".saving" else tmp_path / name).read_text()
+
+
+def test_a_directory_of_an_earlier_version_is_written_into(saved, tmp_path):
+    """Earlier versions kept no list of what they wrote."""
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    (tmp_path / LIST).unlink()
+    dcgan = DCGAN.load(tmp_path, training=True)
+    dcgan.step.assign(3)
+    dcgan.save(tmp_path)
+    assert checkpoints.checkpoints(tmp_path) == [1, 2, 3]
 
 
 CONFIG = asdict(NetworkOptions(8, gf_dim=4, df_dim=4))
@@ -172,14 +233,14 @@ def test_other_networks_than_the_config_says(saved, tmp_path):
     shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
     DCGAN(16, gf_dim=4, df_dim=4).save(tmp_path / "other")
     shutil.copy(tmp_path / "other" / "config.json", tmp_path / "config.json")
-    with pytest.raises(UserError, match="other networks than config"):
+    with pytest.raises(UserError, match=r"other networks than config\.json"):
         DCGAN.load(tmp_path)
 
 
 def test_a_checkpoint_that_does_not_fit_on_the_disk(saved, tmp_path):
     """A limit on the size of files stands in for a full disk."""
     shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {name: (tmp_path / name).read_bytes() for name in names(tmp_path)}
     dcgan = DCGAN.load(tmp_path, training=True)
     dcgan.step.assign(3)
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -189,7 +250,7 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk(saved, tmp_path):
             dcgan.save(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == before
 
 
 def test_weights_that_are_not_finite_are_not_saved(saved, tmp_path):
@@ -201,7 +262,7 @@ def test_weights_that_are_not_finite_are_not_saved(saved, tmp_path):
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_what_is_stored_is_read(saved, training):
+def test_everything_that_was_stored_is_read(saved, training):
     dcgan = DCGAN.load(saved, training=True)
     stored = checkpoints.read(saved, training)
     expected = {name: variable.numpy() for name, variable in dcgan._named_variables().items() if name != "step"}

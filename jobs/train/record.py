@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from utils import UserError, write_atomic
+from utils import UserError, check_readable, write_atomic
 
 FILE = "run.json"
 EARLIER = {"precision": "float32", "local_norm": False, "g_updates": 2}  # what was so before records told of it
@@ -56,6 +56,7 @@ class Record:
         """That in a directory of checkpoints, if there is one; UserError if it is damaged."""
         path = directory / FILE
         try:
+            check_readable(path)
             record = json.loads(path.read_text())
             stretches = [Stretch(**stretch) for stretch in record["stretches"]]
             counts = [n for s in stretches for n in (s.step, s.origin, s.batches, s.pictures)]
