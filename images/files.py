@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from images.photo import Photo
 from utils import UserError, quiet_stderr, say, write_atomic
 
 PNM = {".pbm", ".pgm", ".pnm", ".ppm"}
@@ -101,29 +102,19 @@ def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
         return _pixels(picture, mode)
 
 
-def read_photo(path: str | Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """A picture file upright as uint8 [H, W, 3], and which pixels are not transparent, bool [H, W]; None if all are.
-
-    PictureError if it cannot be read.
-    """
+def read_photo(path: str | Path) -> Photo:
+    """A picture file, upright. Transparent pixels are unknown. PictureError if it cannot be read."""
     with _decoded(path) as picture:
         pixels = _pixels(picture, "RGB")
-        if not picture.has_transparency_data:
-            return pixels, None
-        strips = _strips(picture, "RGBA", (0, 0, *picture.size))
-        opaque = np.concatenate([np.asarray(strip)[..., 3] >= OPAQUE for strip in strips])
-        return pixels, None if opaque.all() else opaque
-
-
-def colours(path: str | Path) -> tuple[bool, bytes | None]:
-    """Whether a picture file is grey, and its colour profile, if it has one for grey or RGB, as it is decoded.
-
-    PictureError if that cannot be told.
-    """
-    with _opened(path) as picture:
+        known = np.ones(pixels.shape[:2], bool)
+        if picture.has_transparency_data:
+            strips = _strips(picture, "RGBA", (0, 0, *picture.size))
+            known = np.concatenate([np.asarray(strip)[..., 3] >= OPAQUE for strip in strips])
         grey, profile = Image.getmodebase(picture.mode) == "L", picture.info.get("icc_profile")
-    # Its space of colours stands at byte 16 (ICC.1:2022, section 7.2).
-    return grey, profile if profile and profile[16:20] == (b"GRAY" if grey else b"RGB ") else None
+    # The profile's colour space is at byte 16 (ICC.1:2022, section 7.2). Profiles of other spaces, as CMYK, do not fit
+    # the decoded pixels.
+    fits = profile and profile[16:20] == (b"GRAY" if grey else b"RGB ")
+    return Photo(pixels, known, grey, profile if fits else None)
 
 
 def pixel_count(path: str | Path) -> int:

@@ -1,7 +1,7 @@
-"""The spline in tension of images/blending.py through what is known of large pictures.
+"""Interpolates into the hole of a large picture by a spline in tension, as images/blending.py does in small ones.
 
-Deep in a hole the spline is smooth: pixels there lie between others of a grid, which is the coarser the deeper it lies.
-So a hole takes about as many unknowns as its edge has pixels.
+The spline is smooth deep in a hole. So pixels there are interpolated between those of a grid, which gets coarser with
+the distance from the known pixels. A hole then takes about as many unknowns as its edge has pixels.
 """
 
 import cv2
@@ -11,34 +11,49 @@ from scipy.sparse.linalg import splu
 
 from images.blending import TENSION
 
-DEEP = 4  # times its spacing a grid keeps away from what is known
+DEEP = 4  # a grid stays at least this many of its spacings away from known pixels
 CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
-def interpolated(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """float64 [n, C]: the spline through the pixels `known`, bool [H, W], of [H, W, C] at the n others, in their order.
+class Spline:
+    """The spline through known pixels: prepared once for a mask, then called with any values.
 
-    It minimises |laplace r|^2 + TENSION |grad r|^2, nothing being assumed beyond the edge. No hidden value is read.
-    Zero if nothing is known.
+    Of all r that have the known values it is the one with the least |laplace r|^2 + TENSION |grad r|^2. Nothing is
+    assumed outside of the picture.
     """
-    hole = ~known
-    if hole.all() or not hole.any():
-        return np.zeros((hole.sum(), values.shape[2]))
-    around = cv2.dilate(hole.astype(np.uint8), CROSS, iterations=2) > 0
-    inside = hole[around]
-    laplace = _laplacian(around)
-    rows = laplace[inside]
-    energy = (rows @ laplace + TENSION * rows).tocsc()
-    grid = _between(hole)
-    given = energy[:, ~inside] @ values[around & known].astype(float)
-    solve = splu((grid.T @ energy[:, inside] @ grid).tocsc()).solve
-    return grid @ solve(-(grid.T @ given))
+
+    def __init__(self, known: np.ndarray):
+        """known: bool [H, W]."""
+        hole = ~known
+        self.empty = hole.all() or not hole.any()
+        self.unknowns = int(hole.sum())
+        if self.empty:
+            return
+        around = cv2.dilate(hole.astype(np.uint8), CROSS, iterations=2) > 0  # all pixels that the energy depends on
+        inside = hole[around]
+        laplace = _laplacian(around)
+        rows = laplace[inside]
+        energy = (rows @ laplace + TENSION * rows).tocsc()
+        self.used = around & known
+        self.grid = _grid(hole)
+        self.from_known = energy[:, ~inside]
+        self.solve = splu((self.grid.T @ energy[:, inside] @ self.grid).tocsc()).solve
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """float64 [n, C]: the spline at the n pixels of the hole, row by row, through `values`, [H, W, C].
+
+        Reads no value in the hole. Zero if no pixel is known.
+        """
+        if self.empty:
+            return np.zeros((self.unknowns, values.shape[2]))
+        given = self.from_known @ values[self.used].astype(float)
+        return self.grid @ self.solve(-(self.grid.T @ given))
 
 
 def _laplacian(where: np.ndarray) -> sparse.csr_matrix:
-    """The sum of differences to the neighbours in the picture, among the pixels `where`, bool [H, W], in their order.
+    """Sums of differences from the neighbours in the picture, between the pixels `where`, bool [H, W], row by row.
 
-    Whole for those whose neighbours are among them, too.
+    Rows of pixels with neighbours outside of `where` are incomplete.
     """
     number = _numbered(where)
     neighbours = np.zeros(where.shape, np.float32)
@@ -54,32 +69,46 @@ def _laplacian(where: np.ndarray) -> sparse.csr_matrix:
 
 
 def _numbered(where: np.ndarray) -> np.ndarray:
-    """int32 [H, W]: the place of each pixel among those `where`."""
+    """int32 [H, W]: the index of each pixel among those `where`, bool [H, W], row by row; -1 at the others."""
     number = np.full(where.shape, -1, np.int32)
     number[where] = np.arange(where.sum())
     return number
 
 
-def _between(hole: np.ndarray) -> sparse.csr_matrix:
-    """Every pixel of the `hole`, bool [H, W], as a mean of those that stand on its grid."""
+def _grid(hole: np.ndarray) -> sparse.csr_matrix:
+    """[n, m]: makes the values at all n pixels of the hole, bool [H, W], from those at the m pixels of its grid."""
     depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5)
-    y, x = (np.asarray(places, np.int32) for places in np.indices(hole.shape, np.int32))
-    kept, grid = hole, sparse.identity(hole.sum(), format="csr")
-    step = 1
-    while True:
-        odd_y, odd_x = y // step % 2, x // step % 2
-        dropped = kept & (depth > DEEP * 2 * step) & (odd_y + odd_x > 0)
-        dropped[:step] = dropped[-step:] = dropped[:, :step] = dropped[:, -step:] = False
-        if not dropped.any():
-            return grid
-        following = kept & ~dropped
-        old, new = _numbered(kept), _numbered(following)
-        parts = [(old[following], new[following], np.ones(following.sum()))]
-        for sign in (-1, 1):
-            for other in (-1, 1):
-                at = y[dropped] + sign * step * odd_y[dropped], x[dropped] + other * step * odd_x[dropped]
-                parts.append((old[dropped], new[at], np.full(dropped.sum(), 0.25)))
-        rows, columns, shares = (np.concatenate(part) for part in zip(*parts, strict=True))
-        grid = grid @ sparse.csr_matrix((shares, (rows, columns)), (kept.sum(), following.sum()))
-        kept = following
+    kept, step, weights = hole, 1, sparse.identity(hole.sum(), format="csr")
+    while (dropped := _dropped(kept, depth, step)).any():
+        weights = weights @ _coarsening(kept, dropped, step)
+        kept = kept & ~dropped
         step *= 2
+    return weights
+
+
+def _dropped(kept: np.ndarray, depth: np.ndarray, step: int) -> np.ndarray:
+    """bool [H, W]: which pixels of a grid with spacing `step` are not on the next one, which has twice the spacing.
+
+    A pixel that is not deep enough in the hole stays.
+    """
+    odd_rows, odd_columns = (np.arange(side) // step % 2 > 0 for side in kept.shape)
+    dropped = kept & (depth > DEEP * 2 * step) & np.logical_or.outer(odd_rows, odd_columns)
+    dropped[:step] = dropped[-step:] = dropped[:, :step] = dropped[:, -step:] = False
+    return dropped
+
+
+def _coarsening(kept: np.ndarray, dropped: np.ndarray, step: int) -> sparse.csr_matrix:
+    """[n, m]: makes the values at the n `kept` pixels from those at the m of them that are not `dropped`.
+
+    A dropped pixel is the mean of the two neighbours on its edge of the coarser grid, or of the four corners.
+    """
+    following = kept & ~dropped
+    old, new = _numbered(kept), _numbered(following)
+    y, x = np.nonzero(dropped)
+    off_y, off_x = step * (y // step % 2), step * (x // step % 2)
+    parts = [(old[following], new[following], np.ones(following.sum()))]
+    for down in (-off_y, off_y):
+        for right in (-off_x, off_x):
+            parts.append((old[dropped], new[y + down, x + right], np.full(len(y), 0.25)))
+    rows, columns, shares = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return sparse.csr_matrix((shares, (rows, columns)), (kept.sum(), following.sum()))

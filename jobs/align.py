@@ -18,7 +18,8 @@ import dlib
 import numpy as np
 
 from faces.alignment import COLUMNS, earlier_rows
-from faces.detector import HUGE, FaceFinder, face_transform, filled, predictor_path, warp, warp_known
+from faces.detector import HUGE, FaceFinder, face_transform, filled, predictor_path
+from faces.frame import warp, warp_known
 from images.files import PictureError, find_pictures, pixel_count, read_photo, save_picture, unique_names
 from jobs.arguments import AlignOptions
 from utils import Progress, UserError, only_writer, say, write_atomic, write_rows
@@ -65,8 +66,8 @@ def shown(photo: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
     What was erased has no say in where a face is, and nothing of it is left. PictureError if it cannot be read.
     """
-    pixels, known = read_photo(photo)
-    return (pixels if known is None else filled(pixels, known)), known
+    read = read_photo(photo)
+    return (read.pixels, None) if read.intact else (filled(read.pixels, read.known), read.known)
 
 
 def checked_aligner(predictor: Path, options: AlignOptions) -> Aligner:

@@ -144,7 +144,8 @@ def write_pictures(folder: Path, pictures: np.ndarray) -> list[Path]:
 @pytest.fixture(scope="session")
 def demo_face() -> np.ndarray:
     """The demonstration photo's face, aligned, uint8 [64, 64, 3]."""
-    from faces.detector import FaceFinder, face_transform, predictor_path, warp
+    from faces.detector import FaceFinder, face_transform, predictor_path
+    from faces.frame import warp
 
     photo = images.files.read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")
     finder = FaceFinder(str(predictor_path(None)))

@@ -5,7 +5,8 @@ import pytest
 from conftest import ROOT, assert_works, run_script
 from PIL import Image, ImageDraw
 
-from faces.detector import filled, warp, warp_known
+from faces.detector import filled
+from faces.frame import warp, warp_known
 from images.mask_files import MaskedReader
 from images.mask_options import MaskOptions
 

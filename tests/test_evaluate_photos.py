@@ -7,33 +7,36 @@ import numpy as np
 import pytest
 from conftest import ROOT, assert_fails, assert_works, run_script
 
-from faces.detector import displacement
+from completion.photos import PhotoCompleter
+from faces.frame import Frame
+from images.photo import Photo
 from jobs.evaluate.methods import METHODS
 from jobs.evaluate.whole_photos import BOXES, Damaged, DamagedPhotos, closeness_in_hole, mask_of
 
 MODEL = ROOT / "checkpoints" / "pretrained"
 TRUE = np.array([[0.5, 0.1, -20.0], [-0.1, 0.5, 7.0]])
+FRAME = Frame(TRUE, 64)
 
 
 def test_displacement_is_how_far_points_are_brought_from_where_they_should_be():
-    assert displacement(TRUE, TRUE, 64) == pytest.approx(0, abs=1e-9)
-    assert displacement(TRUE + np.array([[0, 0, 3], [0, 0, -4]]), TRUE, 64) == pytest.approx(5)
-    larger = 1.1 * TRUE  # by a tenth of each pixel's distance from the frame's corner
+    assert FRAME.displacement(FRAME) == pytest.approx(0, abs=1e-9)
+    assert Frame(TRUE + np.array([[0, 0, 3], [0, 0, -4]]), 64).displacement(FRAME) == pytest.approx(5)
+    larger = Frame(1.1 * TRUE, 64)  # by a tenth of each pixel's distance from the frame's corner
     distances = np.hypot(*np.indices((64, 64)))
-    assert displacement(larger, TRUE, 64) == pytest.approx(0.1 * distances.mean())
-    assert displacement(2 * TRUE + np.array([[0, 0, 6], [0, 0, -8]]), 2 * TRUE, 128) == pytest.approx(5)
+    assert larger.displacement(FRAME) == pytest.approx(0.1 * distances.mean())
+    of_128 = Frame(2 * TRUE, 128)
+    assert Frame(2 * TRUE + np.array([[0, 0, 6], [0, 0, -8]]), 128).displacement(of_128) == pytest.approx(5)
 
 
 def test_closeness_is_that_in_the_hole():
     photo = np.random.default_rng(0).integers(0, 200, (40, 50, 3), np.uint8)
     known = np.ones((40, 50), bool)
     known[12:30, 20:40] = False
-    damaged = Damaged(photo, known, TRUE, None, np.nan)
     completed = np.where(known[..., None], photo // 2, photo + 10).astype(np.uint8)
-    in_hole, similar = closeness_in_hole(completed, damaged)
+    in_hole, similar = closeness_in_hole(completed, Photo(photo, known))
     assert in_hole == pytest.approx(10 * np.log10(255**2 / 100))
     assert 0 < similar < 1
-    assert closeness_in_hole(photo, damaged) == (np.inf, pytest.approx(1))
+    assert closeness_in_hole(photo, Photo(photo, known)) == (np.inf, pytest.approx(1))
 
 
 def test_boxes_hide_what_they_are_named_after():
@@ -62,10 +65,10 @@ def test_without_a_face_that_is_found_there_is_the_spline():
     photo = np.random.default_rng(0).integers(0, 255, (30, 30, 3), np.uint8)
     known = np.ones((30, 30), bool)
     known[10:20, 10:20] = False
-    lost = Damaged(photo, known, TRUE, None, np.nan)
-    dcgan = SimpleNamespace(image_size=64, c_dim=3)
+    lost = Damaged(Photo(photo, known), FRAME, None)
+    completer = PhotoCompleter(SimpleNamespace(image_size=64, c_dim=3))
     by_default, by_spline = (
-        next(METHODS[method].run(DamagedPhotos(dcgan, [lost]))) for method in ("default", "spline")
+        next(METHODS[method].run(DamagedPhotos(completer, [lost]))) for method in ("default", "spline")
     )
     np.testing.assert_array_equal(by_default, by_spline)
 

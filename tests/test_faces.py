@@ -5,7 +5,8 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from faces.detector import TEMPLATES, FaceFinder, face_fills, face_transform, inverse, predictor_path, warp
+from faces.detector import TEMPLATES, FaceFinder, face_fills, face_transform, predictor_path
+from faces.frame import inverse, warp
 from images.files import read_picture
 
 KINDS = list(TEMPLATES)

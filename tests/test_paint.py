@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,9 +19,12 @@ import pytest
 from conftest import ROOT, assert_fails, lively, process, run_script
 from PIL import Image
 
+from faces.compositing import composite
+from faces.frame import Frame
 from images.files import read_picture
+from images.photo import Photo
 from jobs.paint import canvas
-from jobs.paint.canvas import DEMO, VIEW, Painter, in_view, open_canvas, painted, search_options, to_view
+from jobs.paint.canvas import DEMO, VIEW, Canvas, Painter, in_view, open_canvas, painted, search_options, to_view
 from utils import UserError
 
 # ---------------------------------------------------------------------------------------- canvases
@@ -34,12 +38,17 @@ def layer(height, width, *box):
     return pixels
 
 
+def blank(height, width):
+    photo = Photo(np.full((height, width, 3), 90, np.uint8), np.ones((height, width), bool))
+    return Canvas("blank", photo, photo.pixels)
+
+
 def test_a_photo_keeps_its_pixels_and_is_shown_smaller(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (2 * VIEW, VIEW // 2, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a <b>.png")
     opened = open_canvas(tmp_path / "a <b>.png")
-    np.testing.assert_array_equal(opened.photo, pixels)
-    assert opened.known.all() and opened.view.shape == (VIEW, VIEW // 4, 3) and opened.name == "a <b>"
+    np.testing.assert_array_equal(opened.photo.pixels, pixels)
+    assert opened.photo.intact and opened.view.shape == (VIEW, VIEW // 4, 3) and opened.name == "a <b>"
     means = pixels.reshape(VIEW, 2, VIEW // 4, 2, 3).mean(axis=(1, 3))
     assert np.abs(opened.view - means).max() <= 1
 
@@ -49,9 +58,10 @@ def test_what_is_transparent_is_a_hole_that_shows_nothing(tmp_path):
     pixels[5:10, :7, 3] = 0
     Image.fromarray(pixels).save(tmp_path / "a.png")
     opened = open_canvas(tmp_path / "a.png")
-    np.testing.assert_array_equal(opened.known, pixels[..., 3] > 0)
-    assert (opened.view[~opened.known] == 128).all() and (opened.view[opened.known] == 200).all()
-    np.testing.assert_array_equal(painted(opened, []), opened.known)
+    known = opened.photo.known
+    np.testing.assert_array_equal(known, pixels[..., 3] > 0)
+    assert (opened.view[~known] == 128).all() and (opened.view[known] == 200).all()
+    np.testing.assert_array_equal(painted(opened, []).known, known)
 
 
 def test_no_photo(tmp_path):
@@ -62,8 +72,8 @@ def test_no_photo(tmp_path):
 
 
 def test_what_is_painted_is_the_hole_at_the_photos_size():
-    opened = SimpleNamespace(known=np.ones((40, 60), bool))
-    hole = ~painted(opened, [layer(20, 30, 4, 9, 10, 20), layer(20, 30, 15, 18, 0, 3)])
+    layers = [layer(20, 30, 4, 9, 10, 20), layer(20, 30, 15, 18, 0, 3)]
+    hole = ~painted(blank(40, 60), layers).known
     expected = np.zeros((40, 60), bool)
     expected[8:18, 20:40] = expected[30:36, :6] = True
     np.testing.assert_array_equal(hole, expected)
@@ -72,7 +82,7 @@ def test_what_is_painted_is_the_hole_at_the_photos_size():
 @pytest.mark.parametrize(("layers", "word"), [([], "Nothing"), ([layer(4, 4, 0, 4, 0, 4)], "Everything")])
 def test_a_hole_that_hides_nothing_or_everything(layers, word):
     with pytest.raises(UserError, match=f"{word} is painted"):
-        painted(SimpleNamespace(known=np.ones((8, 8), bool)), layers)
+        painted(blank(8, 8), layers)
 
 
 # ------------------------------------------------------------------------------------- completions
@@ -90,24 +100,25 @@ def demo():
 
 
 def test_a_completion_changes_the_hole_alone(painter, demo, monkeypatch):
-    opened, known = demo
-    *frames, last = painter.complete(opened, known, 0)
+    opened, photo = demo
+    *frames, last = painter.complete(opened, photo, 0)
     seen = [frame.view for frame in frames if frame.view is not None]
     assert len(seen) == search_options(0).iterations // canvas.FRAMES + 1
     for picture in (*seen, last.result):
-        assert picture.shape == opened.photo.shape
-        np.testing.assert_array_equal(picture[known], opened.photo[known])
-    assert (last.result[~known] != opened.photo[~known]).mean() > 0.5
-    again, other = (list(painter.complete(opened, known, seed))[-1].result for seed in (0, 1))
+        assert picture.shape == photo.pixels.shape
+        np.testing.assert_array_equal(picture[photo.known], photo.pixels[photo.known])
+    hole = ~photo.known
+    assert (last.result[hole] != photo.pixels[hole]).mean() > 0.5
+    again, other = (list(painter.complete(opened, photo, seed))[-1].result for seed in (0, 1))
     np.testing.assert_array_equal(again, last.result)
-    assert (other[~known] != last.result[~known]).any()
+    assert (other[hole] != last.result[hole]).any()
 
 
 def test_a_photo_without_a_face(painter, demo):
-    opened, known = demo
-    faceless = canvas.Canvas("wall", np.full_like(opened.photo, 90), known, opened.view)
+    opened, photo = demo
+    wall = replace(photo, pixels=np.full_like(photo.pixels, 90))
     with pytest.raises(UserError, match="No face is found"):
-        list(painter.complete(faceless, known, 0))
+        list(painter.complete(opened, wall, 0))
     assert not painter.busy.locked()
 
 
@@ -116,7 +127,7 @@ def test_a_grey_photo_stays_grey_and_its_profile_is_kept(painter, tmp_path):
     Image.open(DEMO).convert("L").save(tmp_path / "grey.png", icc_profile=profile)
     opened = open_canvas(tmp_path / "grey.png")
     *_, last = painter.complete(opened, painted(opened, [layer(512, 512, 138, 152, 205, 240)]), 0)
-    assert last.result.shape == (512, 512, 1) and opened.profile == profile
+    assert last.result.shape == (512, 512, 1) and opened.photo.profile == profile
 
 
 def test_a_completion_that_is_left_lets_the_next_one_begin(painter, demo):
@@ -130,12 +141,12 @@ def test_a_completion_that_is_left_lets_the_next_one_begin(painter, demo):
 def test_frames_show_a_large_photo_as_its_result_will_be():
     y, x = np.mgrid[: 2 * VIEW + 217, : 3 * VIEW // 2]
     photo = np.dstack([x // 8, y // 8, (x + y) // 16]).astype(np.uint8)
-    opened = canvas.Canvas("large", photo, np.ones(photo.shape[:2], bool), to_view(photo))
-    known = painted(opened, [layer(*opened.view.shape[:2], 300, 420, 200, 330)])
-    transform = np.array([[0.03, 0.002, -6.0], [-0.002, 0.03, -9.0]])
+    opened = Canvas("large", Photo(photo, np.ones(photo.shape[:2], bool)), to_view(photo))
+    large = painted(opened, [layer(*opened.view.shape[:2], 300, 420, 200, 330)])
+    frames = [Frame(np.array([[0.03, 0.002, -6.0], [-0.002, 0.03, -9.0]]), 32)]
     face = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3), np.uint8).repeat(8, 1).repeat(8, 2)
-    seen = in_view(opened, known, [transform], face)
-    result = to_view(canvas.carried_back(photo, known, [transform], face))
+    seen = in_view(opened.view, large, frames, face)
+    result = to_view(composite(large, frames, face))
     difference = np.abs(seen.astype(int) - result)
     assert (result != opened.view).any(axis=2).sum() > 10000
     changed = np.argwhere((seen != opened.view).any(axis=2))

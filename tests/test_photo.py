@@ -10,13 +10,14 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, run_script
 from PIL import Image, ImageCms, ImageOps
 
+from completion.photos import PhotoCompleter
 from faces import finding
-from faces.alignment import COLUMNS
-from faces.compositing import hidden_by
-from faces.detector import TEMPLATES, FaceFinder, displacement, face_transform, filled, inverse, predictor_path
-from faces.finding import _looks, _meeting, damaged_faces
-from images.files import colours
-from jobs.complete.photo_reader import alignment_of, quick_fill, transform_by
+from faces.alignment import COLUMNS, aligned_frames, frame_by
+from faces.detector import TEMPLATES, FaceFinder, face_transform, filled, predictor_path
+from faces.finding import Candidate, _looks, _meeting, damaged_faces
+from faces.frame import Frame, inverse
+from images.files import read_photo
+from images.photo import Photo
 from model import DCGAN
 from utils import UserError
 
@@ -75,8 +76,8 @@ def test_the_hole_is_completed_and_every_known_pixel_stays(folder):
 
 def test_what_is_said(folder):
     said = (folder / "stdout").read_text().splitlines()
-    assert any("none.png: no face is found in it" in line and "--points" in line for line in said)
-    assert any("erased.png: 14% of its hole lies outside its faces" in line for line in said)
+    assert any("none.png: no face found in it" in line and "--points" in line for line in said)
+    assert any("erased.png: 14% of the hole lies outside of the faces" in line for line in said)
 
 
 def test_frames_show_the_faces_and_a_second_sheet_the_photos(folder):
@@ -150,38 +151,38 @@ def finder():
 
 
 @pytest.fixture(scope="module")
-def dcgan():
-    return DCGAN.load(MODEL[1])
+def completer():
+    return PhotoCompleter(DCGAN.load(MODEL[1]))
 
 
 def alignment(finder, photo):
-    """[2, 3] for each face of an undamaged photo, from left to right, as align.py finds them."""
+    """The frames of the faces of an undamaged photo, from left to right, as align.py finds them."""
     boxes = sorted(finder.faces(photo), key=lambda box: box.left())
-    return [face_transform(finder.landmarks(photo, box), "innerEyesAndBottomLip", 64) for box in boxes]
+    return [Frame(face_transform(finder.landmarks(photo, box), "innerEyesAndBottomLip", 64), 64) for box in boxes]
 
 
-def known_but_for(shape, transform, box):
+def known_but_for(shape, frame, box):
     """bool [H, W]: a photo's pixels but for a box (left, top, right, bottom) in a face's frame."""
     left, top, right, bottom = box
     mask = np.ones((64, 64), bool)
     mask[top:bottom, left:right] = False
-    return ~hidden_by(shape[:2], mask, [transform])
+    return ~frame.under(mask, shape[:2])
 
 
-def roughly(photo, known, transforms):
-    return filled(photo, known)
+def roughly(photo, frames):
+    return filled(photo.pixels, photo.known)
 
 
 @pytest.mark.parametrize("box", [(4, 2, 60, 22), (12, 38, 52, 60), (0, 0, 32, 64)])
-def test_a_damaged_face_is_found_where_it_is(finder, dcgan, box):
+def test_a_damaged_face_is_found_where_it_is(finder, completer, box):
     """The eyes, the mouth and the left half hidden: displaced by a twentieth of the frame at most."""
     photo = np.asarray(DEMO)
     (true,) = alignment(finder, photo)
     known = known_but_for(photo.shape, true, box)
     shown = [np.where(known[..., None], photo, value).astype(np.uint8) for value in (0, 255)]
-    (found,), (other,) = (damaged_faces(finder, each, known, 64, quick_fill(dcgan)) for each in shown)
-    np.testing.assert_array_equal(found, other)  # what is hidden has no say
-    assert displacement(found, true, 64) < 3.2
+    (found,), (other,) = (completer.locate(Photo(each, known)) for each in shown)
+    np.testing.assert_array_equal(found.transform, other.transform)  # what is hidden has no say
+    assert found.displacement(true) < 3.2
 
 
 def test_landmarks_that_can_be_seen_put_a_face_where_align_would(finder):
@@ -190,33 +191,36 @@ def test_landmarks_that_can_be_seen_put_a_face_where_align_would(finder):
     (true,) = alignment(finder, photo)
     known = known_but_for(photo.shape, true, (12, 38, 52, 60))
 
-    def undamaged(close_up, known, transforms):
-        *_, (left, top) = cv2.minMaxLoc(cv2.matchTemplate(photo, close_up, cv2.TM_CCORR_NORMED, mask=np.uint8(known)))
-        return photo[top:, left:][: len(close_up), : close_up.shape[1]]
+    def undamaged(close_up, frames):
+        (height, width), known = close_up.shape, np.uint8(close_up.known)
+        found = cv2.matchTemplate(photo, close_up.pixels, cv2.TM_CCORR_NORMED, mask=known)
+        *_, (left, top) = cv2.minMaxLoc(found)
+        return photo[top : top + height, left : left + width]
 
-    (found,) = damaged_faces(finder, photo, known, 64, undamaged)
-    assert displacement(found, true, 64) < 1
+    (found,) = damaged_faces(finder, Photo(photo, known), 64, undamaged)
+    assert found.displacement(true) < 1
 
 
 def test_a_second_face_that_is_nearly_hidden_is_found(finder):
     photo = np.concatenate([np.asarray(DEMO), np.asarray(DEMO)[:, ::-1]], axis=1)
     first, second = alignment(finder, photo)
     known = known_but_for(photo.shape, first, (20, 40, 44, 58)) & known_but_for(photo.shape, second, (0, 0, 36, 64))
-    found = damaged_faces(finder, photo, known, 64, roughly)
-    assert [displacement(*pair, 64) < 6.4 for pair in zip(found, (first, second), strict=True)] == [True, True]
+    found = damaged_faces(finder, Photo(photo, known), 64, roughly)
+    assert [a.displacement(b) < 6.4 for a, b in zip(found, (first, second), strict=True)] == [True, True]
 
 
 def test_faces_are_those_that_meet_the_hole_each_once():
     """Two squares of 64 pixels side by side, and the right one again, nearly, which is less sure."""
     squares = {
-        name: np.array([[1.0, 0, -left], [0, 1, 0]]) for name, left in (("left", 0), ("right", 70), ("again", 75))
+        name: Candidate(0.5, None, Frame(np.array([[1.0, 0, -left], [0, 1, 0]]), 64))
+        for name, left in (("left", 0), ("right", 70), ("again", 75))
     }
 
     def chosen(*holes):
-        hole = np.zeros((64, 160), bool)
+        known = np.ones((64, 160), bool)
         for left, right in holes:
-            hole[20:40, left:right] = True
-        found = _meeting([*squares.values()], hole, 64)
+            known[20:40, left:right] = False
+        found = _meeting([*squares.values()], Photo(np.zeros((64, 160, 3), np.uint8), known))
         return [name for name, square in squares.items() if any(square is each for each in found)]
 
     assert chosen((30, 60)) == ["left"]
@@ -230,14 +234,14 @@ def test_a_face_whose_hole_goes_far_beyond_it_is_found(finder):
     (true,) = alignment(finder, photo)
     known = known_but_for(photo.shape, true, (0, 0, 32, 64))
     known[170:] = False
-    (found,) = damaged_faces(finder, photo, known, 64, roughly)
-    assert displacement(found, true, 64) < 6.4
+    (found,) = damaged_faces(finder, Photo(photo, known), 64, roughly)
+    assert found.displacement(true) < 6.4
 
 
 @pytest.mark.parametrize(("scatter", "score", "found"), [(9.0, 0.5, 1), (9.0, 0.2, 0), (0.5, 0.2, 1), (0.5, -0.6, 1)])
 def test_what_scatters_is_a_face_only_if_dlib_is_sure(monkeypatch, scatter, score, found):
     """A detector that finds a box in the middle, and a hole in its corner."""
-    monkeypatch.setattr(finding, "placed", lambda photo, known, guess, size: (guess, scatter))
+    monkeypatch.setattr(finding, "placed", lambda photo, guess: (guess, scatter))
     box = dlib.rectangle(80, 80, 180, 180)
     landmarks = np.column_stack([np.linspace(80, 180, 68), np.tile([90, 170], 34)]).astype(int)
     finder = SimpleNamespace(
@@ -245,7 +249,7 @@ def test_what_scatters_is_a_face_only_if_dlib_is_sure(monkeypatch, scatter, scor
     )
     known = np.ones((260, 260), bool)
     known[80:100, 80:100] = False
-    assert len(damaged_faces(finder, np.zeros((260, 260, 3), np.uint8), known, 64, roughly)) == found
+    assert len(damaged_faces(finder, Photo(np.zeros((260, 260, 3), np.uint8), known), 64, roughly)) == found
 
 
 @pytest.mark.parametrize("radius", [10, 20, 30])
@@ -254,8 +258,8 @@ def test_where_there_is_no_face_none_is_found(finder, radius):
     photo = np.array(Image.open(PHOTO).convert("RGB"))[230:]
     assert finder.faces(photo)
     known = cv2.circle(np.ones(photo.shape[:2], np.uint8), (170, 150), radius, 0, -1) > 0
-    assert damaged_faces(finder, photo, known, 64, roughly) == []
-    assert damaged_faces(finder, photo, np.ones_like(known), 64, roughly, everywhere=True) == []
+    assert damaged_faces(finder, Photo(photo, known), 64, roughly) == []
+    assert damaged_faces(finder, Photo(photo, np.ones_like(known)), 64, roughly, everywhere=True) == []
 
 
 @pytest.mark.parametrize(
@@ -272,7 +276,8 @@ def test_looks_for_a_face_become_closer_and_find_it_in_the_photos_pixels(side, s
         return [dlib.rectangle(width // 4, height // 4, width * 3 // 4, height * 3 // 4)], [0.1], None
 
     finder = SimpleNamespace(detector=SimpleNamespace(run=run))
-    for ((box, _),) in _looks(finder, np.zeros((side // 2, side, 3), np.uint8)):
+    photo = Photo(np.zeros((side // 2, side, 3), np.uint8), np.ones((side // 2, side), bool))
+    for ((box, _),) in _looks(finder, photo):
         expected = np.array([side / 4, side / 8, side * 3 / 4, side * 3 / 8])
         assert np.abs(np.array([box.left(), box.top(), box.right(), box.bottom()]) - expected).max() <= 4
     assert asked == seen
@@ -280,21 +285,21 @@ def test_looks_for_a_face_become_closer_and_find_it_in_the_photos_pixels(side, s
 
 def test_points_in_any_order_of_the_eyes():
     points = np.array([[111.0, 107], [138, 108], [125, 166]])
-    np.testing.assert_allclose(transform_by(points, 64), transform_by(points[[1, 0, 2]], 64))
+    np.testing.assert_allclose(frame_by(points, 64).transform, frame_by(points[[1, 0, 2]], 64).transform)
 
 
 @pytest.mark.parametrize(("stretch", "refused"), [(1 / 1.85, False), (1.85, False), (3.5, True), (1 / 3.5, True)])
 def test_points_of_a_face_that_is_longer_or_wider(stretch, refused):
     """Than align.py's template: by as much as any real face is, and by more."""
     points = 100 * np.array([*TEMPLATES["innerEyesAndBottomLip"].values()]) * [1, stretch]
-    with pytest.raises(UserError, match="no face's") if refused else nullcontext():
-        np.testing.assert_allclose(transform_by(points, 50), [[0.5, 0, 0], [0, 0.5 / stretch, 0]], atol=1e-4)
+    with pytest.raises(UserError, match="not those of a face") if refused else nullcontext():
+        np.testing.assert_allclose(frame_by(points, 50).transform, [[0.5, 0, 0], [0, 0.5 / stretch, 0]], atol=1e-4)
 
 
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        (["in/erased.png", "--points", "1,1 2,2 3,3"], 1, ["--points 1,1 2,2 3,3 are no face's"]),
+        (["in/erased.png", "--points", "1,1 2,2 3,3"], 1, ["--points 1,1 2,2 3,3 are not those of a face"]),
         (["in/erased.png", "--points", "125,166 111,107 138,108"], 1, ["--points 125,166 ", "then its lower lip"]),
         (["in/erased.png", "--points", "1110,107 138,108 125,166"], 1, ["--points 1110,107 "]),
         (["in/erased.png", "--points", "-1e9,0 1e9,0 0,2e9"], 2, ["three points"]),
@@ -313,17 +318,17 @@ def test_bad_calls(folder, args, code, words):
 @pytest.mark.parametrize(
     ("points", "words"),
     [
-        ("1111,1107 1138,1108 1125,1166", "is 300x260, and shows nothing of a face at the --points 1111,1107 "),
+        ("1111,1107 1138,1108 1125,1166", "is 300x260 and shows nothing of a face at --points 1111,1107 "),
         (
             "111,107 138,108 125,166 411,107 438,108 425,166",
-            "nothing of a face at the --points 411,107 438,108 425,166",
+            "nothing of a face at --points 411,107 438,108 425,166",
         ),
         (
             "411,107 438,108 425,166 111,107 138,108 125,166",
-            "nothing of a face at the --points 411,107 438,108 425,166",
+            "nothing of a face at --points 411,107 438,108 425,166",
         ),
-        ("-100000,0 100000,0 0,400000", "nothing of a face at the --points -100000,0 "),
-        ("261,207 288,208 275,266", "its hole meets no face by the --points"),
+        ("-100000,0 100000,0 0,400000", "nothing of a face at --points -100000,0 "),
+        ("261,207 288,208 275,266", "the hole meets no face given by --points"),
     ],
 )
 def test_points_where_the_photo_has_no_face_to_complete(folder, points, words):
@@ -337,7 +342,7 @@ def test_faces_by_points_away_from_the_hole_are_told(folder, tmp_path):
     points = "111,107 138,108 125,166 261,207 288,208 275,266"
     result = complete(folder, "in/erased.png", "--points", points, "--outInterval", 0, "--outDir", tmp_path / "out")
     assert_works(result)
-    assert "in/erased.png: its hole meets 1 of the 2 faces named" in result.stdout
+    assert "in/erased.png: the hole meets 1 of the 2 given faces" in result.stdout
 
 
 def test_points_of_a_face_that_the_photos_edge_cuts(folder, tmp_path):
@@ -365,8 +370,8 @@ def test_a_mask_that_may_be_the_other_way_round(tmp_path, photo, args, hinted):
     ImageOps.invert(mask).save(tmp_path / "black_hole.png")
     result = complete(tmp_path, f"{photo}.png", *args)
     assert_fails(result, 1, "none of the pictures")
-    (line,) = (line for line in result.stdout.splitlines() if "no face is found" in line)
-    assert line.endswith("hides 97% of it: white is what is known, and --invertMask swaps that") == hinted
+    (line,) = (line for line in result.stdout.splitlines() if "no face found" in line)
+    assert line.endswith("hides 97% of it: white is known, --invertMask swaps that") == hinted
     assert ("--invertMask" in line) == hinted
 
 
@@ -393,15 +398,20 @@ def test_thin_pictures_and_transparent_spots_are_no_obstacle(tmp_path):
         (["A/1.jpg,A__1.png,aligned,1,0,0,0,1,0", "B/1.jpg,B__1.png,aligned,1,0,0,0,1,0"], "several photos named 1"),
         (["1.jpg,1.png,aligned,1,0,0,0,,0"], "damaged at 1.jpg"),
         (["1.jpg,1.png,aligned,0,0,0,0,0,0"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,nan,0,0,0,1,0"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,1e308,0,0,0,1e308,0"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,1e-20,0,0,0,1e-20,0"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,1,0,1e308,0,1,0"], "damaged at 1.jpg"),
         (["1.jpg,,no face,,,,,,"], "has no aligned face"),
         ([], "has no aligned face"),
     ],
 )
-def test_alignments_that_say_nothing_sure(tmp_path, rows, words):
+def test_alignments_that_say_nothing_sure(tmp_path, rows, words, recwarn):
     if rows:
         (tmp_path / "alignment.csv").write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
     with pytest.raises(UserError, match=words):
-        alignment_of(tmp_path / "alignment.csv", 64)
+        aligned_frames(tmp_path / "alignment.csv", 64)
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize(
@@ -410,7 +420,8 @@ def test_alignments_that_say_nothing_sure(tmp_path, rows, words):
 def test_a_profile_is_kept_only_for_the_colours_that_are_written(tmp_path, mode, space, kept):
     profile = bytes(16) + space + bytes(108)
     Image.new(mode, (8, 8)).save(tmp_path / "photo.tiff", icc_profile=profile)
-    assert colours(tmp_path / "photo.tiff") == (mode == "L", profile if kept else None)
+    photo = read_photo(tmp_path / "photo.tiff")
+    assert (photo.grey, photo.profile) == (mode == "L", profile if kept else None)
 
 
 def test_a_badge_that_looks_a_little_like_a_face_stays(tmp_path):

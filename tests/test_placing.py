@@ -9,21 +9,23 @@ import train_placing
 from conftest import ROOT
 
 from faces import placing
-from faces.compositing import close_up
-from faces.detector import FaceFinder, chained, displacement, face_transform, inverse, predictor_path
+from faces.detector import FaceFinder, face_transform, predictor_path
 from faces.finding import LANDMARKS, SCATTER, _visible, box_of, by_box
+from faces.frame import Frame, inverse
 from images.files import read_picture, save_picture
+from images.photo import Photo
 from kernels.tensorflow import keras
 
-PHOTO = read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")
+PIXELS = read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")
+PHOTO = Photo(PIXELS, np.ones(PIXELS.shape[:2], bool))
 
 
 @pytest.fixture(scope="module")
 def face():
-    """dlib's box of the demonstration photo's face, and align.py's map of it."""
+    """dlib's box of the demonstration photo's face, and align.py's frame of it."""
     finder = FaceFinder(str(predictor_path(None)))
-    box, *_ = finder.faces(PHOTO)  # the badge is smaller
-    return box, face_transform(finder.landmarks(PHOTO, box), LANDMARKS, 64)
+    box, *_ = finder.faces(PIXELS)  # the badge is smaller
+    return box, Frame(face_transform(finder.landmarks(PIXELS, box), LANDMARKS, 64), 64)
 
 
 def test_the_network_answers_as_in_keras(monkeypatch):
@@ -42,7 +44,7 @@ def test_a_view_is_one_and_a_half_frames_wide():
     ramp = np.broadcast_to(np.arange(200, dtype=np.uint8)[None, :, None], (200, 200, 3))
     known = np.ones((200, 200), bool)
     known[:, 100:] = False
-    x = placing.view(ramp, known, np.array([[1.0, 0, -60], [0, 1, -60]]), 32)
+    x = placing.view(Photo(ramp, known), Frame(np.array([[1.0, 0, -60], [0, 1, -60]]), 32))
     seen = x[..., 3] > 0
     places = 60 + 15.5 + (np.arange(64) - 31.5) * 1.5 * 32 / 64
     assert (seen == (places <= 99)[None]).all()
@@ -52,55 +54,51 @@ def test_a_view_is_one_and_a_half_frames_wide():
 
 def test_a_wrong_guess_is_put_right(face):
     box, true = face
-    assert displacement(by_box(box, 64), true, 64) < 8
-    rng, known = np.random.default_rng(0), np.ones(PHOTO.shape[:2], bool)
+    assert by_box(box, 64).displacement(true) < 8
+    rng = np.random.default_rng(0)
     for _ in range(5):
-        wrong = placing.in_pixels(train_placing.disturbance(rng), 64)
-        found, scatter = placing.placed(PHOTO, known, chained(wrong, true), 64)
-        assert displacement(found, true, 64) < 2
+        found, scatter = placing.placed(PHOTO, true.moved(train_placing.disturbance(rng)))
+        assert found.displacement(true) < 2
         assert scatter < SCATTER
 
 
 @pytest.mark.parametrize("box", [(126, 335, 215, 425), (273, 337, 325, 389), (342, 187, 450, 295)])
 def test_what_is_no_face_scatters(box):
     """Two badges, one of which dlib takes for a face, and what is behind."""
-    known = np.ones(PHOTO.shape[:2], bool)
-    _, scatter = placing.placed(PHOTO, known, by_box(dlib.rectangle(*box), 64), 64)
+    _, scatter = placing.placed(PHOTO, by_box(dlib.rectangle(*box), 64))
     assert scatter > SCATTER
 
 
 @pytest.mark.parametrize("size", [64, 128])
 def test_neither_the_frame_nor_what_is_far_away_matters(size, face):
     box, _ = face
-    known = np.ones(PHOTO.shape[:2], bool)
-    left = PHOTO[:300, :400]
-    found, _ = placing.placed(PHOTO, known, by_box(box, size), size)
-    assert displacement(placing.placed(left, known[:300, :400], by_box(box, size), size)[0], found, size) < 0.1
-    assert displacement(found * [[64 / size]], placing.placed(PHOTO, known, by_box(box, 64), 64)[0], 64) < 0.6
+    found, _ = placing.placed(PHOTO, by_box(box, size))
+    assert placing.placed(PHOTO[:300, :400], by_box(box, size))[0].displacement(found) < 0.1
+    of_64 = Frame(found.transform * 64 / size, 64)
+    assert of_64.displacement(placing.placed(PHOTO, by_box(box, 64))[0]) < 0.6
 
 
 def test_a_face_of_which_nothing_is_known_stays_a_guess(face):
     box, _ = face
-    beyond = np.array([[1.0, 0, -900], [0, 1, 900]])
+    beyond = Frame(np.array([[1.0, 0, -900], [0, 1, 900]]), 64)
     for guess, value in ((beyond, True), (by_box(box, 64), False)):
-        known = np.full(PHOTO.shape[:2], value)
-        found, scatter = placing.placed(PHOTO, known, guess, 64)
-        np.testing.assert_allclose(found, guess, atol=1e-9)
+        found, scatter = placing.placed(Photo(PIXELS, np.full(PHOTO.shape, value)), guess)
+        np.testing.assert_allclose(found.transform, guess.transform, atol=1e-9)
         assert scatter > SCATTER
 
 
 def test_the_place_is_the_mean_of_all_starts_and_the_scatter_how_far_they_are_from_it(monkeypatch):
     """Found at 0, 1, 2, 3 and 4 pixels to the right of the frame."""
     ends = iter(range(5))
-    monkeypatch.setattr(placing, "_moved", lambda *args: np.array([[1.0, 0, next(ends)], [0, 1, 0]]))
-    found, scatter = placing.placed(PHOTO, np.ones(PHOTO.shape[:2], bool), np.eye(2, 3), 32)
-    np.testing.assert_allclose(found, [[1, 0, 2], [0, 1, 0]])
+    monkeypatch.setattr(placing, "_corrected", lambda *_: Frame(np.array([[1.0, 0, next(ends)], [0, 1, 0]]), 32))
+    found, scatter = placing.placed(PHOTO, Frame(np.eye(2, 3), 32))
+    np.testing.assert_allclose(found.transform, [[1, 0, 2], [0, 1, 0]])
     assert scatter == pytest.approx(64 / 32 * (2 + 1 + 0 + 1 + 2) / 5)
 
 
 def test_a_box_of_what_a_box_makes():
     box = dlib.rectangle(175, 76, 265, 166)
-    again = box_of(by_box(box, 64), 64)
+    again = box_of(by_box(box, 64))
     corners = ((each.left(), each.top(), each.right(), each.bottom()) for each in (again, box))
     np.testing.assert_allclose(*corners, atol=2)
 
@@ -120,20 +118,20 @@ def test_a_close_up_shows_what_is_around(corner, side):
     photo = np.dstack([columns, rows % 256, rows // 256]).astype(np.uint8)
     (x, y), frame = corner, 64
     transform = np.array([[frame / side, 0, -x * frame / side], [0, frame / side, -y * frame / side]])
-    near, known, closer = close_up(photo, np.ones((300, 250), bool), transform, frame, pixels=50)
-    assert known.shape == near.shape[:2] and known.all()
+    near, closer = Frame(transform, frame).close_up(Photo(photo, np.ones((300, 250), bool)), pixels=50)
+    assert near.pixels.shape[:2] == near.shape and near.intact
     assert near.shape[1] * side // 50 <= 3 * side + 6 if side > 50 else near.shape[1] <= 3 * side + 6
-    i, j = (n // 2 for n in near.shape[:2])
+    i, j = (n // 2 for n in near.shape)
     place = inverse(closer) @ (j, i, 1)
-    np.testing.assert_allclose(near[i, j, 0], place[0], atol=1)
-    np.testing.assert_allclose(near[i, j, 1] + 256.0 * near[i, j, 2], place[1], atol=1)
+    np.testing.assert_allclose(near.pixels[i, j, 0], place[0], atol=1)
+    np.testing.assert_allclose(near.pixels[i, j, 1] + 256.0 * near.pixels[i, j, 2], place[1], atol=1)
 
 
 def test_it_is_trained_on_a_folder_and_its_table(tmp_path, monkeypatch, capsys, face):
     _, true = face
-    save_picture(tmp_path / "raw" / "a.png", PHOTO)
-    save_picture(tmp_path / "a.png", PHOTO[:64, :64])
-    numbers = ",".join(map(repr, true.ravel().tolist()))
+    save_picture(tmp_path / "raw" / "a.png", PIXELS)
+    save_picture(tmp_path / "a.png", PIXELS[:64, :64])
+    numbers = ",".join(map(repr, true.transform.ravel().tolist()))
     (tmp_path / "alignment.csv").write_text(f"source,output,status,a,b,tx,c,d,ty\na.png,a.png,aligned,{numbers}\n")
     monkeypatch.setattr(train_placing, "BATCH", 4)
     arguments = [tmp_path / "raw", tmp_path / "alignment.csv", "--steps", 2, "--out", tmp_path / "new.npz"]

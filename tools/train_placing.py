@@ -19,12 +19,13 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from faces.compositing import hidden_by, shrunk
-from faces.detector import TEMPLATES, chained, inverse
+from faces.alignment import aligned_frames, frame_by
+from faces.detector import TEMPLATES
 from faces.finding import LANDMARKS
-from faces.placing import SIDE, UNIT, WEIGHTS, in_pixels, view
+from faces.frame import Frame, inverse
+from faces.placing import SIDE, UNIT, WEIGHTS, view
 from images.files import find_pictures, read_picture
-from jobs.complete.photo_reader import alignment_of, transform_by
+from images.photo import Photo
 from kernels.tensorflow import keras, tf
 
 FRAME = 64  # pixels, in which all is reckoned here
@@ -41,8 +42,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=WEIGHTS, metavar="FILE", help="(default: %(default)s)")
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    maps = alignment_of(args.alignment, FRAME)
-    faces = [(path, maps[path.stem]) for path in find_pictures(args.photos) if path.stem in maps]
+    frames = aligned_frames(args.alignment, FRAME)
+    faces = [(path, frames[path.stem]) for path in find_pictures(args.photos) if path.stem in frames]
     if not faces:
         sys.exit(f"error: no photo in {args.photos} has a row in {args.alignment}: name the table of these photos")
     keras.utils.set_random_seed(0)
@@ -101,28 +102,28 @@ def errors(answers, right):
     return 64 * tf.reduce_mean(tf.norm(apart, axis=2), axis=1)
 
 
-def batch(faces: list[tuple[Path, np.ndarray]], seed: int) -> tuple[np.ndarray, np.ndarray]:
+def batch(faces: list[tuple[Path, Frame]], seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Views [BATCH, SIDE, SIDE, 4], and the right answers to them as maps [BATCH, 2, 3] of a frame with side 1."""
     rng = np.random.default_rng(seed)
     drawn = [example(*faces[rng.integers(len(faces))], rng) for _ in range(BATCH)]
     return np.stack([x for x, _ in drawn]), np.stack([right for _, right in drawn]).astype(np.float32)
 
 
-def example(path: Path, transform: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A view of a photo whose face `transform` brings into place, and the map [2, 3] that puts its guess right."""
-    photo = read_picture(path)
+def example(path: Path, frame: Frame, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A view of a photo with a face in `frame`, and the map [2, 3] that corrects its guess."""
+    pixels = read_picture(path)
     if rng.random() < 0.5:
-        points = inverse(transform) @ np.column_stack([POINTS, np.ones(3)]).T
-        points[0] = photo.shape[1] - 1 - points[0]
-        photo, transform = np.ascontiguousarray(photo[:, ::-1]), transform_by(points.T, FRAME)
-    # Not quite in the frame, or the hole's edges would tell where that is.
-    known = ~hidden_by(photo.shape[:2], mask(rng), [chained(in_pixels(disturbance(rng), FRAME), transform)])
+        points = frame.back @ np.column_stack([POINTS, np.ones(3)]).T
+        points[0] = pixels.shape[1] - 1 - points[0]
+        pixels, frame = np.ascontiguousarray(pixels[:, ::-1]), frame_by(points.T, FRAME)
+    # The hole is displaced a little, or its edges would tell where the frame is.
+    hole = frame.moved(disturbance(rng)).under(mask(rng), pixels.shape[:2])
+    photo = Photo(pixels, ~hole)
     if rng.random() < 0.3:
-        photo, known, smaller = shrunk(photo, known, int(rng.integers(2, 5)))
-        transform = chained(transform, inverse(smaller))
+        photo, smaller = photo.shrunk(int(rng.integers(2, 5)))
+        frame = frame.after(inverse(smaller))
     wrong = disturbance(rng)
-    x = view(photo, known, chained(in_pixels(wrong, FRAME), transform), FRAME)
-    return recoloured(x, rng), inverse(wrong)
+    return recoloured(view(photo, frame.moved(wrong)), rng), inverse(wrong)
 
 
 def disturbance(rng: np.random.Generator) -> np.ndarray:

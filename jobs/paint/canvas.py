@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from completion.photos import PhotoCompleter
 from dcgan.options import SearchOptions
-from faces.compositing import carried_back, in_frames, share_outside, with_known
-from faces.detector import FaceFinder, predictor_path
-from faces.finding import damaged_faces
-from images.files import OPAQUE, colours, read_photo
-from images.incomplete import HIDDEN
-from jobs.complete.photo_reader import LITTLE, quick_fill
+from faces.compositing import LITTLE, composite, share_outside
+from faces.frame import Frame
+from images.files import OPAQUE, read_photo
+from images.photo import Photo
 from utils import UserError
 
 if TYPE_CHECKING:
@@ -33,27 +32,19 @@ class Canvas:
 
     name: str
     """Its file's, without the suffix."""
-    photo: np.ndarray
-    """uint8 [H, W, 3]."""
-    known: np.ndarray
-    """bool [H, W], 0 where the photo is transparent."""
+    photo: Photo
+    """Its hole is where it is transparent."""
     view: np.ndarray
-    """uint8 [h, w, 3], as the page shows it: not larger than VIEW."""
-    grey: bool = False
-    profile: bytes | None = None
-    """Of the photo's colours."""
+    """uint8 [h, w, 3], as the page shows it: no side is longer than VIEW."""
 
 
 def open_canvas(path: Path) -> Canvas:
     """UserError, with the file's name alone, if it is no photo."""
     try:
-        photo, known = read_photo(path)
-        how = colours(path)
+        photo = read_photo(path)
     except UserError as error:
         raise UserError(str(error).replace(str(path), path.name)) from error
-    if known is None:
-        known = np.ones(photo.shape[:2], bool)
-    return Canvas(path.stem, photo, known, to_view(np.where(known[..., None], photo, np.uint8(HIDDEN))), *how)
+    return Canvas(path.stem, photo, to_view(photo.masked()))
 
 
 def to_view(picture: np.ndarray) -> np.ndarray:
@@ -65,21 +56,22 @@ def to_view(picture: np.ndarray) -> np.ndarray:
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def painted(canvas: Canvas, layers: Sequence[np.ndarray]) -> np.ndarray:
-    """What is still known of the photo, bool [H, W]. layers: uint8 [h, w, 4], painted where they are opaque.
+def painted(canvas: Canvas, layers: Sequence[np.ndarray]) -> Photo:
+    """The photo with a hole where it is painted or transparent. layers: uint8 [h, w, 4], opaque where painted.
 
-    UserError if that is all or nothing.
+    UserError if the hole is empty or everything.
     """
-    height, width = canvas.known.shape
-    known = canvas.known.copy()
+    photo = canvas.photo
+    height, width = photo.shape
     for layer in layers:
-        # Smooth edges where the page shows the photo smaller than it is.
-        known &= cv2.resize(layer[..., 3], (width, height), interpolation=cv2.INTER_LINEAR) < OPAQUE
-    if known.all():
+        # Interpolation makes the edges smooth where the page shows the photo smaller than it is.
+        alpha = cv2.resize(layer[..., 3], (width, height), interpolation=cv2.INTER_LINEAR)
+        photo = photo.hiding(alpha >= OPAQUE)
+    if photo.intact:
         raise UserError("Nothing is painted: paint over what is to be replaced.")
-    if not known.any():
+    if not photo.known.any():
         raise UserError("Everything is painted: leave some of the photo.")
-    return known
+    return photo
 
 
 def search_options(seed: int) -> SearchOptions:
@@ -90,61 +82,53 @@ def search_options(seed: int) -> SearchOptions:
 
 
 @dataclass(frozen=True)
-class Frame:
-    """How far a completion has come."""
+class Stage:
+    """The progress of a completion."""
 
     said: str
     view: np.ndarray | None = None
-    """uint8 [h, w, 3] like the canvas's, once there is something to see."""
+    """uint8 [h, w, 3] of the canvas's size, once there is something to see."""
     result: np.ndarray | None = None
-    """uint8 [H, W, C], the last one's; C is 1 if the photo is grey."""
+    """uint8 [H, W, C] at the end; C is 1 if the photo is grey."""
 
 
 class Painter:
     """Completes canvases with one model, one at a time."""
 
     def __init__(self, dcgan: "DCGAN"):
-        self.dcgan, self.finder = dcgan, FaceFinder(str(predictor_path(None)))
-        self.fill = quick_fill(dcgan)
+        self.completer = PhotoCompleter(dcgan)
         self.busy = threading.Lock()
 
-    def complete(self, canvas: Canvas, known: np.ndarray, seed: int) -> Iterator[Frame]:
-        """The frames of a completion; the last has the result. UserError if the hole meets no face.
+    def complete(self, canvas: Canvas, photo: Photo, seed: int) -> Iterator[Stage]:
+        """The stages of a completion; the last one has the result. UserError if the hole meets no face.
 
-        known: what `painted` found.
+        photo: as `painted` returns it.
         """
         with self.busy:
-            yield Frame("Looking for the face ...")
-            size = self.dcgan.image_size
-            found = damaged_faces(self.finder, canvas.photo, known, size, self.fill)
-            transforms = with_known(canvas.photo, known, found, size)
-            if not transforms:
+            yield Stage("Looking for the face ...")
+            frames = self.completer.locate(photo)
+            if not frames:
                 raise UserError("No face is found at the hole: paint on a face, and leave enough of it to be seen.")
-            faces = in_frames(canvas.photo, known, transforms, size, self.dcgan.c_dim)
             search = search_options(seed)
-            yield Frame("Preparing the search; the first time that takes a while ...")
-            for state in self.dcgan.complete(faces, search):
-                if state.generated is not None:
+            yield Stage("Preparing the search; the first time that takes a while ...")
+            for state in self.completer.complete(photo, frames, search):
+                if state.completed is not None:
                     said = f"Searching: {state.iteration} of {search.iterations}"
-                    yield Frame(said, in_view(canvas, known, transforms, state.generated))
-            yield Frame("Blending ...")
-            result = carried_back(canvas.photo, known, transforms, state.generated)
-            outside = share_outside(known, transforms, size)
+                    yield Stage(said, in_view(canvas.view, photo, frames, state.completed))
+            yield Stage("Blending ...")
+            result = self.completer.composite(photo, frames, state.completed)
+            outside = share_outside(photo, frames)
             rest = (
                 f" {outside:.0%} of the hole lies outside the face: there it is only smooth."
                 if outside > LITTLE
                 else ""
             )
-            yield Frame(f"Done.{rest}", to_view(result), result[..., :1] if canvas.grey else result)
+            yield Stage(f"Done.{rest}", to_view(result.pixels), result.to_save())
 
 
-def in_view(canvas: Canvas, known: np.ndarray, transforms: Sequence[np.ndarray], faces: np.ndarray) -> np.ndarray:
-    """`carried_back`, at the size of the view."""
-    height, width = canvas.view.shape[:2]
-    if canvas.view.shape == canvas.photo.shape:
-        return carried_back(canvas.photo, known, transforms, faces)
-    hidden = cv2.resize((~known).astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)  # 0 is exact
-    # Where the middle of the view's pixel (0, 0) is in the photo, and how wide it is.
-    across, down = known.shape[1] / width, known.shape[0] / height
-    into_photo = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
-    return carried_back(canvas.view, hidden == 0, [transform @ into_photo for transform in transforms], faces)
+def in_view(view: np.ndarray, photo: Photo, frames: Sequence[Frame], faces: np.ndarray) -> np.ndarray:
+    """The photo with the completed faces, composited at the size of its view, uint8 [h, w, 3]."""
+    (height, width), (down, across) = view.shape[:2], np.divide(photo.shape, view.shape[:2])
+    hidden = cv2.resize((~photo.known).astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    into_photo = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2]])
+    return composite(Photo(view, hidden == 0), [frame.after(into_photo) for frame in frames], faces)

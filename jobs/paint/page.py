@@ -11,6 +11,7 @@ import gradio as gr
 import numpy as np
 
 from images.files import save_picture
+from images.photo import Photo
 from jobs.paint.canvas import DEMO, Canvas, Painter, open_canvas, painted
 from utils import UserError
 
@@ -103,10 +104,10 @@ class Page:
     def completed(self, canvas: Canvas, edited: dict[str, Any], seed: int) -> Iterator[Updates]:
         """The frames of a completion, and in the end what can be saved."""
         try:
-            known = painted(canvas, edited["layers"])
-            for frame in self.painter.complete(canvas, known, seed):
+            photo = painted(canvas, edited["layers"])
+            for frame in self.painter.complete(canvas, photo, seed):
                 seen = {} if frame.view is None else {self.comparison: (canvas.view, frame.view)}
-                saved = {} if frame.result is None else self.files(canvas, frame.result, known)
+                saved = {} if frame.result is None else self.files(canvas.name, photo, frame.result)
                 yield {self.status: frame.said, **seen, **saved}
         except (UserError, MemoryError) as error:
             yield {self.status: said(error)}
@@ -136,12 +137,12 @@ class Page:
         """The buttons that save, off."""
         return {button: gr.update(value=None, interactive=False) for button in (self.picture, self.mask)}
 
-    def files(self, canvas: Canvas, result: np.ndarray, known: np.ndarray) -> Updates:
+    def files(self, name: str, photo: Photo, result: np.ndarray) -> Updates:
         """The buttons that save: the result, and its mask, white where pixels are known."""
         place = Path(tempfile.mkdtemp(dir=self.folder))
-        picture, mask = (place / f"{canvas.name}-{what}.png" for what in ("completed", "mask"))
-        save_picture(picture, result, profile=canvas.profile)
-        save_picture(mask, 255 * known[..., None].astype(np.uint8))
+        picture, mask = (place / f"{name}-{what}.png" for what in ("completed", "mask"))
+        save_picture(picture, result, profile=photo.profile)
+        save_picture(mask, 255 * photo.known[..., None].astype(np.uint8))
         files = {self.picture: str(picture), self.mask: str(mask)}
         return {button: gr.update(value=file, interactive=True) for button, file in files.items()}
 
