@@ -37,7 +37,7 @@ def test_a_face_that_is_gone_or_cut_short_is_aligned_again(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "word"),
-    [(",".join(COLUMNS) + "\n" + "x" * 200_000 + ",1\n", "damaged"), ("name,age\nAnn,30\n", "not of align.py")],
+    [(",".join(COLUMNS) + "\n" + "x" * 200_000 + ",1\n", "damaged"), ("name,age\nAnn,30\n", "not written by align.py")],
 )
 def test_a_table_that_is_none(tmp_path, content, word):
     log = tmp_path / "alignment.csv"
