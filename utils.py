@@ -1,4 +1,4 @@
-"""What everything needs: errors that a user can mend, what is said, progress, options, and files that are whole."""
+"""Used everywhere: errors that a user can fix, messages, progress, options, and output files."""
 
 import csv
 import dataclasses
@@ -19,26 +19,26 @@ from typing import Any, NamedTuple
 
 
 def one_line(text: object) -> str:
-    """The text without line breaks and control characters, which file names and libraries' messages may hold."""
+    """Returns the text in one line; control characters, which file names may contain, are escaped."""
     return "".join(
         c if c.isprintable() or "\ud800" <= c <= "\udfff" else ascii(c)[1:-1] for c in " ".join(str(text).splitlines())
     )
 
 
 class UserError(Exception):
-    """A fault that the user can mend; its text says what is wrong and what to do."""
+    """An error that the user can fix. Its text says what is wrong and what to do."""
 
 
 class WrongCommand(UserError):
-    """A command line that is wrong beside what it names."""
+    """A wrong command line, whatever the files contain."""
 
 
 class OutputError(UserError):
-    """What is printed cannot be written. If it is because who read it has gone, BrokenPipeError is raised instead."""
+    """Standard output cannot be written, for another reason than a closed pipe (BrokenPipeError)."""
 
 
 def say(text: object = None) -> None:
-    """Prints one line at once, whole also beside other threads' lines; or nothing but what was printed before."""
+    """Prints a line and flushes. Lines of several threads do not mix. Without a text, it only flushes."""
     try:
         if text is not None:
             sys.stdout.write(one_line(text) + "\n")
@@ -46,11 +46,11 @@ def say(text: object = None) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise OutputError(f"cannot print ({error.strerror}): make room where the output goes") from error
+        raise OutputError(f"cannot print ({error.strerror}): free space where the output is stored") from error
 
 
 def digest(*parts: Any) -> str:
-    """A short text that differs if a part differs. The parts are arrays and what has a faithful repr."""
+    """Returns a SHA-256 digest of arrays and of other parts by their repr."""
     whole = hashlib.sha256()
     for part in parts:
         content = part.tobytes() if hasattr(part, "tobytes") else repr(part).encode()
@@ -58,25 +58,25 @@ def digest(*parts: Any) -> str:
     return whole.hexdigest()
 
 
-NAMED = 3  # items, in a line about many
+NAMED = 3  # paths in a message about many
 LIST, LOCK = ".dcgan-completion", ".dcgan-completion.lock"  # in every output folder
 SCRATCH = "scratch"  # the note of a folder that is deleted at the end
 
 
 def some(paths: Sequence[Path], what: str = "pictures") -> str:
-    """How many pictures, or what else, these are, and the names of the first."""
+    """Returns the number of paths and the names of the first three, for a message."""
     names = ", ".join(path.name for path in paths[:NAMED]) + (", ..." if len(paths) > NAMED else "")
     return names if len(paths) == 1 else f"{len(paths)} {what} ({names})"
 
 
 def drop_output() -> None:
-    """When who read the output (`| head`) has gone, or its disk is full: no more of it, not at exit either."""
+    """Discards all further output, as its reader (`| head`) has gone or its disk is full."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Drops what is written to file descriptor 2: TensorFlow's C++ says things at import that no setting stops."""
+    """Discards what is written to file descriptor 2, such as TensorFlow's messages at import."""
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "w") as devnull:
@@ -89,9 +89,9 @@ def quiet_stderr() -> Iterator[None]:
 
 
 class Progress:
-    """Says how far long work is, with its rate and the time left.
+    """Shows the progress of long work on stderr, with its rate and the time left.
 
-    On a terminal one line is redrawn; a pipe or a log file gets a plain line every ten seconds.
+    A terminal gets one line that is redrawn; a pipe or a file gets a plain line every ten seconds.
     """
 
     def __init__(self, total: int, unit: str):
@@ -102,12 +102,13 @@ class Progress:
         self.due = self.start + (0 if self.tty else 10)
 
     def skip(self, count: int) -> None:
-        """So much need not be done after all."""
+        """Reduces the total, as some of the work is not needed."""
         self.total -= count
         if self.done == self.total > 0:
             self.update(self.done)  # ends the line
 
     def update(self, done: int, note: str = "") -> None:
+        """Shows how much is done, and a note after it."""
         self.done = done
         now = time.monotonic()
         if now < self.due and not (self.tty and done == self.total):
@@ -123,7 +124,7 @@ class Progress:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as h:mm:ss."""
+    """Formats seconds as h:mm:ss."""
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
@@ -138,7 +139,7 @@ def number(
     above: float = -math.inf,
     below: float = math.inf,
 ) -> Callable[[Any], Any]:
-    """A check for `option`: a number from `low` to `high`, or `above` and `below` limits it must not touch."""
+    """Returns a check for `option`: a number from `low` to `high`, greater than `above` and less than `below`."""
     limits = {"at least": low, "at most": high, "above": above, "below": below}
     words = " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if abs(limit) < sys.float_info.max)
 
@@ -157,11 +158,11 @@ def number(
 
 
 def option(default: Any, text: str, flag: str = "", check: Callable[[Any], Any] | None = None, **argument: Any) -> Any:
-    """A field of `Options`, all that there is to say of it.
+    """Returns a field of `Options`.
 
-    default: its value unless named, or dataclasses.MISSING. text: what --help says. flag: on the command line, unless
-    it is --NAME. check: makes the value of its text, or takes it as it is; ValueError says what is wrong with it.
-    argument: what else argparse is to know.
+    default: may be dataclasses.MISSING. text: for --help. flag: the command line's name for it, by default --NAME.
+    check: converts a text or a value into the field's value, or raises ValueError. argument: more arguments for
+    argparse's add_argument.
     """
     metadata = {"text": text, "flag": flag, "check": check, "argument": argument}
     return dataclasses.field(default=default, metadata=metadata)
@@ -178,7 +179,7 @@ def _checked(value: Any, field: dataclasses.Field) -> Any:
 
 
 class Options:
-    """Base of the dataclasses whose fields are made by `option`. ValueError if a value is not what its field takes."""
+    """Base of dataclasses whose fields are made by `option`. Raises ValueError if a value fails its check."""
 
     def __post_init__(self):
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
@@ -197,9 +198,9 @@ class Options:
 
 
 def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
-    """Lets `write` fill a file beside `path` and renames it, so that `path` is whole or not there at all."""
+    """Lets `write` fill a temporary file and renames it to `path`, so that no partial file gets that name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # As short as any name, and the same each time, so that what a killed process left is overwritten.
+    # A short name that is the same each time, so that the file of a killed process is overwritten.
     partial = path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.tmp{path.suffix}")
     partial.unlink(missing_ok=True)
     try:
@@ -227,13 +228,13 @@ def check_readable(path: Path) -> None:
 
 
 def write_rows(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    """Appends rows to a CSV file; names that are no UTF-8 keep their bytes."""
+    """Appends rows to a CSV file. File names that are not UTF-8 keep their bytes."""
     with open(path, "a", newline="", encoding="utf-8", errors="surrogateescape") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def read_rows(path: Path, columns: int) -> list[list[str]]:
-    """The rows of a file that `write_rows` wrote, but for one that was cut short when its writer was killed."""
+    """Returns the rows of a file by `write_rows`, without rows of another length, such as one that was cut short."""
     check_readable(path)
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
         return [row for row in csv.reader(file) if len(row) == columns]
@@ -241,11 +242,11 @@ def read_rows(path: Path, columns: int) -> list[list[str]]:
 
 @contextmanager
 def only_writer(directory: Path) -> Iterator[None]:
-    """Makes the directory and keeps other processes that ask for the same out; UserError if one is there first.
+    """Creates a directory and locks it. UserError if another process has locked it.
 
-    The lock ends with the process, however that ends. The directory goes again if nothing was written there.
+    The lock ends with the process. The directory is deleted again if nothing was written there.
     """
-    from filelock import FileLock, Timeout  # not needed for --help
+    from filelock import FileLock, Timeout  # here, as --help does not need it
 
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / LOCK
@@ -253,8 +254,10 @@ def only_writer(directory: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise UserError(f"another process writes into {directory}: wait for it, or name another directory") from None
-    except NotImplementedError:  # the disk has no locks
+        raise UserError(
+            f"another process writes into {directory}: wait until it ends or choose another directory"
+        ) from None
+    except NotImplementedError:  # the file system has no locks
         pass
     try:
         yield

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from completion.models import open_model
+from completion.searching import search_batches
 from dcgan.latent import combined, load_z, random_z, save_z, text_in, walk
 from dcgan.options import SearchOptions
 from images.dataset import Dataset
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from model import DCGAN
 
 # Without a hole, |z| needs no penalty, and more iterations pay: 1.6 dB on 48 held-out faces.
-PROJECTION = SearchOptions(n_iter=100, z_penalty=0.0, refine=0, out_interval=0)
+PROJECTION = SearchOptions(n_iter=100, z_penalty=0.0, refine=0)
 BATCH = 64  # pictures that are searched together
 NEIGHBOURS = ("nearest", "second", "third")
 LARGEST_SHEET = 178_000_000  # pixels; Pillow refuses to open a larger picture
@@ -83,14 +84,7 @@ def z_of_files(dcgan: "DCGAN", paths: Sequence[Path]) -> np.ndarray:
 def projected(dcgan: "DCGAN", pictures: np.ndarray) -> np.ndarray:
     """float32 [N, z_dim]: the z whose G(z) are closest to the pictures, uint8 [N, H, W, C], by the search."""
     incomplete = Incomplete(pictures, np.ones(pictures.shape[1:3]))
-    firsts = range(0, len(pictures), BATCH)
-    progress = Progress(len(firsts) * PROJECTION.iterations, "iterations")
-    found = []
-    for nth, first in enumerate(firsts):
-        for state in dcgan.complete(incomplete[first : first + BATCH], PROJECTION):
-            progress.update(nth * PROJECTION.iterations + state.iteration)
-        found.append(state.z)
-    return np.concatenate(found)
+    return np.concatenate([state.z for state in search_batches(dcgan, incomplete, PROJECTION, BATCH)])
 
 
 # --------------------------------------------------------------------------------------- drawing

@@ -1,4 +1,4 @@
-"""The command line of complete.py, besides masks, search and devices."""
+"""The options of complete.py, besides masks, search and devices."""
 
 from dataclasses import MISSING, dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from images.mask_options import BLENDS
 from jobs.arguments import MODEL
 from utils import Options, number, option
 
-LIMIT = 1e9  # pixels; no photo is so large
+LIMIT = 1e9  # pixels, more than a photo can have
 
 
 @dataclass(frozen=True)
@@ -17,54 +17,58 @@ class CompleteOptions(Options):
     """Pictures and files."""
 
     imgs: tuple[Path, ...] = option(
-        MISSING, "pictures of any size, and folders of them", "imgs", check=Path, nargs="+", metavar="IMG"
+        MISSING, "pictures of any size, or folders of pictures", "imgs", check=Path, nargs="+", metavar="IMG"
     )
     checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path, metavar="DIR")
-    img_size: int | None = option(None, "stop unless the model has this size", "--imgSize", check=size)
-    out_dir: Path = option(Path("completions"), "where everything is written", "--outDir", check=Path, metavar="DIR")
-    batch_size: int = option(64, "pictures searched at a time", "--batchSize", check=number(int, 1))
-    all_frames: bool = option(False, "frames, logs and a GIF for every batch, not the first", "--allFrames")
+    img_size: int | None = option(
+        None, "size that the model must have; otherwise complete.py stops", "--imgSize", check=size
+    )
+    out_dir: Path = option(
+        Path("completions"), "folder for everything that is written", "--outDir", check=Path, metavar="DIR"
+    )
+    batch_size: int = option(64, "pictures that are searched together", "--batchSize", check=number(int, 1))
+    all_frames: bool = option(False, "write frames, logs and a GIF for every batch instead of the first", "--allFrames")
     blend: str = option(
         BLENDS[0],
-        "how G(z) is fitted to what is known: by a spline in tension, by the paper's poisson, or none: put into the "
-        "hole as it is, for lowres without the block means that are known",
+        "how G(z) is fitted into the hole: tension adds a smooth correction (a spline in tension), poisson is the "
+        "paper's blending, none copies G(z)",
         choices=BLENDS,
     )
 
 
 def points(value: Any) -> tuple[tuple[float, float], ...]:
-    """A check for `option`: three points of each face; as text, "x,y x,y x,y"."""
+    """A check for `option`: three points (x, y) for each face; as text, "x,y x,y x,y"."""
     parts = [point.split(",") for point in value.split()] if isinstance(value, str) else value
     try:
         found = tuple((float(x), float(y)) for x, y in parts)
     except (TypeError, ValueError):
         found = ()
     if not found or len(found) % 3 or not all(abs(number) < LIMIT for point in found for number in point):
-        raise ValueError(f'{value} is not three points of a face: "x,y x,y x,y"')
+        raise ValueError(f'{value} are not three points for each face: write "x,y x,y x,y"')
     return found
 
 
 @dataclass(frozen=True)
 class PhotoOptions(Options):
-    """Photos. Their faces are found, brought into the model's frame, and back into the photo once completed."""
+    """Photos. Their faces are located, aligned, completed and put back into the photo."""
 
     photo: bool = option(
         False,
-        "IMG are whole photos: complete the faces in them that a hole has damaged, for a model of faces that align.py "
-        "has aligned by innerEyesAndBottomLip",
+        "IMG are whole photos: complete the faces that a hole damages. Needs a model that was trained on faces aligned "
+        "by innerEyesAndBottomLip",
         "--photo",
     )
     points: tuple[tuple[float, float], ...] | None = option(
         None,
-        "where a face is, in pixels of the photo: inner corners of the eyes, and the middle of the lower lip's lower "
-        "edge; three more for another",
+        "where a face is, in pixels of the photo: the inner corners of the eyes and the middle of the lower edge of "
+        "the lower lip; add three points for each other face",
         "--points",
         check=points,
         metavar='"X,Y X,Y X,Y"',
     )
     alignment: Path | None = option(
         None,
-        "the alignment.csv that align.py wrote for undamaged versions of the photos: their faces are where it says",
+        "alignment.csv that align.py wrote for undamaged versions of the photos; it tells where their faces are",
         "--alignment",
         check=Path,
         metavar="FILE",
@@ -74,6 +78,6 @@ class PhotoOptions(Options):
         super().__post_init__()
         for flag, value in (("--points", self.points), ("--alignment", self.alignment)):
             if value and not self.photo:
-                raise ValueError(f"{flag} needs --photo")
+                raise ValueError(f"{flag} needs --photo: add it")
         if self.points and self.alignment:
-            raise ValueError("--points and --alignment exclude each other: name one")
+            raise ValueError("--points and --alignment exclude each other: remove one")

@@ -1,19 +1,19 @@
 """Measures completions of aligned faces: the paper's experiment, with the post's search and classical inpainting."""
 
-import importlib.metadata
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 
 from completion.models import open_model
+from completion.searching import search_batches
 from dcgan.options import DeviceOptions, Preset, SearchOptions
 from faces.detector import face_fills, predictor_path
 from faces.identity import FaceJudge
@@ -26,7 +26,7 @@ from images.metrics import SMALLEST, psnr, sharpness, ssim
 from images.sheets import framed
 from jobs.evaluate.arguments import PAPERS_MASKS, EvaluateOptions
 from jobs.evaluate.methods import METHODS, Method
-from utils import Outputs, Progress, UserError, only_writer, say, some, write_rows
+from utils import Outputs, UserError, only_writer, say, some, write_rows
 
 if TYPE_CHECKING:
     from model import DCGAN
@@ -61,7 +61,9 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
             say(f"{kind:14}" + "".join(f"{column:>10}" for column in COLUMNS))
             for method in methods:
                 completed: Completed = method.run(faces)
-                means, errors_of_means = mean_and_error(measures(completed.pictures, pictures, masks, judge))
+                of_faces = judge.distance(completed.pictures), judge.found(completed.pictures)
+                close = closeness(completed.pictures, pictures, masks)
+                means, errors_of_means = mean_and_error(np.stack([*close, *of_faces]))
                 values = [*means, completed.seconds, completed.loss]
                 say(f"{method.name:14}" + columns(values))
                 say(f"{'  +-':14}" + columns(errors_of_means))
@@ -92,25 +94,15 @@ def chosen_pictures(options: EvaluateOptions, *names: str) -> Iterator[tuple[Out
 
 def usable(options: EvaluateOptions) -> list[Method]:
     """The methods that are named, or all that are fast and installed. UserError if a named one is not installed."""
-    if options.methods:
-        methods = [METHODS[name] for name in options.methods]
-    else:
-        methods = [method for method in METHODS.values() if options.kind in method.kinds and not method.slow]
-    missing = [method for method in methods if method.needs and not is_installed(method.needs)]
+    fast = [method.name for method in METHODS.values() if options.kind in method.kinds and not method.slow]
+    methods = [METHODS[name] for name in options.methods or fast]
+    missing = [method for method in methods if method.needs and not find_spec(method.needs)]
     for method in missing:
-        text = f"{method.name} needs {method.needs}: pip install {method.needs}"
+        text = f"{method.name} needs scikit-image: pip install scikit-image"
         if options.methods:
             raise UserError(text)
         say(f"skipped: {text}")
     return [method for method in methods if method not in missing]
-
-
-def is_installed(package: str) -> bool:
-    """Whether pip has installed the package."""
-    try:
-        return bool(importlib.metadata.version(package))
-    except importlib.metadata.PackageNotFoundError:
-        return False
 
 
 def model_to_measure(options: EvaluateOptions, devices: DeviceOptions) -> "DCGAN":
@@ -155,9 +147,8 @@ def paper_mask(kind: str, size: int, seed: int) -> np.ndarray:
 # ------------------------------------------------------------------------------ how it is completed
 
 
-@dataclass(frozen=True)
-class Completed:
-    """What a method makes of aligned faces."""
+class Completed(NamedTuple):
+    """Aligned faces that a method completed."""
 
     pictures: np.ndarray
     """uint8 [N, H, W, C]."""
@@ -177,46 +168,30 @@ class HiddenFaces:
 
     def by_search(self, preset: Preset, told: bool = False) -> Completed:
         """Completes the faces by the preset's search and blending."""
-        search = replace(preset.search, out_interval=0)
-        if search not in self.found:
-            self.found[search] = self._searched(search, preset.name)
-        found = self.found[search]
-        blended = self._timed(lambda: blend(found.pictures, self.incomplete, preset.blend))
-        return replace(blended, seconds=found.seconds + blended.seconds, loss=found.loss)
+        if preset.search not in self.found:
+            self.found[preset.search] = self._searched(preset)
+        start, found = time.perf_counter(), self.found[preset.search]
+        blended = blend(found.pictures, self.incomplete, preset.blend)
+        return Completed(blended, found.seconds + self._seconds_since(start), found.loss)
 
     def by_filling(self, fill: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Completed:
         """Completes the faces one by one."""
-        pairs = zip(self.incomplete.pictures, self.incomplete.masks, strict=True)
-        return self._timed(lambda: np.stack([fill(picture, mask) for picture, mask in pairs]))
-
-    def _timed(self, complete: Callable[[], np.ndarray]) -> Completed:
         start = time.perf_counter()
-        return Completed(complete(), (time.perf_counter() - start) / len(self.incomplete))
+        pairs = zip(self.incomplete.pictures, self.incomplete.masks, strict=True)
+        return Completed(np.stack([fill(picture, mask) for picture, mask in pairs]), self._seconds_since(start))
 
-    def _searched(self, search: SearchOptions, name: str) -> Completed:
+    def _searched(self, preset: Preset) -> Completed:
         """G(z) of the z that the search finds."""
-        losses: list[np.ndarray] = []
+        start = time.perf_counter()
+        states = list(search_batches(self.dcgan, self.incomplete, preset.search, self.batch_size, preset.name))
+        generated, losses = (np.concatenate([getattr(s, name) for s in states]) for name in ("generated", "losses"))
+        return Completed(generated, self._seconds_since(start), float(losses[:, 2].mean()))
 
-        def generate() -> np.ndarray:
-            generated = []
-            firsts = range(0, len(self.incomplete), self.batch_size)
-            progress = Progress(len(firsts) * search.iterations, "iterations")
-            for nth, first in enumerate(firsts):
-                for state in self.dcgan.complete(self.incomplete[first : first + self.batch_size], search):
-                    progress.update(nth * search.iterations + state.iteration, name)
-                generated.append(state.generated)
-                losses.append(state.losses[:, 2])
-            return np.concatenate(generated)
-
-        return replace(self._timed(generate), loss=float(np.mean(np.concatenate(losses))))
+    def _seconds_since(self, start: float) -> float:
+        return (time.perf_counter() - start) / len(self.incomplete)
 
 
 # -------------------------------------------------------------------------------- how good it is
-
-
-def measures(completed: np.ndarray, pictures: np.ndarray, masks: np.ndarray, judge: FaceJudge) -> np.ndarray:
-    """[7, N], the MEASURES of each picture."""
-    return np.stack([*closeness(completed, pictures, masks), judge.distance(completed), judge.found(completed)])
 
 
 def closeness(completed: np.ndarray, pictures: np.ndarray, masks: np.ndarray) -> np.ndarray:

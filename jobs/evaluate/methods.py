@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dcgan.options import PRESETS, Preset
@@ -39,7 +38,7 @@ class Method:
     slow: bool = False
     """Whether it only runs if it is named."""
     needs: str = ""
-    """A package to install, besides those in requirements.txt."""
+    """A module that requirements.txt does not install."""
 
 
 def spline(picture: "np.ndarray", mask: "np.ndarray") -> "np.ndarray":
@@ -51,18 +50,15 @@ def spline(picture: "np.ndarray", mask: "np.ndarray") -> "np.ndarray":
     return completed
 
 
-def telea(picture: "np.ndarray", mask: "np.ndarray") -> "np.ndarray":
-    """Completes a picture by Telea's fast marching method."""
-    import cv2
+def opencv(name: str) -> "Fill":
+    """Returns OpenCV's inpainting by the algorithm of this name."""
 
-    return cv2.inpaint(picture, (~mask).astype("uint8"), RADIUS, cv2.INPAINT_TELEA).reshape(picture.shape)
+    def fill(picture: "np.ndarray", mask: "np.ndarray") -> "np.ndarray":
+        import cv2
 
+        return cv2.inpaint(picture, (~mask).astype("uint8"), RADIUS, getattr(cv2, name)).reshape(picture.shape)
 
-def navier_stokes(picture: "np.ndarray", mask: "np.ndarray") -> "np.ndarray":
-    """Completes a picture by the Navier-Stokes equations."""
-    import cv2
-
-    return cv2.inpaint(picture, (~mask).astype("uint8"), RADIUS, cv2.INPAINT_NS).reshape(picture.shape)
+    return fill
 
 
 def biharmonic(picture: "np.ndarray", mask: "np.ndarray") -> "np.ndarray":
@@ -72,66 +68,45 @@ def biharmonic(picture: "np.ndarray", mask: "np.ndarray") -> "np.ndarray":
     return (255 * inpaint_biharmonic(picture / 255, ~mask, channel_axis=-1).clip(0, 1)).round().astype("uint8")
 
 
-def _by_search(pictures: Incompletes, preset: Preset, told: bool = False) -> Any:
-    return pictures.by_search(preset, told)
+def _variant(name: str, help: str, base: Preset = DEFAULT, blend: str = "", **changes: Any) -> Preset:
+    return Preset(name, help, replace(base.search, **changes), blend or base.blend)
 
 
-def _by_filling(pictures: Incompletes, fill: "Fill") -> Any:
-    return pictures.by_filling(fill)
+def _by_search(preset: Preset, *kinds: str, told: bool = False, slow: bool = False) -> Method:
+    return Method(preset.name, preset.help, lambda pictures: pictures.by_search(preset, told), kinds or (FACES,), slow)
 
 
-def _of_preset(preset: Preset, *kinds: str, slow: bool = False) -> Method:
-    return Method(preset.name, preset.help, partial(_by_search, preset=preset), kinds or (FACES,), slow)
+def _by_filling(name: str, help: str, fill: "Fill", *kinds: str, needs: str = "") -> Method:
+    return Method(name, f"no model: {help}", lambda pictures: pictures.by_filling(fill), kinds, needs=needs)
 
 
-def _without_model(name: str, help: str, fill: "Fill", *kinds: str, needs: str = "") -> Method:
-    return Method(name, f"no model: {help}", partial(_by_filling, fill=fill), kinds, needs=needs)
-
-
-METHODS = {
-    method.name: method
-    for method in (
-        _of_preset(DEFAULT, FACES, PHOTOS),
-        _of_preset(PRESETS["likely"]),
-        _of_preset(PRESETS["lively"]),
-        _of_preset(
-            Preset(
-                "unrefined",
-                "the default with --refine 0: no search in G's feature maps",
-                replace(DEFAULT.search, refine=0),
-            )
-        ),
-        _of_preset(
-            replace(DEFAULT, name="poisson", help="the default with --blend poisson, as in the paper", blend="poisson")
-        ),
-        _of_preset(replace(DEFAULT, name="unblended", help="the default with --blend none", blend="none")),
-        _of_preset(POST, slow=True),
-        _of_preset(
-            Preset(
-                "post-fast",
-                "the post's loss, minimised by L-BFGS from a fitted z",
-                replace(POST.search, approach="lbfgs", start="fit", n_iter=90),
-                POST.blend,
-            )
-        ),
-        _of_preset(
-            Preset(
-                "hmc",
-                "the default with --approach hmc: a random sample instead of the minimum",
-                replace(DEFAULT.search, approach="hmc"),
-            )
-        ),
-        Method(
-            "aligned",
-            "--photo: the default, told where the faces of the undamaged photos are",
-            partial(_by_search, preset=DEFAULT, told=True),
-            (PHOTOS,),
-        ),
-        _without_model("spline", "a spline in tension through the known pixels", spline, FACES, PHOTOS),
-        _without_model("telea", "OpenCV's inpainting by Telea's method", telea, FACES, PHOTOS),
-        _without_model(
-            "navier-stokes", "OpenCV's inpainting by the Navier-Stokes equations", navier_stokes, FACES, PHOTOS
-        ),
-        _without_model("biharmonic", "scikit-image's biharmonic inpainting", biharmonic, FACES, needs="scikit-image"),
-    )
-}
+_ALL = (
+    _by_search(DEFAULT, FACES, PHOTOS),
+    _by_search(PRESETS["likely"]),
+    _by_search(PRESETS["lively"]),
+    _by_search(_variant("unrefined", "the default with --refine 0: no search in G's feature maps", refine=0)),
+    _by_search(_variant("poisson", "the default with --blend poisson, as in the paper", blend="poisson")),
+    _by_search(_variant("unblended", "the default with --blend none", blend="none")),
+    _by_search(POST, slow=True),
+    _by_search(
+        _variant(
+            "post-fast",
+            "the post's loss, minimized by L-BFGS from a fitted z",
+            POST,
+            approach="lbfgs",
+            start="fit",
+            n_iter=90,
+        )
+    ),
+    _by_search(_variant("hmc", "the default with --approach hmc: a random sample, not the minimum", approach="hmc")),
+    _by_search(
+        _variant("aligned", "--photo: the default, told where the faces of the undamaged photos are"), PHOTOS, told=True
+    ),
+    _by_filling("spline", "a spline in tension through the known pixels", spline, FACES, PHOTOS),
+    _by_filling("telea", "OpenCV's inpainting by Telea's method", opencv("INPAINT_TELEA"), FACES, PHOTOS),
+    _by_filling(
+        "navier-stokes", "OpenCV's inpainting by the Navier-Stokes equations", opencv("INPAINT_NS"), FACES, PHOTOS
+    ),
+    _by_filling("biharmonic", "scikit-image's biharmonic inpainting", biharmonic, FACES, needs="skimage"),
+)
+METHODS = {method.name: method for method in _ALL}
