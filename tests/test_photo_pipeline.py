@@ -1,0 +1,74 @@
+"""One photo, mask and seed give the same pixels by complete.py, by the page and by the evaluation."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from conftest import ROOT, assert_works, lively, run_script
+from PIL import Image
+
+from completion.photos import PhotoCompleter
+from dcgan.options import PRESETS
+from images.files import read_picture
+from images.mask_options import MaskOptions
+from jobs.complete.arguments import PhotoOptions
+from jobs.complete.photo_reader import PhotoReader
+from jobs.evaluate.whole_photos import Damaged, DamagedPhotos
+from jobs.paint.canvas import Painter, open_canvas, painted
+from model import DCGAN
+
+DEMO = Image.open(ROOT / "data" / "demo" / "raw" / "astronaut.png").convert("RGB").crop((100, 0, 400, 260))
+MODEL = ROOT / "checkpoints" / "pretrained"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """photo.png, and mask.png with a hole from the mouth to beyond the face."""
+    DEMO.save(tmp_path / "photo.png")
+    hole = Image.new("L", DEMO.size, 255)
+    hole.paste(0, (90, 135, 200, 165))
+    hole.save(tmp_path / "mask.png")
+    return tmp_path
+
+
+def layer(mask):
+    """What is painted on the page to get this mask, uint8 [h, w, 4]."""
+    return np.dstack([np.zeros((*mask.shape, 3), np.uint8), np.where(mask, 0, 255).astype(np.uint8)])
+
+
+def test_the_same_pixels_by_the_command_line_the_page_and_the_evaluation(folder):
+    args = ["photo.png", "--photo", "--maskFile", "mask.png", "--outInterval", 0, "--checkpointDir", MODEL]
+    assert_works(run_script("complete.py", *args, cwd=folder))
+    by_command = read_picture(folder / "completions" / "final" / "photo.png")
+
+    dcgan, mask = DCGAN.load(MODEL), read_picture(folder / "mask.png", "L") > 0
+    canvas = open_canvas(folder / "photo.png")
+    photo = painted(canvas, [layer(mask)])
+    np.testing.assert_array_equal(photo.known, mask)
+    *_, stage = Painter(dcgan).complete(canvas, photo, seed=0)
+    np.testing.assert_array_equal(stage.result, by_command)
+
+    completer = PhotoCompleter(dcgan)
+    (found,) = completer.locate(photo)
+    (by_evaluation,) = DamagedPhotos(completer, [Damaged(photo, found, found)]).by_search(PRESETS["default"])
+    np.testing.assert_array_equal(by_evaluation, by_command)
+    assert (by_command != np.asarray(DEMO))[~mask].mean() > 0.9
+
+
+def test_a_photo_and_its_mask_are_decoded_once(folder, monkeypatch):
+    opened: Counter = Counter()
+    open_picture = Image.open
+
+    def counted(path, *args, **named):
+        opened[path] += 1
+        return open_picture(path, *args, **named)
+
+    monkeypatch.setattr(Image, "open", counted)
+    (folder / "masks").mkdir()
+    (folder / "mask.png").rename(folder / "masks" / "photo.png")
+    points = PhotoOptions(photo=True, points=((111, 107), (138, 108), (125, 166)))
+    reader = PhotoReader(points, MaskOptions(folder=folder / "masks"), lively(8, 5), seed=0)
+    loaded = reader.with_faces({0: reader.read(folder / "photo.png")})[0]
+    final = reader.final(loaded, loaded.incomplete.pictures)
+    assert opened == {folder / "photo.png": 1, folder / "masks" / "photo.png": 1}
+    assert final.pixels.shape == (260, 300, 3)
