@@ -69,7 +69,7 @@ class Dataset:
         except PictureError as error:
             with self.saying:
                 if self.states[number] != UNREADABLE:
-                    say(f"left out: {error}")
+                    say(f"skipped: {error}")
                 self.states[number] = UNREADABLE
             return None
         if fitted:

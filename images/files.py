@@ -62,7 +62,7 @@ def find_pictures(folder: str | Path, without: Iterable[Path] = ()) -> list[Path
     paths, others = [], []
     left_out: Counter[Path] = Counter()
     seen = set()
-    for parent, folders, names in os.walk(folder, onerror=lambda error: say(f"left out: {error}"), followlinks=True):
+    for parent, folders, names in os.walk(folder, onerror=lambda error: say(f"skipped: {error}"), followlinks=True):
         real = os.path.realpath(parent)  # not every disk numbers its folders
         if real in seen:  # a link leads back to it
             folders.clear()
@@ -83,11 +83,9 @@ def find_pictures(folder: str | Path, without: Iterable[Path] = ()) -> list[Path
             paths += found
     for place, count in left_out.items():
         if count:
-            say(f"left out: {count} pictures in {place}, which is written into")
+            say(f"skipped: {count} pictures in {place}, which is an output folder")
     if others:
-        say(
-            f"left out: {len(others)} files of a kind that is not read ({others[0]}): save such pictures as PNG or JPEG"
-        )
+        say(f"skipped: {len(others)} files in an unsupported format ({others[0]}): save such pictures as PNG or JPEG")
     if not paths:
         raise UserError(f"no pictures in {folder}: put {', '.join(s[1:] for s in sorted(SUFFIXES))} files there")
     return sorted(paths)
@@ -296,7 +294,7 @@ def load_each(items: Mapping[int, Any], load: Callable[[Any], Any]) -> dict[int,
         try:
             loaded[number] = load(item)
         except UserError as error:
-            say(f"left out: {error}")
+            say(f"skipped: {error}")
     return loaded
 
 

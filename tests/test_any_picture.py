@@ -88,7 +88,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 def left_out(result) -> set[str]:
-    return {Path(path).name for path in re.findall(r"^left out: cannot read the picture (.*?): ", result.stdout, re.M)}
+    return {Path(path).name for path in re.findall(r"^skipped: cannot read the picture (.*?): ", result.stdout, re.M)}
 
 
 def test_training(folder):
@@ -108,7 +108,7 @@ def test_completing(folder):
     result = run_script("complete.py", *pictures, "--nIter", 1, "--outInterval", 0, cwd=folder)
     assert result.returncode == 1
     assert errors(result) == [
-        f"error: {len(bad)} of {len(paths)} pictures are left out, see above; the others are completed"
+        f"error: {len(bad)} of {len(paths)} pictures are skipped, see above; the others are completed"
     ]
     assert left_out(result) == {path.name for path in bad}
     assert len(list((folder / "completions" / "final").iterdir())) == len(good)

@@ -130,7 +130,7 @@ def test_pictures_that_cannot_be_read_are_named_and_keep_their_numbers(tmp_path,
     batches = list(job.plan.missing())
     assert numbers(batches) == [(1,), (4,)]
     assert [batch.nth for batch in batches] == [1, 2]  # a batch without a picture does not count
-    assert capsys.readouterr().out.count("left out: cannot read the picture") == 3
+    assert capsys.readouterr().out.count("skipped: cannot read the picture") == 3
     assert job.progress.total == 6
 
 
@@ -168,7 +168,7 @@ def test_workers_share_the_batches(tmp_path, imgs, capsys):
         assert [batch.nth for batch in batches] == [1 + numbers[0] // 2 for numbers in share]
         finish(job, batches)
         job.report()
-    assert "left out" not in capsys.readouterr().out
+    assert "skipped" not in capsys.readouterr().out
     job = job_of(tmp_path, imgs, 5, worker=Worker(1, 2))
     assert numbers(job.plan.missing()) == []
     job.report()  # without a share there is nothing to complain of

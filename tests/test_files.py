@@ -84,7 +84,7 @@ def test_pictures_of_a_kind_that_is_not_read_are_named(tmp_path, capsys):
     for name in ("1.png", "2.HEIC", "3.heif", "4.txt"):
         (tmp_path / name).touch()
     assert files.find_pictures(tmp_path) == [tmp_path / "1.png"]
-    assert capsys.readouterr().out.startswith("left out: 2 files of a kind that is not read (")
+    assert capsys.readouterr().out.startswith("skipped: 2 files in an unsupported format (")
 
 
 def test_find_pictures(tmp_path):
@@ -127,7 +127,7 @@ def test_load_each_names_what_it_leaves_out(tmp_path, capsys):
     loaded = files.load_each(dict(enumerate(paths, 5)), files.read_picture)
     assert list(loaded) == [5, 7]
     np.testing.assert_array_equal(loaded[7], PICTURE)
-    assert capsys.readouterr().out.startswith(f"left out: cannot read the picture {paths[1]}: ")
+    assert capsys.readouterr().out.startswith(f"skipped: cannot read the picture {paths[1]}: ")
 
 
 def test_names_that_would_be_too_long_for_a_file(tmp_path):

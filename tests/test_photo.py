@@ -335,7 +335,7 @@ def test_points_where_the_photo_has_no_face_to_complete(folder, points, words):
     """Beyond its edge, also beside a face that is there; so large that the photo is lost in it; away from the hole."""
     result = complete(folder, "in/erased.png", "--points", points, "--outDir", "bad")
     assert_fails(result, 1, "none of the pictures")
-    assert any("left out: in/erased.png" in line and words in line for line in result.stdout.splitlines())
+    assert any("skipped: in/erased.png" in line and words in line for line in result.stdout.splitlines())
 
 
 def test_faces_by_points_away_from_the_hole_are_told(folder, tmp_path):

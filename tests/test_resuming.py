@@ -200,7 +200,7 @@ def test_what_runs_write_below_the_pictures_is_none_of_them(here, capsys):
     go(4, sample_dir=Path("logs"), log_dir=Path("logs"), **dot)
     out = capsys.readouterr().out
     assert "21 pictures of 8x8" in out and "changed" not in out
-    assert "left out: 1 pictures in" in out and "/samples, which" in out and "/others, which" in out
+    assert "skipped: 1 pictures in" in out and "/samples, which" in out and "/others, which" in out
     with pytest.raises(UserError, match="name another --sample_dir"):
         go(5, sample_dir=here / "faces", **dot)
 

@@ -147,7 +147,7 @@ def test_the_nearest_pictures(dcgan, folder):
     Image.fromarray(copies[2][:, ::-1]).save(folder / "faces" / "mirror.png")
     paths[3].write_bytes(b"no picture")
     said = sample(folder, "--number", 3, "--nearest", "faces")
-    assert "left out: cannot read the picture faces/003.png" in said and "nearest of 9 pictures" in said
+    assert "skipped: cannot read the picture faces/003.png" in said and "nearest of 9 pictures" in said
     assert "  1: 0.0 to faces/copy.png\n" in said and "  2: 0.0 to faces/mirror.png, mirrored\n" in said
     shown = tiles(folder / "sampled" / "nearest.png", 4, top=24).reshape(3, 4, 16, 16, 3)
     for column in (0, 1):

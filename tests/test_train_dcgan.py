@@ -270,7 +270,7 @@ def test_grey_pictures_of_any_size_and_a_set_smaller_than_a_batch(tmp_path):
     )
     assert_works(result)
     assert result.stdout.count("000.png is not 8x8: such pictures are cropped") == 1
-    assert result.stdout.count("left out: cannot read the picture faces/damaged.png") == 1
+    assert result.stdout.count("skipped: cannot read the picture faces/damaged.png") == 1
     assert "1 of 4 pictures could not be read" in result.stdout
     assert len(losses(tmp_path)) == 2
     assert np.asarray(Image.open(tmp_path / "samples" / "train_01_0001.png")).shape == (64, 64)
