@@ -18,8 +18,8 @@ from images.files import read_picture, save_picture
 from images.incomplete import Face, Incomplete
 from images.mask_files import Loaded, MaskedReader
 from images.mask_options import MaskOptions
-from jobs.complete.job import Completion, fingerprint, in_background
-from jobs.complete.plan import Plan
+from jobs.complete.job import Completion, in_background
+from jobs.complete.plan import Plan, fingerprint
 from jobs.complete.results import UNFINISHED, Batch, Outcome, Results
 from utils import Outputs, UserError
 

@@ -19,6 +19,7 @@ SCRIPTS = {
         "(default: 50)",
         "(default: 0.25)",
         "(default: tension)",
+        "lively: as sharp as the generator",
         "(default: 0)",
     ],
     "evaluate.py": ["(default: 64)", "biharmonic: no model", "(default: evaluation)"],

@@ -15,10 +15,10 @@ from images.blending import blend
 from images.mask_files import MaskedReader
 from images.mask_options import MaskOptions
 from jobs.complete.arguments import CompleteOptions, PhotoOptions
-from jobs.complete.plan import Plan, check_named, listed
+from jobs.complete.plan import Plan, check_named, fingerprint, listed
 from jobs.complete.results import Batch, Outcome, Results
 from jobs.stopping import stop_signals
-from utils import Outputs, UserError, digest, only_writer, say, some
+from utils import Outputs, UserError, only_writer, say, some
 
 if TYPE_CHECKING:
     from jobs.complete.photo_reader import PhotoReader
@@ -52,17 +52,11 @@ def complete(
 
 def open_reader(photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: int) -> "MaskedReader | PhotoReader":
     """Returns the reader of aligned pictures or photos. UserError if the options name unusable masks or faces."""
-    if not photos.photo:
-        return MaskedReader(masks, dcgan.image_size, dcgan.c_dim, seed)
-    from jobs.complete.photo_reader import PhotoReader
+    if photos.photo:
+        from jobs.complete.photo_reader import PhotoReader
 
-    return PhotoReader(photos, masks, dcgan, seed)
-
-
-def fingerprint(dcgan: "DCGAN", search: SearchOptions, blending: str) -> str:
-    """Identifies the model and the options that a result depends on."""
-    weights = [*dcgan.generator.get_weights(), *dcgan.discriminator.get_weights()]
-    return digest(*weights, dcgan.precision, dataclasses.replace(search, out_interval=0), blending)
+        return PhotoReader(photos, masks, dcgan, seed)
+    return MaskedReader(masks, dcgan.image_size, dcgan.c_dim, seed)
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dcgan.options import SearchOptions
 from dcgan.workers import ALONE, Worker
 from images.files import check_folder, find_pictures, load_each, read_picture
 from images.incomplete import Face, Incomplete
@@ -18,6 +20,7 @@ from utils import Outputs, Progress, UserError, WrongCommand, digest, say, some
 if TYPE_CHECKING:
     from images.mask_files import MaskedReader
     from jobs.complete.photo_reader import PhotoReader
+    from model import DCGAN
 
 LOOKS = 64  # face detections in pictures that were cropped; each takes up to a third of a second
 
@@ -67,6 +70,12 @@ def check_named(imgs: Sequence[Path], photos: PhotoOptions, masks: MaskOptions) 
         raise UserError(f"no mask {masks.file}: name a picture, white where pixels are known and black in the hole")
     if photos.alignment and not photos.alignment.is_file():
         raise UserError(f"no file {photos.alignment}: name the alignment.csv that align.py wrote for the photos")
+
+
+def fingerprint(dcgan: "DCGAN", search: SearchOptions, blending: str) -> str:
+    """Identifies the model and the options that a result depends on."""
+    weights = [*dcgan.generator.get_weights(), *dcgan.discriminator.get_weights()]
+    return digest(*weights, dcgan.precision, replace(search, out_interval=0), blending)
 
 
 class Plan:
