@@ -1,4 +1,4 @@
-"""paint.py: what the page's buttons do, by hand-made cases; and the page in a browser, if there is one."""
+"""paint.py: photos to paint on, completions, the command line, and the page in a browser if there is one."""
 
 import importlib.util
 import io
@@ -117,7 +117,7 @@ def test_a_completion_changes_the_hole_alone(painter, demo, monkeypatch):
 def test_a_photo_without_a_face(painter, demo):
     opened, photo = demo
     wall = replace(photo, pixels=np.full_like(photo.pixels, 90))
-    with pytest.raises(UserError, match="No face is found"):
+    with pytest.raises(UserError, match="No face was found"):
         list(painter.complete(opened, wall, 0))
     assert not painter.busy.locked()
 

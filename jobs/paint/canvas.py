@@ -1,7 +1,8 @@
-"""A photo that is painted on, and what completes it: what the page of paint.py does, but for its looks."""
+"""Photos to paint on, and their completion: all that the page of paint.py does except its looks."""
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,16 +14,16 @@ from completion.photos import PhotoCompleter
 from dcgan.options import SearchOptions
 from faces.compositing import LITTLE, composite, share_outside
 from faces.frame import Frame
-from images.files import OPAQUE, read_photo
+from images.files import OPAQUE, pixel_count, read_photo, read_picture
 from images.photo import Photo
 from utils import UserError
 
 if TYPE_CHECKING:
     from model import DCGAN
 
-VIEW = 1024  # pixels of the longer side on the page, at most
-FRAMES = 5  # iterations between two
-LIVELY = 0.85  # z_length; with the default all starts lead to what looks much alike
+VIEW = 1024  # most pixels of a side on the page
+FRAMES = 5  # iterations between two pictures of a search
+LIVELY = 0.85  # z_length; with the default all seeds look much alike
 DEMO = Path(__file__).parent.parent.parent / "data" / "demo" / "raw" / "astronaut.png"
 
 
@@ -31,24 +32,39 @@ class Canvas:
     """A photo to paint on."""
 
     name: str
-    """Its file's, without the suffix."""
+    """The name of its file, without the suffix."""
     photo: Photo
-    """Its hole is where it is transparent."""
+    """Transparent pixels are its hole."""
     view: np.ndarray
     """uint8 [h, w, 3], as the page shows it: no side is longer than VIEW."""
 
 
 def open_canvas(path: Path) -> Canvas:
-    """UserError, with the file's name alone, if it is no photo."""
-    try:
+    """Reads a photo. Raises UserError, with the file's name but not its folder, if it cannot be read."""
+    with without_folder(path):
         photo = read_photo(path)
-    except UserError as error:
-        raise UserError(str(error).replace(str(path), path.name)) from error
     return Canvas(path.stem, photo, to_view(photo.masked()))
 
 
+def read_layer(path: Path) -> np.ndarray:
+    """Reads a layer that was painted on the page, uint8 [h, w, 4]. Raises UserError if it is not one."""
+    with without_folder(path):
+        if pixel_count(path) > VIEW * VIEW:
+            raise UserError(f"{path} is larger than the page")
+        return read_picture(path, "RGBA")
+
+
+@contextmanager
+def without_folder(path: Path) -> Iterator[None]:
+    """Leaves only the file's name of a path in errors: the page may be seen on other machines."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(str(path), path.name)) from error
+
+
 def to_view(picture: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, 3] made small enough for the page."""
+    """Shrinks uint8 [H, W, 3] to fit on the page."""
     scale = VIEW / max(picture.shape[:2])
     if scale >= 1:
         return picture
@@ -57,9 +73,9 @@ def to_view(picture: np.ndarray) -> np.ndarray:
 
 
 def painted(canvas: Canvas, layers: Sequence[np.ndarray]) -> Photo:
-    """The photo with a hole where it is painted or transparent. layers: uint8 [h, w, 4], opaque where painted.
+    """Returns the photo with a hole where it is painted or transparent.
 
-    UserError if the hole is empty or everything.
+    layers: uint8 [h, w, 4], opaque where they are painted. Raises UserError if the hole is empty or everything.
     """
     photo = canvas.photo
     height, width = photo.shape
@@ -68,14 +84,14 @@ def painted(canvas: Canvas, layers: Sequence[np.ndarray]) -> Photo:
         alpha = cv2.resize(layer[..., 3], (width, height), interpolation=cv2.INTER_LINEAR)
         photo = photo.hiding(alpha >= OPAQUE)
     if photo.intact:
-        raise UserError("Nothing is painted: paint over what is to be replaced.")
+        raise UserError("Nothing is painted. Paint over the part to replace.")
     if not photo.known.any():
-        raise UserError("Everything is painted: leave some of the photo.")
+        raise UserError("Everything is painted. Leave a part of the photo.")
     return photo
 
 
 def search_options(seed: int) -> SearchOptions:
-    """Seed 0 is the best guess; each other one starts elsewhere, and is freer, so that it looks different."""
+    """Returns the options of a search: seed 0 is the best guess, every other seed a freer one that looks different."""
     if not seed:
         return SearchOptions(out_interval=FRAMES)
     return SearchOptions(out_interval=FRAMES, seed=seed, start="random", z_length=LIVELY)
@@ -85,7 +101,7 @@ def search_options(seed: int) -> SearchOptions:
 class Stage:
     """The progress of a completion."""
 
-    said: str
+    message: str
     view: np.ndarray | None = None
     """uint8 [h, w, 3] of the canvas's size, once there is something to see."""
     result: np.ndarray | None = None
@@ -100,7 +116,7 @@ class Painter:
         self.busy = threading.Lock()
 
     def complete(self, canvas: Canvas, photo: Photo, seed: int) -> Iterator[Stage]:
-        """The stages of a completion; the last one has the result. UserError if the hole meets no face.
+        """Yields the stages of a completion; the last one has the result. Raises UserError if the hole meets no face.
 
         photo: as `painted` returns it.
         """
@@ -108,18 +124,18 @@ class Painter:
             yield Stage("Looking for the face ...")
             frames = self.completer.locate(photo)
             if not frames:
-                raise UserError("No face is found at the hole: paint on a face, and leave enough of it to be seen.")
+                raise UserError("No face was found at the hole. Paint on a face, and leave enough of it visible.")
             search = search_options(seed)
-            yield Stage("Preparing the search; the first time that takes a while ...")
+            yield Stage("Preparing the search. The first time, this takes a while ...")
             for state in self.completer.complete(photo, frames, search):
                 if state.completed is not None:
-                    said = f"Searching: {state.iteration} of {search.iterations}"
-                    yield Stage(said, in_view(canvas.view, photo, frames, state.completed))
+                    progress = f"Searching: {state.iteration} of {search.iterations}"
+                    yield Stage(progress, in_view(canvas.view, photo, frames, state.completed))
             yield Stage("Blending ...")
             result = self.completer.composite(photo, frames, state.completed)
             outside = share_outside(photo, frames)
             rest = (
-                f" {outside:.0%} of the hole lies outside the face: there it is only smooth."
+                f" {outside:.0%} of the hole is outside the face; it was filled smoothly."
                 if outside > LITTLE
                 else ""
             )
@@ -127,7 +143,7 @@ class Painter:
 
 
 def in_view(view: np.ndarray, photo: Photo, frames: Sequence[Frame], faces: np.ndarray) -> np.ndarray:
-    """The photo with the completed faces, composited at the size of its view, uint8 [h, w, 3]."""
+    """Returns the photo with the completed faces, composited at the size of its view, uint8 [h, w, 3]."""
     (height, width), (down, across) = view.shape[:2], np.divide(photo.shape, view.shape[:2])
     hidden = cv2.resize((~photo.known).astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     into_photo = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2]])

@@ -1,10 +1,13 @@
 """The page of paint.py: what it shows, and what its buttons do."""
 
+import ctypes
 import html
-import os
 import tempfile
+from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import gradio as gr
@@ -12,29 +15,72 @@ import numpy as np
 
 from images.files import save_picture
 from images.photo import Photo
-from jobs.paint.canvas import DEMO, Canvas, Painter, open_canvas, painted
-from utils import UserError
+from jobs.paint.canvas import DEMO, Canvas, Painter, open_canvas, painted, read_layer
+from utils import UserError, number
 
 PINK = "#ff2d95"
 HEIGHT = 440  # pixels of the photo on the page
-HINT = "Paint over what is to be replaced, and press Complete."
+HINT = "Paint over the part to replace and press Complete."
 LAST_SEED = 2**31 - 1
-# Gradio's editor forgets to send a stroke that is painted while it still sets its photo up, unless it changes again.
+MOST_PIXELS = 200_000_000  # of all open photos, 4 bytes each; more only in a single photo
+# Gradio's editor forgets to send a stroke painted while its photo is being loaded, unless it changes again.
 SEND_STROKES = "seed => { window.editor?.notify('change'); return seed; }"
 
 Updates = dict[Any, Any]
-"""What changes on the page: new values or settings of its components."""
+"""The new values or settings of components of the page."""
+Session = str | None
+"""The name that a browser gave to its session."""
+
+
+class OpenPhotos:
+    """The photo that each session has open. A session begins with the demonstration photo.
+
+    When all photos have more than `MOST_PIXELS`, those used longest ago are closed.
+    """
+
+    def __init__(self, demo: Canvas):
+        self.demo, self.lock = demo, Lock()
+        self.canvases: OrderedDict[Session, Canvas | None] = OrderedDict()
+
+    def get(self, session: Session) -> Canvas:
+        """Returns the open photo. Raises UserError if it was closed to make room."""
+        with self.lock:
+            canvas = self.canvases.get(session, self.demo)
+            if session in self.canvases:
+                self.canvases.move_to_end(session)
+        if canvas is None:
+            raise UserError("Your photo was closed to make room for others. Open it again.")
+        return canvas
+
+    def put(self, session: Session, canvas: Canvas) -> None:
+        """Opens a photo in place of the session's last one."""
+        with self.lock:
+            self.canvases[session] = canvas
+            self.canvases.move_to_end(session)
+            pixels = 0
+            for other in reversed(self.canvases):
+                held = self.canvases[other]
+                pixels += held.photo.known.size if held else 0
+                if pixels > MOST_PIXELS and other != session:
+                    self.canvases[other] = None
+        return_memory()
+
+    def end(self, session: Session) -> None:
+        """Forgets a session."""
+        with self.lock:
+            self.canvases.pop(session, None)
+        return_memory()
 
 
 class Page:
     """A photo to paint on at the left, before and after at the right."""
 
     def __init__(self, painter: Painter, folder: Path):
-        """folder: where what can be saved lies until then."""
+        """folder: where results wait until they are saved."""
         self.painter, self.folder = painter, folder
         demo = open_canvas(DEMO)
+        self.photos = OpenPhotos(demo)
         with gr.Blocks(title="Complete a photo") as self.blocks:
-            self.canvas = gr.State(demo)
             gr.Markdown("# Complete a photo")
             with gr.Row():
                 with gr.Column():
@@ -71,11 +117,15 @@ class Page:
             self._listen()
 
     def _listen(self) -> None:
-        """Has the buttons do something."""
+        """Connects the buttons to what they do.
+
+        Functions that read files get the names that the browser sent (`preprocess=False`): Gradio would decode and
+        copy all of them, those that are not needed too.
+        """
         changed = [self.status, self.comparison, self.complete, self.another, self.picture, self.mask]
         searches = []
         for button, step in ((self.complete, 0), (self.another, 1)):
-            # At once, whatever is under way: so nobody presses twice.
+            # Without the queue the buttons turn off at once, so nobody presses twice.
             pressed = button.click(
                 lambda seed, step=step: self.pressed((seed or 0) + step),
                 self.seed,
@@ -85,60 +135,73 @@ class Page:
             )
             search = pressed.then(
                 self.completed,
-                [self.canvas, self.editor, self.seed],
+                [self.editor, self.seed],
                 changed,
                 concurrency_id="search",
                 show_progress="hidden",
+                preprocess=False,
             )
             search.then(lambda: self.buttons(True), None, changed, queue=False)
             searches.append(search)
         self.photo.upload(lambda: None, cancels=searches, queue=False).then(
-            self.opened, self.photo, [self.photo, self.canvas, self.editor, *changed]
+            self.opened, self.photo, [self.photo, self.editor, *changed], preprocess=False
         )
-        self.editor.clear(self.renewed, self.canvas, self.editor)
+        self.editor.clear(self.cleared, None, self.editor)
+        self.blocks.unload(self.left)
 
     def pressed(self, seed: int) -> Updates:
-        """What a press changes at once."""
+        """Returns what changes as soon as a button is pressed."""
         return {self.seed: min(seed, LAST_SEED), self.status: "Waiting ...", **self.buttons(False), **self.no_files()}
 
-    def completed(self, canvas: Canvas, edited: dict[str, Any], seed: int) -> Iterator[Updates]:
-        """The frames of a completion, and in the end what can be saved."""
+    def completed(self, edited: dict[str, Any] | None, seed: Any, request: gr.Request) -> Iterator[Updates]:
+        """Yields the stages of a completion, and at the end the files to save."""
         try:
-            photo = painted(canvas, edited["layers"])
-            for frame in self.painter.complete(canvas, photo, seed):
-                seen = {} if frame.view is None else {self.comparison: (canvas.view, frame.view)}
-                saved = {} if frame.result is None else self.files(canvas.name, photo, frame.result)
-                yield {self.status: frame.said, **seen, **saved}
+            canvas = self.photos.get(request.session_hash)
+            photo = painted(canvas, [read_layer(path) for path in layer_files(edited)])
+            for stage in self.painter.complete(canvas, photo, checked_seed(seed)):
+                seen = {} if stage.view is None else {self.comparison: (canvas.view, stage.view)}
+                saved = {} if stage.result is None else self.files(canvas.name, photo, stage.result)
+                yield {self.status: stage.message, **seen, **saved}
         except (UserError, MemoryError) as error:
-            yield {self.status: said(error)}
+            yield {self.status: message(error)}
 
-    def opened(self, file: str) -> Iterator[Updates]:
-        """The page with another photo."""
+    def opened(self, file: dict[str, Any] | None, request: gr.Request) -> Iterator[Updates]:
+        """Yields the page with another photo, a file that the browser uploaded."""
         try:
-            canvas = open_canvas(Path(file))
+            if not file:
+                raise UserError(HINT)
+            canvas = open_canvas(Path(file["path"]))
         except (UserError, MemoryError) as error:
-            yield {self.photo: None, self.status: said(error)}
+            yield {self.photo: None, self.status: message(error)}
             return
-        finally:
-            os.unlink(file)
-        yield {self.photo: None, self.canvas: canvas, self.comparison: None, self.status: HINT, **self.no_files()}
+        self.photos.put(request.session_hash, canvas)
+        yield {self.photo: None, self.comparison: None, self.status: HINT, **self.no_files()}
         yield from self.renewed(canvas)
 
+    def cleared(self, request: gr.Request) -> Iterator[Updates]:
+        """Yields the editor with the same photo and nothing painted."""
+        with suppress(UserError):  # the photo was closed to make room; the next completion says so
+            yield from self.renewed(self.photos.get(request.session_hash))
+
+    def left(self, request: gr.Request) -> None:
+        """Frees the photo of a session that ended."""
+        self.photos.end(request.session_hash)
+
     def renewed(self, canvas: Canvas) -> Iterator[Updates]:
-        """The editor with nothing painted. It is put up anew, as one whose photo is replaced loses strokes."""
+        """Yields a new editor with nothing painted. An editor whose photo is replaced would lose strokes."""
         yield {self.editor: gr.update(visible=False)}
         yield {self.editor: gr.update(value=to_editor(canvas), brush=brush(canvas), visible=True)}
 
     def buttons(self, ready: bool) -> Updates:
-        """Those that start a search."""
+        """Turns the buttons that start a search on or off."""
         return {button: gr.update(interactive=ready) for button in (self.complete, self.another)}
 
     def no_files(self) -> Updates:
-        """The buttons that save, off."""
+        """Turns the buttons that save files off."""
         return {button: gr.update(value=None, interactive=False) for button in (self.picture, self.mask)}
 
     def files(self, name: str, photo: Photo, result: np.ndarray) -> Updates:
-        """The buttons that save: the result, and its mask, white where pixels are known."""
+        """Turns the buttons on that save the result and its mask, white where pixels are known."""
         place = Path(tempfile.mkdtemp(dir=self.folder))
         picture, mask = (place / f"{name}-{what}.png" for what in ("completed", "mask"))
         save_picture(picture, result, profile=photo.profile)
@@ -147,16 +210,35 @@ class Page:
         return {button: gr.update(value=file, interactive=True) for button, file in files.items()}
 
 
-def said(error: Exception) -> str:
-    """An error as the page says it."""
-    return html.escape(str(error)) or "This photo is too large for the memory that there is."
+def return_memory() -> None:
+    """Returns freed memory to the system. glibc would keep hundreds of megabytes after a large photo was decoded."""
+    with suppress(OSError, TypeError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
-def to_editor(canvas: Canvas) -> dict[str, Any]:
-    """A canvas as the editor takes it, with nothing painted."""
+def layer_files(edited: dict[str, Any] | None) -> list[Path]:
+    """Returns the files of what was painted, as the editor names them."""
+    return [Path(layer["path"]) for layer in (edited or {}).get("layers") or [] if layer]
+
+
+def checked_seed(value: Any) -> int:
+    """Returns the seed that the page sent; an empty field is 0. Raises UserError if it is none."""
+    try:
+        return number(int, 0, LAST_SEED)(value or 0)
+    except ValueError as error:
+        raise UserError(f"Seed: {error}") from error
+
+
+def message(error: Exception) -> str:
+    """Returns an error's text as HTML."""
+    return html.escape(str(error)) or "This photo is too large for this machine's memory."
+
+
+def to_editor(canvas: Canvas) -> Any:
+    """Returns the value of an editor with a photo and nothing painted."""
     return {"background": canvas.view, "layers": [], "composite": None}
 
 
 def brush(canvas: Canvas) -> gr.Brush:
-    """Small enough for the mouth of one of several people."""
+    """Returns a brush small enough for the mouth of one of several people."""
     return gr.Brush(default_size=min(canvas.view.shape[:2]) // 40 + 1, colors=[PINK], color_mode="fixed")

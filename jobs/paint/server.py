@@ -1,16 +1,13 @@
-"""Serves the page of paint.py, and asks no other machine for anything."""
+"""Serves the page of paint.py. The page asks no other machine for anything."""
 
-import atexit
 import importlib.util
 import os
 import socket
 import sys
-import tempfile
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from completion.models import open_model
 from images.files import LARGEST_FILE
@@ -18,19 +15,29 @@ from jobs.paint.arguments import PaintOptions
 from jobs.paint.canvas import Painter
 from utils import UserError, say
 
-POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:"  # so that a browser asks nobody else
+if TYPE_CHECKING:
+    from jobs.paint.folder import Folder
+    from jobs.paint.gate import Gate
+    from jobs.paint.page import Page
+
+POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:"  # the browser asks no other server
+SESSIONS = 200  # whose settings Gradio remembers
+WAITING = 50  # calls in Gradio's queue
 
 
 def paint(options: PaintOptions) -> None:
-    """Serves the page until Ctrl-C. UserError if Gradio or a model is missing, or the address or port is not free."""
+    """Serves the page until Ctrl-C.
+
+    Raises UserError if Gradio or a model is missing, or if the address or port is not free.
+    """
     if not importlib.util.find_spec("gradio"):
         raise UserError("the page needs Gradio: pip install -r requirements-paint.txt")
     with listening(options.host, options.port) as listener:
         painter = Painter(open_model(options.checkpoint_dir, photos=True))
-        folder = own_folder()
+        folder = folder_for_gradio()
         from jobs.paint.page import Page
 
-        app = as_app(Page(painter, folder).blocks)
+        app = create_app(Page(painter, folder.path), folder, options.host)
         address = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{options.port}"
         say(f"the page is at {address}, until Ctrl-C")
         if has_screen():
@@ -40,30 +47,48 @@ def paint(options: PaintOptions) -> None:
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket at which the page can be asked for; UserError if there is none."""
+    """Opens a socket at the address and port. Raises UserError if they are not free."""
     try:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise UserError(
-            f"cannot serve at {host}, port {port} ({error.strerror}): name another --port, or --host"
+            f"cannot serve at {host}, port {port} ({error.strerror}): choose another --port or --host"
         ) from error
     with listener:
         yield listener
 
 
-def own_folder() -> Path:
-    """Where Gradio, which must not be imported before, keeps what the page is sent and shows; it goes in the end."""
-    folder = tempfile.TemporaryDirectory(prefix="paint-", ignore_cleanup_errors=True)
-    atexit.register(folder.cleanup)  # not before Gradio's threads have ended, which may still write there
-    os.environ.update(GRADIO_TEMP_DIR=folder.name, GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
-    return Path(folder.name)
+def folder_for_gradio() -> "Folder":
+    """Creates the temporary folder, and has Gradio use it, which must not have been imported before."""
+    from jobs.paint.folder import Folder
+
+    folder = Folder()
+    os.environ.update(GRADIO_TEMP_DIR=str(folder.path), GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
+    return folder
 
 
-def as_app(blocks: Any) -> Any:
-    """The page as what a server runs."""
+def create_app(page: "Page", folder: "Folder", host: str) -> "Gate":
+    """Returns the page as an ASGI app behind its gate. host: the address served."""
+    from jobs.paint.gate import Gate
+
+    app = mounted(page.blocks)
+    folder.keep()
+    return Gate(app, folder, host)
+
+
+def mounted(blocks: Any) -> Any:
+    """Returns Gradio's app of the page.
+
+    It is mounted, not launched, because `launch` cannot take a socket that listens already.
+    """
     import gradio as gr
     from fastapi import FastAPI
 
+    # `launch` sets both. Without the first Gradio hands out any file that a call names; without the second it serves
+    # an uploaded SVG file as a page, with its scripts.
+    blocks.has_launched = blocks.is_running = True
+    blocks.state_session_capacity = SESSIONS
+    blocks.queue(api_open=False, max_size=WAITING)
     return gr.mount_gradio_app(
         FastAPI(openapi_url=None),
         blocks,
@@ -71,25 +96,26 @@ def as_app(blocks: Any) -> Any:
         ssr_mode=False,
         run_history=False,
         footer_links=[],
+        show_error=False,  # its text may contain a path of this machine
         max_file_size=LARGEST_FILE,
         theme=gr.themes.Default(font=("system-ui", "sans-serif"), font_mono=("monospace",)),
     )
 
 
 def has_screen() -> bool:
-    """Whether there is one to show the page on; without, a browser for text might take over the terminal."""
+    """Returns whether a screen can show the page. Without one a text browser could take over the terminal."""
     return sys.platform in ("win32", "darwin") or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
 
 
 def serve(app: Any, listener: socket.socket) -> None:
-    """Serves until Ctrl-C."""
+    """Serves an ASGI app until Ctrl-C."""
     import uvicorn
 
     config = uvicorn.Config(
         app,
         log_level="critical",
         headers=[("Content-Security-Policy", POLICY)],
-        timeout_graceful_shutdown=1,  # seconds; a page that is open keeps asking
+        timeout_graceful_shutdown=1,  # seconds; an open page keeps asking
     )
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
