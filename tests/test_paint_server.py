@@ -416,7 +416,7 @@ def test_a_closed_terminal_ends_the_page(tmp_path):
             path = Client(port).upload("photo.png", stroke())
             assert path.startswith(str(tmp_path))
             server.send_signal(signal.SIGHUP)
-            _, said = server.communicate(timeout=30)
+            _, said = server.communicate(timeout=60)
         finally:
             server.kill()
     assert (server.returncode, said) == (128 + signal.SIGHUP, "")

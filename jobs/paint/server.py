@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import socket
 import sys
 import webbrowser
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from completion.models import open_model
 from images.files import LARGEST_FILE
+from jobs.interrupts import SIGNALS
 from jobs.paint.arguments import PaintOptions
 from jobs.paint.canvas import Painter
 from utils import UserError, say
@@ -108,9 +110,12 @@ def has_screen() -> bool:
 
 
 def serve(app: Any, listener: socket.socket) -> None:
-    """Serves an ASGI app until Ctrl-C."""
-    import uvicorn
+    """Serves an ASGI app until Ctrl-C, SIGTERM or SIGHUP."""
+    import uvicorn.server
 
+    # SIGHUP, too, lets the threads end that would keep the process alive. `nohup` ignores it.
+    handled = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    uvicorn.server.HANDLED_SIGNALS = tuple(handled)  # type: ignore[assignment]
     config = uvicorn.Config(
         app,
         log_level="critical",
