@@ -23,6 +23,7 @@ from conftest import ROOT, lively, process
 from PIL import Image
 
 from images.files import LARGEST_FILE, read_picture
+from images.photo import Photo
 from jobs.paint import folder as folders
 from jobs.paint.canvas import DEMO, Canvas, Painter
 from jobs.paint.folder import Folder, Full
@@ -332,7 +333,8 @@ def test_old_files_go_and_the_oldest_make_room(folder, monkeypatch):
 
 
 def canvas(side=8):
-    return Canvas("photo", np.zeros((side, side, 3), np.uint8), np.ones((side, side), bool), None)
+    photo = Photo(np.zeros((side, side, 3), np.uint8), np.ones((side, side), bool))
+    return Canvas("photo", photo, photo.pixels)
 
 
 def test_a_session_holds_one_photo_and_none_when_it_ended(page, client):
@@ -364,7 +366,7 @@ def test_the_photo_used_longest_ago_is_closed(page, monkeypatch):
     with pytest.raises(UserError, match="Open it again"):
         photos.get("b")
     photos.put("large", canvas(100))
-    assert photos.get("large").known.size > 200
+    assert photos.get("large").photo.known.size > 200
 
 
 # ------------------------------------------------------------------------------------ how it can end

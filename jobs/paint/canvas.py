@@ -134,12 +134,9 @@ class Painter:
             yield Stage("Blending ...")
             result = self.completer.composite(photo, frames, state.completed)
             outside = share_outside(photo, frames)
-            rest = (
-                f" {outside:.0%} of the hole is outside the face; it was filled smoothly."
-                if outside > LITTLE
-                else ""
-            )
-            yield Stage(f"Done.{rest}", to_view(result.pixels), result.to_save())
+            smooth = f" {outside:.0%} of the hole is outside the face; it was filled smoothly."
+            message = "Done." + (smooth if outside > LITTLE else "")
+            yield Stage(message, to_view(result.pixels), result.to_save())
 
 
 def in_view(view: np.ndarray, photo: Photo, frames: Sequence[Frame], faces: np.ndarray) -> np.ndarray:
