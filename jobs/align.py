@@ -1,4 +1,4 @@
-"""Aligns the faces of many photos, on all cores, and keeps a table of what became of each."""
+"""Aligns the faces of many photos on all cores and writes a table of their status and transforms."""
 
 import dataclasses
 import multiprocessing
@@ -22,21 +22,22 @@ from faces.detector import HUGE, FaceFinder, face_transform, filled, predictor_p
 from faces.frame import warp, warp_known
 from images.files import PictureError, find_pictures, pixel_count, read_photo, save_picture, unique_names
 from jobs.arguments import AlignOptions
-from utils import Progress, UserError, only_writer, say, write_atomic, write_rows
+from utils import Outputs, Progress, UserError, only_writer, say, write_rows
 
-UNREADABLE = (PictureError, MemoryError, RuntimeError, cv2.error)  # what dlib and OpenCV raise, too
-MOST_PROCESSES = 61 if os.name == "nt" else 256  # Windows waits for no more
-PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+UNREADABLE = (PictureError, MemoryError, RuntimeError, cv2.error)  # dlib and OpenCV raise the last ones
+MOST_PROCESSES = 61 if os.name == "nt" else 256  # the limit of Windows
+TABLE = "alignment.csv"
 
 
 class Aligner:
-    """Aligns one photo after the other, by a landmark model's file, as the options say."""
+    """Aligns one photo after the other with a landmark model."""
 
     def __init__(self, predictor: Path, options: AlignOptions):
         self.finder, self.options = FaceFinder(str(predictor)), options
+        self.outputs = Outputs(options.out)
 
     def transform(self, photo: np.ndarray) -> np.ndarray | str:
-        """[2, 3] for the largest face of a photo, or why there is none."""
+        """[2, 3] for the largest face of a photo, or the photo's status if there is none."""
         faces = self.finder.faces(photo)
         if not faces:
             return "no face"
@@ -44,8 +45,8 @@ class Aligner:
             return "several faces"
         return face_transform(self.finder.landmarks(photo, faces[0]), self.options.landmarks, self.options.size)
 
-    def align(self, photo: Path, output: Path) -> np.ndarray | str:
-        """Writes the largest face of `photo` to `output`; returns its transform, or why there is none."""
+    def align(self, photo: Path, output: str) -> np.ndarray | str:
+        """Writes the largest face to the file `output`; returns its transform, or the photo's status without one."""
         size = self.options.size
         try:
             pixels, known = shown(photo)
@@ -57,46 +58,48 @@ class Aligner:
                 face = np.dstack([face, 255 * warp_known(known, transform, size, size).astype(np.uint8)])
         except UNREADABLE:
             return "unreadable"
-        save_picture(output, face)
+        self.outputs.write(output, lambda partial: save_picture(partial, face))
         return transform
 
 
 def shown(photo: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """A photo, uint8 [H, W, 3], and what of it is known, bool [H, W], or None if all is; the rest is filled.
+    """Reads a photo, uint8 [H, W, 3], and which pixels are known, bool [H, W] or None if all are.
 
-    What was erased has no say in where a face is, and nothing of it is left. PictureError if it cannot be read.
+    Unknown pixels are filled, so that they neither influence the face's place nor show. PictureError if it cannot be
+    read.
     """
     read = read_photo(photo)
     return (read.pixels, None) if read.intact else (filled(read.pixels, read.known), read.known)
 
 
 def checked_aligner(predictor: Path, options: AlignOptions) -> Aligner:
-    """The Aligner, or UserError if `predictor` has not dlib's 68 landmarks."""
+    """The Aligner. Raises UserError if `predictor` is not a model of 68 landmarks."""
     try:
         aligner = Aligner(predictor, options)
         found = len(aligner.finder.landmarks(np.zeros((64, 64, 3), np.uint8), dlib.rectangle(0, 0, 63, 63)))
     except RuntimeError as error:
-        raise UserError(f"{predictor} is no landmark model of dlib ({error}): name another") from error
+        raise UserError(f"{predictor} is not a landmark model of dlib ({error}): choose another") from error
     if found != 68:
-        raise UserError(f"{predictor} finds {found} landmarks: name a model of 68")
+        raise UserError(f"{predictor} finds {found} landmarks: choose a model of 68")
     return aligner
 
 
+# ------------------------------------------------------------------------------------------ processes
+
 _aligner: Any = None
-_stopped: Any = None
 _alone: Any = None
 
 
-def _start_worker(predictor: Path, options: AlignOptions, stopped: Any, alone: Any) -> None:
-    """Builds a worker's Aligner once; Ctrl-C is for the parent to handle, and when that is killed, the worker ends.
+def _start_worker(predictor: Path, options: AlignOptions, alone: Any) -> None:
+    """Builds the worker's Aligner. The worker leaves Ctrl-C to its parent and ends when that is killed.
 
-    `stopped` is an event after which no photo is begun; one huge photo at a time is seen to under the lock `alone`.
+    alone: a lock for huge photos, which are aligned one at a time.
     """
-    global _aligner, _stopped, _alone
-    _stopped, _alone = stopped, alone
+    global _aligner, _alone
+    _alone = alone
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    cv2.setNumThreads(1)  # the processes already fill the cores
+    cv2.setNumThreads(1)  # the processes already use all cores
     _aligner = Aligner(predictor, options)
 
 
@@ -107,16 +110,14 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _align(job: tuple[str, Path, Path]) -> list[str]:
-    """One photo's row of alignment.csv."""
+def _align(job: tuple[str, Path, str]) -> list[str]:
+    """Aligns a photo; returns its row of alignment.csv."""
     name, photo, output = job
-    if _stopped.is_set():
-        return []
     with _alone if _is_huge(photo) else nullcontext():
         transform = _aligner.align(photo, output)
     if isinstance(transform, str):
         return [name, "", transform, *[""] * 6]
-    return [name, output.name, "aligned", *map(str, transform.ravel())]
+    return [name, output, "aligned", *map(str, transform.ravel())]
 
 
 def _is_huge(photo: Path) -> bool:
@@ -126,74 +127,31 @@ def _is_huge(photo: Path) -> bool:
         return False
 
 
-def is_done(row: list[str], out: Path, skip_multi: bool) -> bool:
-    """Whether the photo of an earlier run's row needs no second look.
-
-    Looked at again: a photo whose face is gone or damaged, or whose row is, one that could not be read, and one that
-    was left out for its several faces when they are welcome now. (A photo aligned without --skipMulti stays.)
-    """
-    _, output, status, *numbers = row
-    if status != "aligned":
-        return status == "no face" or (status == "several faces" and skip_multi)
-    try:
-        return bool(np.isfinite([float(number) for number in numbers]).all()) and is_whole(out / output)
-    except ValueError:
-        return False
-
-
-def is_whole(face: Path) -> bool:
-    """Whether a PNG file is there to its end."""
-    if not os.path.isfile(face):
-        return False
-    with open(face, "rb") as file:
-        file.seek(max(0, face.stat().st_size - len(PNG_END)))
-        return file.read() == PNG_END
-
-
-def check_alike(aligner: Aligner, out: Path, photos: dict[str, Path], kept: dict[str, list[str]]) -> None:
-    """UserError if an earlier run into `out` aligned in another way; one of its photos is tried again."""
-    for name, row in kept.items():
-        if row[2] == "aligned" and name in photos:
-            try:
-                transform = aligner.transform(shown(photos[name])[0])
-            except UNREADABLE:  # it could be read then; the next one tells as well
-                continue
-            if isinstance(transform, str) or not np.allclose(transform.ravel(), [float(x) for x in row[3:]], atol=1e-6):
-                raise UserError(
-                    f"{out} holds faces of another --size, other landmarks, another model or another {name}, which "
-                    "would come out otherwise now: name another folder, or the options it was made with"
-                )
-            return
-
-
 @contextmanager
 def _workers(processes: int, predictor: Path, options: AlignOptions) -> Iterator[ProcessPoolExecutor]:
-    """Processes for `_align`; at the end they begin no other photo. UserError if one is killed."""
+    """Processes that run `_align`. Raises UserError if one of them is killed."""
     context = multiprocessing.get_context("spawn")
-    stopped = context.Event()
-    setup = (predictor, options, stopped, context.Lock())
-    pool = ProcessPoolExecutor(processes, context, _start_worker, setup)
+    pool = ProcessPoolExecutor(processes, context, _start_worker, (predictor, options, context.Lock()))
     try:
         yield pool
-    except (KeyboardInterrupt, SystemExit):
-        # A signal to the whole group can end a worker while it starts, and the others would wait for it for ever.
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a process was killed, perhaps for lack of memory: use fewer --jobs; the rest is kept"
+        ) from error
+    except BaseException:
+        # A signal to the whole group can end a worker while it starts, and the pool would wait for it forever.
         earlier, threading.excepthook = threading.excepthook, lambda _: None
         for worker in multiprocessing.active_children():
             worker.kill()
-        pool.shutdown()  # its thread may stumble over what has been cancelled
+        pool.shutdown(cancel_futures=True)  # its thread may fail on cancelled work
         threading.excepthook = earlier
         raise
-    except BrokenProcessPool as error:
-        raise UserError(
-            "a process was killed, for want of memory perhaps: name fewer --jobs; the rest is kept"
-        ) from error
     finally:
-        stopped.set()
         pool.shutdown(cancel_futures=True)
 
 
-def _started(pool: ProcessPoolExecutor, jobs: Sequence[tuple[str, Path, Path]], chunk: int) -> Iterator[list[str]]:
-    """The rows of the jobs. The workers begin deaf to Ctrl-C, which a terminal sends to them too."""
+def _started(pool: ProcessPoolExecutor, jobs: Sequence[tuple[str, Path, str]], chunk: int) -> Iterator[list[str]]:
+    """Starts the jobs; yields their rows. Workers start with Ctrl-C blocked, which a terminal sends to them, too."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         return pool.map(_align, jobs, chunksize=chunk)
     earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -203,49 +161,90 @@ def _started(pool: ProcessPoolExecutor, jobs: Sequence[tuple[str, Path, Path]], 
         signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
 
-def align(options: AlignOptions) -> None:
-    """Aligns the photos that are not done yet, and says what became of all.
+# ---------------------------------------------------------------------------- photos and their faces
 
-    UserError if no face was aligned, if there is no photo or no landmark model, or if `out` holds other faces.
+
+def find_photos(raw: Path, out: Path) -> dict[str, Path]:
+    """The photos by their names in alignment.csv. Raises UserError if all of them lie in `out`."""
+    photos = [raw] if raw.is_file() else find_pictures(raw)
+    folder = raw.parent if raw.is_file() else raw
+    outside = [path for path in photos if os.path.realpath(path.parent) != os.path.realpath(out)]
+    if not outside:
+        raise UserError(f"{folder} and {out} are the same folder: choose another folder for the faces")
+    return {str(path.relative_to(folder)): path for path in outside}
+
+
+def named_jobs(photos: dict[str, Path], rows: list[list[str]]) -> list[tuple[str, Path, str]]:
+    """Each photo's name, path and output file. Photos in the rows of an earlier run keep their output file."""
+    known = {photos.get(row[0], Path(row[0])): Path(row[1]).stem for row in rows if row[1]}
+    names = unique_names(list(photos.values()), known)
+    return [(*photo, f"{name}.png") for photo, name in zip(photos.items(), names, strict=True)]
+
+
+def is_done(row: list[str], outputs: Outputs, skip_multi: bool) -> bool:
+    """Whether the photo of an earlier run's row can be skipped.
+
+    A photo is aligned again if its face is gone, if its row is damaged, if it could not be read, or if it was left out
+    for its several faces and --skipMulti is not given now.
+    """
+    _, output, status, *numbers = row
+    if status != "aligned":
+        return status == "no face" or (status == "several faces" and skip_multi)
+    try:
+        return bool(np.isfinite([float(number) for number in numbers]).all()) and outputs.owns(output)
+    except ValueError:
+        return False
+
+
+def check_alike(aligner: Aligner, out: Path, photos: dict[str, Path], kept: dict[str, list[str]]) -> None:
+    """Aligns one photo of an earlier run again. Raises UserError if that gives another transform."""
+    for name, row in kept.items():
+        if row[2] == "aligned" and name in photos:
+            try:
+                transform = aligner.transform(shown(photos[name])[0])
+            except UNREADABLE:  # the photo was damaged since; try the next one
+                continue
+            if isinstance(transform, str) or not np.allclose(transform.ravel(), [float(x) for x in row[3:]], atol=1e-6):
+                raise UserError(
+                    f"{out} holds faces with another --size, other landmarks, another landmark model, or of another "
+                    f"{name}: choose another folder, or repeat the options of the earlier run"
+                )
+            return
+
+
+def adopt_earlier(outputs: Outputs, rows: list[list[str]]) -> None:
+    """Puts the files of an earlier version on the list, which that version did not keep."""
+    if TABLE not in outputs.names() and (outputs.folder / TABLE).is_file():
+        for name in (TABLE, *(row[1] for row in rows if (outputs.folder / row[1]).is_file())):
+            outputs.adopt(name)
+
+
+def align(options: AlignOptions) -> None:
+    """Aligns the photos that are not done yet and prints a summary.
+
+    Raises UserError if there is no photo, no landmark model or no face, or if `out` holds other faces.
     """
     with only_writer(options.out):
         _align_all(options)
 
 
-def find_photos(raw: Path, out: Path) -> dict[str, Path]:
-    """The photos by their names in alignment.csv; UserError if there is none but in `out`."""
-    photos = [raw] if raw.is_file() else find_pictures(raw)
-    folder = raw.parent if raw.is_file() else raw
-    outside = [path for path in photos if os.path.realpath(path.parent) != os.path.realpath(out)]
-    if not outside:
-        raise UserError(f"{folder} and {out} are one folder: name another for the faces")
-    return {str(path.relative_to(folder)): path for path in outside}
-
-
-def named_jobs(photos: dict[str, Path], rows: list[list[str]], out: Path) -> list[tuple[str, Path, Path]]:
-    """The photos' names, paths and outputs, which stay those of the earlier rows."""
-    known = {photos.get(row[0], Path(row[0])): Path(row[1]).stem for row in rows if row[1]}
-    names = unique_names(list(photos.values()), known)
-    return [(*photo, out / f"{name}.png") for photo, name in zip(photos.items(), names, strict=True)]
-
-
 def _align_all(options: AlignOptions) -> None:
-    out, log = options.out, options.out / "alignment.csv"
+    out, log = options.out, options.out / TABLE
     predictor = predictor_path(options.predictor)
     photos = find_photos(options.raw, out)
     rows = earlier_rows(log)
-    kept = {row[0]: row for row in rows if is_done(row, out, options.skip_multi)}
+    outputs = Outputs(out)
+    adopt_earlier(outputs, rows)
+    kept = {row[0]: row for row in rows if is_done(row, outputs, options.skip_multi)}
     aligner = checked_aligner(predictor, dataclasses.replace(options, skip_multi=False))
     check_alike(aligner, out, photos, kept)
-    jobs = [job for job in named_jobs(photos, rows, out) if job[0] not in kept]
-    for _, _, output in jobs:
-        if not log.exists() and os.path.lexists(output):
-            raise UserError(f"{output} is there, and was not written by align.py: name another folder")
+    jobs = [job for job in named_jobs(photos, rows) if job[0] not in kept]
+    outputs.check(TABLE, *(output for _, _, output in jobs))
     if kept:
         say(f"{len(photos) - len(jobs)} of {len(photos)} photos are done already")
 
     statuses = Counter(row[2] for name, row in kept.items() if name in photos)
-    write_atomic(log, lambda partial: write_rows(partial, [COLUMNS, *kept.values()]))
+    outputs.write(TABLE, lambda partial: write_rows(partial, [COLUMNS, *kept.values()]), grows=True)
     processes = min(options.jobs, len(jobs) or 1, MOST_PROCESSES)
     progress = Progress(len(jobs), "photos")
     with _workers(processes, predictor, options) as pool:
@@ -257,6 +256,6 @@ def _align_all(options: AlignOptions) -> None:
             progress.update(done)
 
     say(", ".join(f"{statuses[s]} {s}" for s in ("aligned", "no face", "several faces", "unreadable")))
-    say(f"faces: {out}, what became of each photo: {log}")
+    say(f"faces: {out}, status of each photo: {log}")
     if not statuses["aligned"]:
-        raise UserError(f"no face was aligned from {options.raw}: choose photos with a face seen from the front")
+        raise UserError(f"no face was aligned from {options.raw}: choose photos of faces seen from the front")

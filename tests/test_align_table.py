@@ -1,4 +1,4 @@
-"""alignment.csv and faces that were damaged, that are somebody else's, and a single photo."""
+"""alignment.csv and faces that were damaged or that are the user's, and a single photo."""
 
 import csv
 import shutil
@@ -9,30 +9,35 @@ from PIL import Image
 
 from faces.alignment import COLUMNS, earlier_rows
 from jobs.align import is_done
-from utils import UserError
+from utils import LIST, Outputs, UserError
 
 INNER = "innerEyesAndBottomLip"
 NUMBERS = ["1", "0", "0.5", "0", "1", "-2e1"]
 PHOTO = ROOT / "data" / "demo" / "raw" / "astronaut.png"
 
 
+def written(folder):
+    """The Outputs of a folder in which align.py has written x.png."""
+    outputs = Outputs(folder)
+    outputs.write("x.png", lambda path: path.write_bytes(b"a face"))
+    return outputs
+
+
 @pytest.mark.parametrize("bad", ["none", "", "nan", "inf", "1,5"])
-def test_a_number_that_is_none(tmp_path, bad):
-    Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
-    assert is_done(["x.png", "x.png", "aligned", *NUMBERS], tmp_path, False)
-    assert not is_done(["x.png", "x.png", "aligned", *NUMBERS[:5], bad], tmp_path, False)
+def test_a_damaged_number_is_not_done(tmp_path, bad):
+    outputs = written(tmp_path)
+    assert is_done(["x.png", "x.png", "aligned", *NUMBERS], outputs, False)
+    assert not is_done(["x.png", "x.png", "aligned", *NUMBERS[:5], bad], outputs, False)
 
 
-def test_a_face_that_is_gone_or_cut_short_is_aligned_again(tmp_path):
-    Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
+def test_a_face_that_is_gone_or_changed_is_not_done(tmp_path):
+    outputs = written(tmp_path)
     row = ["x.png", "x.png", "aligned", *NUMBERS]
-    (tmp_path / "x.png").write_bytes((tmp_path / "x.png").read_bytes()[:-1])
-    assert not is_done(row, tmp_path, False)
-    (tmp_path / "x.png").write_bytes(b"")
-    assert not is_done(row, tmp_path, False)
+    for content in (b"a fac", b""):
+        (tmp_path / "x.png").write_bytes(content)
+        assert not is_done(row, outputs, False)
     (tmp_path / "x.png").unlink()
-    assert not is_done(row, tmp_path, False)
-    assert not is_done([row[0], "x" * 300, *row[2:]], tmp_path, False)
+    assert not is_done(row, outputs, False)
 
 
 @pytest.mark.parametrize(
@@ -56,9 +61,42 @@ def test_a_single_photo(tmp_path):
     assert Image.open(tmp_path / "out" / "astronaut.png").size == (64, 64)
     with open(tmp_path / "out" / "alignment.csv", newline="") as file:
         assert [row["source"] for row in csv.DictReader(file)] == ["astronaut.png"]
-    (tmp_path / "out" / "alignment.csv").unlink()  # now the face might be anybody's
-    before = (tmp_path / "out" / "astronaut.png").read_bytes()
+    face = tmp_path / "out" / "astronaut.png"
+    before = face.read_bytes()
+    for gone in ("alignment.csv", LIST):  # now the face could be the user's
+        (tmp_path / "out" / gone).unlink()
     refused = run_script("align.py", "astronaut.png", "align", INNER, "out", cwd=tmp_path)
-    assert_fails(refused, 1, "out/astronaut.png", "name another folder")
-    assert (tmp_path / "out" / "astronaut.png").read_bytes() == before
-    assert_fails(run_script("align.py", "astronaut.png", "align", INNER, ".", cwd=tmp_path), 1, "are one folder")
+    assert_fails(refused, 1, "out/astronaut.png was not written by this program", "choose another folder")
+    assert face.read_bytes() == before
+    assert_fails(run_script("align.py", "astronaut.png", "align", INNER, ".", cwd=tmp_path), 1, "are the same folder")
+
+
+def test_a_face_that_the_user_changed_is_kept(tmp_path):
+    shutil.copy(PHOTO, tmp_path)
+    for _ in range(2):
+        assert_works(run_script("align.py", "astronaut.png", "align", INNER, "out", cwd=tmp_path))
+    face = tmp_path / "out" / "astronaut.png"
+    Image.new("RGB", (64, 64)).save(face)
+    before = face.read_bytes()
+    refused = run_script("align.py", "astronaut.png", "align", INNER, "out", cwd=tmp_path)
+    assert_fails(refused, 1, "out/astronaut.png was not written by this program")
+    assert face.read_bytes() == before
+
+
+def test_faces_of_an_earlier_version_are_done(tmp_path):
+    """Earlier versions kept no list of what they wrote."""
+    shutil.copy(PHOTO, tmp_path)
+    assert_works(run_script("align.py", "astronaut.png", "align", INNER, "out", cwd=tmp_path))
+    (tmp_path / "out" / LIST).unlink()
+    again = run_script("align.py", "astronaut.png", "align", INNER, "out", cwd=tmp_path)
+    assert_works(again)
+    assert "1 of 1 photos are done already" in again.stdout
+
+
+def test_a_users_table_is_kept(tmp_path):
+    shutil.copy(PHOTO, tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "alignment.csv").write_text("mine\n")
+    refused = run_script("align.py", "astronaut.png", "align", INNER, "out", cwd=tmp_path)
+    assert_fails(refused, 1, "out/alignment.csv was not written by align.py", "choose another folder")
+    assert (tmp_path / "out" / "alignment.csv").read_text() == "mine\n"

@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import threading
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,8 +13,10 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
+from dcgan.latent import load_z, text_in
 from images import files
 from images.files import PictureError
+from utils import UserError
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (30, 70, 3), np.uint8)
 
@@ -105,3 +108,14 @@ def test_huge_pictures_are_decoded_one_after_the_other(tmp_path, monkeypatch):
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(files.read_picture, [tmp_path / f"{i}.png" for i in range(6)]))
         assert most <= expected and (expected == 1 or most > 1)
+
+
+def test_an_npz_file_that_says_it_is_huge(tmp_path):
+    """Only the headers are read, of arrays for which the machine has no memory."""
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        for name, dtype, shape in (("z", "<f4", (10**12, 8)), ("text", "<U1000000000", ())):
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
+    with pytest.raises(UserError, match=r"x\.npz is not \[N, 8\]"):
+        load_z(tmp_path / "x.npz", 8)
+    assert text_in(tmp_path / "x.npz", "text") is None
