@@ -11,20 +11,20 @@ from utils import Options, number, option
 SIZES = tuple(2**i for i in range(3, 11))
 KEEP = 3  # checkpoints
 
-_count = number(int, 1, 65536)  # that a network's layers may have of anything
+_count = number(int, 1, 65536)  # of a layer's channels or inputs
 
 
 def filters(value: Any) -> int | tuple[int, ...]:
-    """A check for `option`: a number of channels, or several; as text, parted by commas."""
+    """A check for `option`: one number of channels or several, in text separated by commas."""
     parts = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
     if not isinstance(parts, list | tuple):
-        raise ValueError(f"{value} is neither a whole number nor several")
+        raise ValueError(f"{value} is not a whole number, and not a list of them")
     numbers = tuple(_count(part) for part in parts)
     return numbers[0] if len(numbers) == 1 else numbers
 
 
 def size(value: Any) -> int:
-    """A check for `option`: a picture's side that the networks can climb to."""
+    """A check for `option`: a size of pictures that networks can be built for."""
     side = number(int)(value)
     if side not in SIZES:
         raise ValueError(f"{value} is not a power of two from {SIZES[0]} to {SIZES[-1]}")
@@ -32,45 +32,47 @@ def size(value: Any) -> int:
 
 
 def window(value: Any) -> int:
-    """A check for `option`: the side of a window with a pixel in its middle, or 0 for none."""
+    """A check for `option`: an odd side of a window, or 0 for no window."""
     side = number(int)(value)
     if side != 0 and not (side % 2 and 3 <= side < 512):
-        raise ValueError(f"{value} is neither 0 nor an odd number from 3 to 511")
+        raise ValueError(f"{value} is not 0 and not an odd number from 3 to 511")
     return side
 
 
 @dataclass(frozen=True)
 class NetworkOptions(Options):
-    """Networks. What they are built from; a model's config.json holds it."""
+    """Networks. A model's config.json holds these options."""
 
-    image_size: int = option(64, "side of the pictures, a power of two", check=size)
-    c_dim: int = option(3, "channels of the pictures: 3 colour, 1 grey", check=number(int), choices=(3, 1))
+    image_size: int = option(64, "width and height of the pictures, a power of two", check=size)
+    c_dim: int = option(3, "channels of the pictures: 3 for color, 1 for grey", check=number(int), choices=(3, 1))
     z_dim: int = option(100, "length of z", check=_count)
     gf_dim: int | Sequence[int] = option(
         64,
-        "channels of G's last feature maps, doubled at each step down to 4x4, but eightfold at most; or of all, from "
-        "4x4 up: 512,256,...",
+        "channels of G's last feature maps; earlier ones have twice as many each, up to eight times. Or a list for all "
+        "feature maps, from 4x4 up: 512,256,...",
         check=filters,
     )
-    df_dim: int | Sequence[int] = option(64, "the same of D, or of all down to 4x4: 64,128,...", check=filters)
+    df_dim: int | Sequence[int] = option(
+        64, "channels of D's first feature maps, likewise. Or a list for all, down to 4x4: 64,128,...", check=filters
+    )
 
     def __post_init__(self):
         super().__post_init__()
         for name, dims in (("gf_dim", self.g_dims), ("df_dim", self.d_dims)):
             if len(dims) != self.stages:
                 raise ValueError(
-                    f"{name} has {len(dims)} numbers, not {self.stages} as image_size {self.image_size} asks"
+                    f"{name} has {len(dims)} numbers, but image_size {self.image_size} needs {self.stages}"
                 )
-        # One network, one way to say it.
+        # A list that doubles each time is replaced by its number, so that equal networks have equal options.
         for name, dims, climbing in (("gf_dim", self.g_dims, self.g_dims), ("df_dim", self.d_dims, self.d_dims[::-1])):
             usual = climbing == self._climb(climbing[-1])
             object.__setattr__(self, name, climbing[-1] if usual else tuple(dims))
 
     @classmethod
     def of_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> "NetworkOptions":
-        """What networks were built from whose variables, `generator/g_h1/kernel` and so on, have these shapes.
+        """The options of networks whose variables, such as `generator/g_h1/kernel`, have these shapes.
 
-        LookupError or ValueError if there are no such networks.
+        Raises LookupError or ValueError if no networks have them.
         """
         deconvs = [shapes[f"{layer}/kernel"] for layer in layers(shapes, "generator/g_h")[1:]]
         convs = [shapes[f"{layer}/kernel"] for layer in layers(shapes, "discriminator/d_h", "_conv")]
@@ -84,7 +86,7 @@ class NetworkOptions(Options):
 
     @property
     def stages(self) -> int:
-        """Sizes of feature maps: 4x4, 8x8, ... image_size / 2."""
+        """The number of sizes of feature maps: 4x4, 8x8, ... image_size / 2."""
         return self.image_size.bit_length() - 3
 
     @property
@@ -98,7 +100,7 @@ class NetworkOptions(Options):
         return self._climb(self.df_dim)[::-1] if isinstance(self.df_dim, int) else list(self.df_dim)
 
     def doubled(self) -> "NetworkOptions":
-        """Networks for pictures of twice the side: the same feature maps, and larger ones of half the channels."""
+        """Options for pictures of twice the size: the same feature maps, and larger ones with half the channels."""
         halves = (max(2 * self.c_dim, width // 2) for width in (self.g_dims[-1], self.d_dims[0]))
         gf_dim, df_dim = [*self.g_dims, next(halves)], [next(halves), *self.d_dims]
         return replace(self, image_size=2 * self.image_size, gf_dim=gf_dim, df_dim=df_dim)
@@ -108,7 +110,7 @@ class NetworkOptions(Options):
 
 
 def layers(names: Iterable[str], start: str, end: str = "") -> list[str]:
-    """The layers of the variables `network/layer/variable` that begin and end so, by their numbers."""
+    """The layers in names `network/layer/variable` that have this start and end, sorted by their numbers."""
     found = {name.rpartition("/")[0] for name in names}
     fitting = [layer for layer in found if layer.startswith(start) and layer.endswith(end)]
     return sorted(fitting, key=lambda layer: int(re.findall(r"\d+", layer)[0]))
@@ -119,55 +121,57 @@ seed_check = number(int, 0, 2**31 - 1)
 
 @dataclass(frozen=True)
 class TrainOptions(Options):
-    """Training. The defaults are the post's, averaging aside."""
+    """Training. The defaults are the post's, except for the averaging."""
 
     epochs: int = option(
-        25, "passes over the pictures in all, those of the run resumed counted", "--epoch", check=number(int, 1)
+        25, "passes over the pictures, including those before the run was resumed", "--epoch", check=number(int, 1)
     )
-    batch_size: int = option(64, "pictures a step; all of them where there are fewer", check=number(int, 1))
-    learning_rate: float = option(0.0002, "Adam's learning rate, for both networks", check=number(float, above=0))
+    batch_size: int = option(64, "pictures in a step, or all if there are fewer", check=number(int, 1))
+    learning_rate: float = option(0.0002, "Adam's learning rate for both networks", check=number(float, above=0))
     beta1: float = option(0.5, "Adam's decay of the mean gradient", check=number(float, 0, below=1))
     g_updates: int = option(
         2,
-        "updates of G a step, on the same z: the post's 2 keep D from winning early; with the DCGAN paper's 1 a step "
-        "takes two thirds of the time",
+        "updates of G in a step, with the same z. With 2, as in the post, D does not win early; with 1, as in the "
+        "DCGAN paper, a step takes two thirds of the time",
         check=number(int, 1, 16),
     )
-    flip: bool = option(False, "mirror half of the pictures, drawn anew each time")
+    flip: bool = option(False, "mirror each picture with probability 1/2, each time it is used")
     ema: float = option(
         0.999,
-        "decay of the averaged generator, which samples and completions use, reached from below as steps go by; 0 "
-        "keeps no average",
+        "decay of the moving average of G's weights, which samples and completions use. A larger value averages over "
+        "more steps; 0 uses the latest weights",
         check=number(float, 0, below=1),
     )
     local_norm: bool = option(
         False,
-        "on several devices: normalise by each one's part of the batch instead of the whole, which spares them some "
-        "messages",
+        "with several devices: batch normalisation over each device's part of the batch instead of the whole batch, "
+        "which needs fewer messages between the devices",
     )
     seed: int = option(
-        0, "the same seed gives the same run: the order of the pictures, z and flips follow from it", check=seed_check
+        0,
+        "seed of the weights, the order of the pictures, z and flips; the same seed gives the same run",
+        check=seed_check,
     )
 
     def batches(self, pictures: int) -> int:
-        """Steps an epoch of so many pictures."""
+        """Steps in an epoch of this many pictures."""
         return pictures // min(self.batch_size, pictures)
 
 
 @dataclass(frozen=True)
 class DeviceOptions(Options):
-    """Devices. How the machine computes; what is saved fits any other."""
+    """Devices. Models are saved in the same format for all of them."""
 
     precision: str = option(
         "auto",
-        "of feature maps: float32; mixed, bfloat16 (float16 on older GPUs) but where it matters; or auto: mixed to "
-        "train, where the processor or GPU has instructions for it, and float32 to complete",
+        "number format of feature maps: float32; mixed, which is mostly bfloat16 (float16 on older GPUs); or auto: "
+        "mixed for training if the processor or GPU supports it, and float32 for completion",
         choices=("auto", "float32", "mixed"),
     )
 
     @property
     def of_search(self) -> str:
-        """The precision to complete with. Short floats make more of what machines and sizes of batches differ in."""
+        """The precision for completion. With short floats results differ more between machines and batch sizes."""
         return "float32" if self.precision == "auto" else self.precision
 
 
@@ -178,20 +182,19 @@ RATES = {"adam": 0.1, "pgd": 0.001}  # step sizes
 
 @dataclass(frozen=True)
 class SearchOptions(Options):
-    """Search. The defaults are what measured best (README); PRESETS has others."""
+    """Search. The defaults measured best (docs/evaluation.md); PRESETS has others."""
 
     approach: str = option(
         "lbfgs",
-        "limited-memory BFGS, Adam, the post's projected gradient descent, or Hamiltonian Monte Carlo",
+        "lbfgs: limited-memory BFGS; adam; pgd: the post's projected gradient descent; hmc: Hamiltonian Monte Carlo",
         choices=APPROACHES,
     )
     start: str = option(
         "zero",
-        "the first z: zero, the middle of the cube; random, uniform in it; or fit, a linear regression of z on the "
-        "known pixels",
+        "the first z: zero; random, uniform in [-1, 1]; or fit, predicted from the known pixels by linear regression",
         choices=STARTS,
     )
-    n_iter: int = option(30, "iterations in the space of z", "--nIter", check=number(int, 1))
+    n_iter: int = option(30, "iterations over z", "--nIter", check=number(int, 1))
     lr: float | None = option(
         None,
         f"adam, pgd: step size (default: {', '.join(f'{rate:g} for {approach}' for approach, rate in RATES.items())})",
@@ -199,68 +202,86 @@ class SearchOptions(Options):
     )
     lr_decay: str = option(
         "cosine",
-        "adam, pgd: let the step size fall to 0 along half a cosine, or keep it",
+        "adam, pgd: let the step size fall to 0 along a cosine, or keep it",
         "--lrDecay",
         choices=("cosine", "none"),
     )
     beta1: float = option(0.9, "adam: decay of the mean gradient", check=number(float, 0, below=1))
     beta2: float = option(0.999, "adam: decay of the mean squared gradient", check=number(float, 0, below=1))
-    eps: float = option(1e-8, "adam: added to the root of the mean squared gradient", check=number(float, above=0))
+    eps: float = option(
+        1e-8,
+        "adam: added to the root of the mean squared gradient, against division by 0",
+        check=number(float, above=0),
+    )
     momentum: float = option(0.9, "pgd: momentum", check=number(float, 0, below=1))
     hmc_beta: float = option(
-        2.0, "hmc: the potential is this times the loss (the post: 0.2)", "--hmcBeta", check=number(float, above=0)
+        2.0,
+        "hmc: factor of the loss; a larger value gives less random results (the post: 0.2)",
+        "--hmcBeta",
+        check=number(float, above=0),
     )
     hmc_eps: float = option(
         0.02, "hmc: size of a leapfrog step (the post: 0.001)", "--hmcEps", check=number(float, above=0)
     )
-    hmc_l: int = option(10, "hmc: leapfrog steps an iteration (the post: 100)", "--hmcL", check=number(int, 1))
+    hmc_l: int = option(10, "hmc: leapfrog steps in an iteration (the post: 100)", "--hmcL", check=number(int, 1))
     hmc_anneal: float = option(
-        1.0, "hmc: what hmcBeta is multiplied by after each iteration", "--hmcAnneal", check=number(float, above=0)
+        1.0, "hmc: factor of hmcBeta after each iteration", "--hmcAnneal", check=number(float, above=0)
     )
     context_window: int = option(
-        7, "side of the window of the weighted contextual loss; 0: all known pixels weigh 1", "--contextWindow", window
+        7,
+        "a known pixel's weight is the share of the hole in the window of this side around it, so that pixels near the "
+        "hole count most; 0: all known pixels count the same",
+        "--contextWindow",
+        window,
     )
     context_floor: float = option(
         0.1,
-        "what each known pixel weighs besides the share of hidden ones around it: those far from the hole count too",
+        "added to the weight of every known pixel: with a larger value, the result also fits pixels far from the hole",
         "--contextFloor",
         check=number(float, 0),
     )
     lam: float = option(
-        0.0, "weight of the perceptual loss; 0: D is not asked, which halves the time", check=number(float, 0)
+        0.0,
+        "weight of the perceptual loss: with a larger value, D must take the result for real; 0 leaves D out and "
+        "halves the time",
+        check=number(float, 0),
     )
     z_penalty: float = option(
         15.0,
-        "weight of the squared difference of |z| from zLength, which keeps z from fitting the known pixels at the "
-        "expense of the hidden ones",
+        "how strictly the length of z is kept near zLength: with a larger value, the result looks more like a face but "
+        "fits the known pixels less",
         "--zPenalty",
         check=number(float, 0),
     )
     z_length: float = option(
         0.4,
-        "the length that z is kept near, as a share of a random z's: with a larger one what is hidden comes out "
-        "livelier, with a smaller one nearer to what is likely, pixel by pixel",
+        "length of z, relative to a random z: with a larger value, the result is sharper and more varied; with a "
+        "smaller one, it is smoother and closer to an average face",
         "--zLength",
         check=number(float, 0),
     )
     refine: int = option(
         8,
-        "then search on in G's feature maps of this side, or the largest below; 0: do not",
+        "side of G's feature maps that are searched after z: with a larger value, the result fits the known pixels "
+        "more closely but looks less like a face; 0 searches z only",
         check=number(int),
         choices=(0, *(2**i for i in range(2, 10))),
     )
-    refine_iter: int = option(30, "iterations of that, by L-BFGS", "--refineIter", check=number(int, 1))
+    refine_iter: int = option(30, "iterations over the feature maps", "--refineIter", check=number(int, 1))
     refine_penalty: float = option(
-        0.001, "weight of the squared change of the feature maps", "--refinePenalty", check=number(float, 0)
+        0.001,
+        "with a larger value, the feature maps stay closer to those of z",
+        "--refinePenalty",
+        check=number(float, 0),
     )
     out_interval: int = option(
-        50, "iterations between two frames; 0: no frames, only results", "--outInterval", check=number(int, 0)
+        50, "iterations between frames; 0: no frames, only results", "--outInterval", check=number(int, 0)
     )
-    seed: int = option(0, "what random masks, random z and momenta follow from", check=seed_check)
+    seed: int = option(0, "seed of random masks, random z and momenta", check=seed_check)
 
     @property
     def iterations(self) -> int:
-        """Iterations in all."""
+        """Iterations over z and feature maps."""
         return self.n_iter + (self.refine_iter if self.refine else 0)
 
 
