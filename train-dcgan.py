@@ -17,10 +17,7 @@ def main(argv=None) -> int | None:
     files, networks, options, devices = parse(
         __doc__, RunOptions, NetworkOptions, TrainOptions, DeviceOptions, argv=argv, models=NetworkOptions
     )
-    from jobs.train.checking import check_run
-
-    check_run(files)
-    from jobs.train.start import train
+    from jobs.train.job import train
 
     return train(files, networks, options, devices)
 

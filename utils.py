@@ -333,6 +333,12 @@ class Outputs:
         self.check(name)
         write_atomic(self.folder / name, fill)
 
+    def move(self, file: Path, name: str) -> None:
+        """Moves a whole file, from a scratch folder for example, to this name. UserError as from `check`."""
+        self.check(name)
+        self._add(name, Entry.of(file, ""))
+        os.replace(file, self.folder / name)
+
     def add_text(self, name: str, text: str, note: str = "") -> None:
         """Adds text to the end of a file, which is created if necessary. UserError as from `check`."""
         if self.owns(name):

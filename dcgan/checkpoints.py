@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dcgan import tensorflow1
-from dcgan.directories import FILE, checkpoint_files, checkpoints, read_config
+from dcgan.directories import FILE, adopt_model, checkpoint_files, checkpoints, read_config
 from dcgan.options import NetworkOptions
 from kernels.tensorflow import DAMAGE, keras, plain_path, tf
 from utils import Outputs, UserError, check_readable, say
@@ -40,7 +41,7 @@ def writable(directory: Path) -> Iterator[None]:
         # TensorFlow names its operation and temporary file before the reason.
         reason = error.message.rpartition("; ")[2] if isinstance(error, tf.errors.OpError) else error
         raise UserError(
-            f"cannot write into {directory} ({reason}): make room there; what was saved before is whole"
+            f"cannot write into {directory} ({reason}): make room there; files saved earlier are whole"
         ) from error
 
 
@@ -48,9 +49,11 @@ def write(directory: Path, options: NetworkOptions, variables: Mapping[str, tf.V
     """Writes config.json and the checkpoint of `step`; deletes all but the `keep` newest up to it.
 
     variables: by names such as `generator/g_h1/kernel`. Earlier checkpoints stay until the new one is complete. Raises
-    UserError if the files cannot be written, or if config.json, `checkpoint` or `.saving` is the user's.
+    UserError if a file cannot be written, or has the name of a file that this program did not write.
     """
-    outputs = outputs_of(directory)
+    outputs = Outputs(directory, "--checkpoint_dir")
+    adopt_model(outputs)
+    outputs.check("config.json", "checkpoint")
     with writable(directory):
         with outputs.scratch(SAVING) as partial:
             with plain_path(partial) as plain:
@@ -59,7 +62,8 @@ def write(directory: Path, options: NetworkOptions, variables: Mapping[str, tf.V
             for file in sorted(partial.iterdir()):  # data before index
                 with open(file, "r+b") as written:  # Windows only flushes files that are open for writing
                     os.fsync(written.fileno())
-                os.replace(file, directory / file.name)
+                _set_aside(outputs, file.name)
+                outputs.move(file, file.name)
         steps = checkpoints(directory)
         kept = [number for number in steps if number <= step][-keep:]
         later = [number for number in steps if number > step]
@@ -67,22 +71,22 @@ def write(directory: Path, options: NetworkOptions, variables: Mapping[str, tf.V
         state = f'model_checkpoint_path: "dcgan-{step}"\n'
         state += "".join(f'all_model_checkpoint_paths: "dcgan-{number}"\n' for number in kept)
         _write_text(outputs, "checkpoint", state)
-    for path in sorted(directory.iterdir(), reverse=True):  # index before data
-        match = FILE.fullmatch(path.name)
-        if match and int(match[1]) not in kept + later:
-            path.unlink()
+    remove(outputs, kept + later)
 
 
-def outputs_of(directory: Path) -> Outputs:
-    """The Outputs of a directory of checkpoints. Raises UserError if `write` would replace a user's file."""
-    outputs = Outputs(directory, "--checkpoint_dir")
-    names = ("config.json", "checkpoint")
-    if checkpoints(directory):  # of an earlier version, which kept no list, or copied without it
-        for name in names:
-            if name not in outputs.names() and (directory / name).is_file():
-                outputs.adopt(name)
-    outputs.check(*names)
-    return outputs
+def remove(outputs: Outputs, kept: Collection[int]) -> None:
+    """Deletes the checkpoints that this program wrote into the folder, except those of the steps `kept`."""
+    for name in sorted(os.listdir(outputs.folder), reverse=True):  # index before data
+        match = FILE.fullmatch(name)
+        if match and int(match[1]) not in kept:
+            outputs.remove(name)
+
+
+def _set_aside(outputs: Outputs, name: str) -> None:
+    """Renames a damaged checkpoint file that this program wrote, so that a new one can take its name."""
+    path = outputs.folder / name
+    if name in outputs.names() and path.is_file() and not path.is_symlink() and not outputs.owns(name):
+        path.rename(f"{path}.damaged-{time.time_ns()}")
 
 
 def _write_text(outputs: Outputs, name: str, text: str) -> None:

@@ -56,19 +56,20 @@ def local_strategy() -> tf.distribute.Strategy:
 
 
 def strategy(worker: Worker) -> tf.distribute.Strategy:
-    """How this process' devices, and those of the other workers, train together. Has to come before any tensor.
+    """How this process' devices train together, and with other workers. Call it before any tensor is made.
 
-    Waits for the other workers; UserError if there can be no connection with them.
+    Waits for the other workers. Raises UserError if they do not start.
     """
-    if worker.count > 1:
-        try:
-            return tf.distribute.MultiWorkerMirroredStrategy()
-        except tf.errors.OpError as error:
-            raise UserError(
-                f"cannot join the workers of TF_CONFIG ({error.message}): see that each has its own address there, "
-                "with a port that is free"
-            ) from error
-    return local_strategy()
+    if worker.count == 1:
+        return local_strategy()
+    worker.meet()
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"cannot join the workers of TF_CONFIG ({error.message}): check that each has its own address there, with "
+            "a free port"
+        ) from error
 
 
 def compiles(among: tf.distribute.Strategy) -> bool:

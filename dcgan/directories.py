@@ -7,12 +7,13 @@ last, so a checkpoint without an index does not count. Or the directory holds a 
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from dcgan import tensorflow1
 from dcgan.options import NetworkOptions
-from utils import UserError, check_readable
+from utils import Outputs, UserError, check_readable
 
 FILE = re.compile(r"dcgan-(\d+)\.(index|data-\d+-of-\d+)")
 
@@ -47,6 +48,18 @@ def read_config(directory: Path) -> NetworkOptions:
     if not checkpoints(directory):
         raise UserError(f"no checkpoint in {directory}: choose a directory that train-dcgan.py wrote")
     return options
+
+
+def adopt_model(outputs: Outputs) -> None:
+    """Lists the files of a model that was saved before this program listed its files, or copied without the list."""
+    directory = outputs.folder
+    if outputs.list.exists() or not checkpoints(directory):
+        return
+    with suppress(UserError):  # the files are the user's
+        read_config(directory)
+        for name in sorted(os.listdir(directory)):
+            if FILE.fullmatch(name) or name in ("config.json", "checkpoint"):
+                outputs.adopt(name)
 
 
 def check_model(directory: Path) -> None:

@@ -1,31 +1,38 @@
-"""The processes that share a work, on several machines: TF_CONFIG says which they are."""
+"""The processes, on several machines, that share one job. TF_CONFIG lists them."""
 
 import json
 import os
 import re
-from dataclasses import dataclass
+import socket
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 
 from utils import UserError
+
+WAIT = 60.0  # seconds until all workers must have started
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A process of those that train one model, or complete one list of pictures."""
+    """One of the processes that train a model, or complete a list of pictures, together."""
 
     index: int = 0
-    """The chief is 0: of a training it alone writes."""
+    """0 is the chief, which alone writes what training leaves."""
     count: int = 1
+    addresses: tuple[str, ...] = field(default=(), compare=False)
+    """HOST:PORT of each worker."""
 
     @classmethod
     def of_cluster(cls) -> "Worker":
-        """The one that TF_CONFIG says this process is; UserError if that is not to be understood."""
+        """The worker that TF_CONFIG says this process is. Raises UserError if TF_CONFIG is invalid."""
         if "TF_CONFIG" not in os.environ:
             return cls()
         try:
             config = json.loads(os.environ["TF_CONFIG"])
             cluster, task = config["cluster"], config["task"]
             addresses = cluster["worker"]
-            worker = cls(int(task["index"]), len(addresses))
+            worker = cls(int(task["index"]), len(addresses), tuple(addresses))
             if len(cluster) > 1 or task["type"] != "worker" or not 0 <= worker.index < worker.count:
                 raise ValueError
             if not isinstance(addresses, list) or not all(re.fullmatch(r"\S+:\d+", each) for each in addresses):
@@ -33,9 +40,70 @@ class Worker:
             return worker
         except (ValueError, TypeError, LookupError, AttributeError):
             raise UserError(
-                "TF_CONFIG does not name workers and which of them this is, as in "
+                "TF_CONFIG does not list workers and say which one this is, as in "
                 '{"cluster": {"worker": ["first:2222", "second:2222"]}, "task": {"type": "worker", "index": 0}}'
             ) from None
+
+    def meet(self, seconds: float = WAIT) -> None:
+        """Waits until all workers have started. Raises UserError after so many seconds, or if the port is taken.
+
+        TensorFlow would wait for hours, in code that no signal ends. The chief listens at its address until each other
+        worker has connected and sent its index; then it answers them all, and frees the port for TensorFlow.
+        """
+        deadline = time.monotonic() + seconds
+        try:
+            with self._listening() as server:
+                if self.index == 0:
+                    return self._gather(server, deadline)
+            self._report(deadline)
+        except OSError as error:
+            raise UserError(
+                f"cannot join the workers of TF_CONFIG ({error.strerror or error}): check that each has its own "
+                "address there, with a free port"
+            ) from error
+
+    def _listening(self) -> socket.socket:
+        port = int(self.addresses[self.index].rpartition(":")[2])
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        return socket.create_server(("", port))
+
+    def _gather(self, server: socket.socket, deadline: float) -> None:
+        """Waits for all other workers to connect, and answers them."""
+        with ExitStack() as open_ones:
+            there: dict[int, socket.socket] = {}
+            while len(there) < self.count - 1:
+                server.settimeout(max(0.01, deadline - time.monotonic()))
+                try:
+                    connection, _ = server.accept()
+                    open_ones.enter_context(connection)
+                    connection.settimeout(1)
+                    there[int(connection.recv(16))] = connection
+                except (ValueError, TimeoutError):  # something else has connected, or nobody
+                    if time.monotonic() > deadline:
+                        missing = [self.addresses[i] for i in range(1, self.count) if i not in there]
+                        raise _not_started(", ".join(missing)) from None
+            for connection in there.values():
+                connection.sendall(b"go")
+            for connection in there.values():  # the worker closes first, which leaves the chief's port free
+                with suppress(OSError):
+                    connection.recv(1)
+
+    def _report(self, deadline: float) -> None:
+        """Connects to the chief, again and again, until it answers."""
+        host, _, port = self.addresses[0].rpartition(":")
+        while time.monotonic() < deadline:
+            with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), timeout=5) as connection:
+                connection.sendall(str(self.index).encode())
+                connection.settimeout(max(0.01, deadline - time.monotonic()))
+                if connection.recv(2) == b"go":
+                    return
+            time.sleep(0.2)
+        raise _not_started(f"{self.addresses[0]} or another worker")
+
+
+def _not_started(which: str) -> UserError:
+    return UserError(f"{which} did not start within {WAIT:.0f} seconds: start all workers of TF_CONFIG again")
 
 
 ALONE = Worker()

@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from jobs.interrupts import SIGNALS
@@ -30,9 +30,9 @@ def _signals_handled(handler: Any) -> Iterator[dict[int, Any]]:
             signal.signal(taken, before)
 
 
-def signals_by_default() -> AbstractContextManager:
-    """Lets signals end the process at once. Python's own handlers would wait while C++ code runs."""
-    return _signals_handled(signal.SIG_DFL)
+def signals_by_default(wanted: bool) -> AbstractContextManager:
+    """Lets signals end the process at once if `wanted`. Python's own handlers would wait while C++ code runs."""
+    return _signals_handled(signal.SIG_DFL) if wanted else nullcontext()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from dcgan.workers import ALONE, Worker
 from jobs.train.log import TrainingLog
 from kernels.tensorflow import tf
 from model import DCGAN, TrainStep
-from utils import UserError
+from utils import Outputs, UserError
 
 TRAIN = """
 import sys
@@ -191,10 +191,11 @@ class OfThree(tf.distribute.Strategy):
 def test_the_rate_is_that_of_all_workers(tmp_path, monkeypatch, capsys):
     dcgan = DCGAN(8, gf_dim=4, df_dim=4)
     monkeypatch.setattr(dcgan, "strategy", OfThree())
-    log = TrainingLog(dcgan, blobs(4, 8), tmp_path / "samples", tmp_path / "logs", 9, 0)
+    log = TrainingLog(dcgan, Outputs(tmp_path), "run", 9)
     log.written -= 8  # seconds
     zeros = np.zeros((200, 1), np.float32)
-    log.record(TrainStep(2, 0, 2, 9, np.ones((2, 4), np.float32), zeros, zeros, zeros), sampling=False)
+    log.record(TrainStep(2, 0, 2, 9, np.ones((2, 4), np.float32), zeros, zeros, zeros))
+    log.say()
     assert float(capsys.readouterr().out.split(" images/s")[0].split()[-1]) == pytest.approx(150, rel=0.1)
 
 
@@ -295,5 +296,5 @@ def test_a_port_that_is_taken_and_a_wait_that_is_ended(tmp_path):
 )
 def test_a_cluster_that_is_none_is_refused(config, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", config)
-    with pytest.raises(UserError, match="TF_CONFIG does not name workers"):
+    with pytest.raises(UserError, match="TF_CONFIG does not list workers"):
         Worker.of_cluster()

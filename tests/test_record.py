@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs.train.record import Record
-from utils import UserError
+from utils import Outputs, UserError
 
 SETTINGS = {"batch_size": 4, "seed": 0, "train_size": None}
 NAMES = [f"{i}.png" for i in range(20)]
@@ -29,11 +29,11 @@ def test_nothing_has_changed():
 
 def test_what_has_changed_is_named():
     record, changes = begun().going_on(7, {**SETTINGS, "seed": 3, "train_size": 18}, [*NAMES[3:], "new/x.png"], 4)
-    assert changes == ["--seed was 0, is 3", "--train_size was not named, is 18", "1 pictures added, 3 gone"]
+    assert changes == ["--seed was 0, is 3", "--train_size was not set, is 18", "1 pictures added, 3 removed"]
     assert record.going_on(9, record.stretches[-1].settings, record.names, 4) == (record, [])
     # Checkpoints after step 6 are lost: those before know the pictures' names no more.
     assert record.going_on(6, SETTINGS, NAMES, 5) == (begun_as(record), [])
-    assert record.going_on(6, SETTINGS, NAMES[1:], 4)[1] == ["the pictures were 20 others"]
+    assert record.going_on(6, SETTINGS, NAMES[1:], 4)[1] == ["other pictures (20 before, 19 now)"]
 
 
 def test_what_a_record_is_older_than_is_known():
@@ -82,7 +82,7 @@ def test_saved_and_loaded_and_moved(tmp_path):
     checkpoints, samples = tmp_path / "a" / "ck", tmp_path / "a" / "samples"
     samples.mkdir(parents=True)
     record, _ = begun().going_on(3, {**SETTINGS, "seed": 1}, ["line\nbreak.png", "x\udcff.png"], 1)
-    record.writing([samples, checkpoints], checkpoints).save(checkpoints)
+    record.writing([samples, checkpoints], checkpoints).save(Outputs(checkpoints))
     shutil.move(tmp_path / "a", tmp_path / "b")
     loaded = Record.load(tmp_path / "b" / "ck")
     assert loaded and (loaded.run, loaded.stretches, loaded.names) == (record.run, record.stretches, record.names)
@@ -104,7 +104,7 @@ def test_saved_and_loaded_and_moved(tmp_path):
     ],
 )
 def test_a_damaged_record(tmp_path: Path, change: dict):
-    begun().save(tmp_path)
+    begun().save(Outputs(tmp_path))
     path = tmp_path / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(UserError, match=r"run\.json is damaged: restore it"):

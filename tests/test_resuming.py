@@ -18,27 +18,22 @@ from conftest import blobs, write_pictures
 from dcgan import checkpoints, devices
 from dcgan.options import DeviceOptions, TrainOptions
 from jobs.train.arguments import RunOptions
+from jobs.train.job import train
 from jobs.train.log import TrainingLog
-from jobs.train.start import train
 from kernels.tensorflow import tf
 from model import DCGAN, TrainStep
-from utils import OutputError, UserError, WrongCommand, only_writer
+from utils import OutputError, Outputs, UserError, WrongCommand, only_writer
 
+pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")
 SMALL = {"image_size": 8, "gf_dim": 4, "df_dim": 4}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def steps_that_learn_nothing():
-    """What is tested here is what stands around the steps; compiling them would take most of the time."""
-
-    def steps(self, training, batches, first, count, options):
-        training.step.assign_add(tf.cast(count, tf.int64))
-        zeros = np.zeros((len(batches), len(batches[0]), 1), np.float32)
-        return np.ones((len(batches), 4), np.float32), zeros, zeros, zeros
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DCGAN, "_train_steps", steps)
-        yield
+def eagerly():
+    """To compile a step takes longer than these few."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +135,7 @@ def test_what_has_changed_is_said_and_epochs_are_counted_rightly(here, capsys):
     go(3, batch_size=2)
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("changed")]
     (line,) = said
-    assert line.startswith(f"changed at step {steps}: --batch_size was 4, is 2, 9 pictures added, 0 gone;")
+    assert line.startswith(f"changed at step {steps}: --batch_size was 4, is 2, 9 pictures added, 0 removed;")
     epochs = column("epoch")
     done = (steps - 5) / 5  # of the second epoch
     assert epochs[:steps] == ["0"] * 5 + ["1"] * (steps - 5)
@@ -166,7 +161,7 @@ def test_logs_and_samples_of_another_run_are_left_alone(here):
     third = {name: Path(f"{name}3") for name in second}
     for folders in (second, third):
         for name, taken in (("log_dir", "logs"), ("sample_dir", "samples")):
-            with pytest.raises(UserError, match=f"of another run: name another --{name}"):
+            with pytest.raises(UserError, match=f"of another run: choose another --{name}"):
                 go(9, SMALL, **folders | {name: Path(taken)})
     assert contents("logs", "samples") == before
     assert not any(folder.exists() for folder in third.values())
@@ -176,7 +171,7 @@ def test_a_copy_of_the_run_does_not_cut_the_logs_of_the_first(here):
     shutil.copytree("checkpoints", "copy")
     go(2)
     before = contents("logs")
-    with pytest.raises(UserError, match="goes on to a checkpoint of step 10, which this run has not"):
+    with pytest.raises(UserError, match="continue to a checkpoint at step 10, but the newest one in copy is at step 5"):
         go(3, checkpoint_dir=Path("copy"))
     assert contents("logs") == before
 
@@ -201,7 +196,7 @@ def test_what_runs_write_below_the_pictures_is_none_of_them(here, capsys):
     out = capsys.readouterr().out
     assert "21 pictures of 8x8" in out and "changed" not in out
     assert "skipped: 1 pictures in" in out and "/samples, which" in out and "/others, which" in out
-    with pytest.raises(UserError, match="name another --sample_dir"):
+    with pytest.raises(UserError, match="choose another --sample_dir"):
         go(5, sample_dir=here / "faces", **dot)
 
 
@@ -253,7 +248,7 @@ def test_where_steps_are_executed_at_once_samples_and_checkpoints_come_when_they
     assert column("epoch") == [str(step // 5) for step in range(35)]
     assert checkpoints.checkpoints(Path("checkpoints"))[-6:] == [6, 12, 18, 24, 30, 35]
     due = {f"train_{(step - 1) // 5:02d}_{(step - 1) % 5 + 1:04d}.png" for step in (5, 8, 16, 24, 32, 35)}
-    assert {path.name for path in Path("samples").iterdir()} == due
+    assert {path.name for path in Path("samples").glob("*.png")} == due
 
 
 def test_stopping_leaves_a_sample(here, capsys):
@@ -261,18 +256,19 @@ def test_stopping_leaves_a_sample(here, capsys):
         assert go(100000) == 128 + signal.SIGTERM
     step = checkpoints.checkpoints(Path("checkpoints"))[-1]
     assert f"stopped at step {step};" in capsys.readouterr().out
-    assert {path.name for path in Path("samples").iterdir()} == {"train_00_0005.png", f"train_01_000{step - 5}.png"}
+    assert {path.name for path in Path("samples").glob("*.png")} == {"train_00_0005.png", f"train_01_000{step - 5}.png"}
 
 
 def test_the_time_left_does_not_count_the_start(tmp_path, monkeypatch, capsys):
     """A first step of an hour, the others of a second."""
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    log = TrainingLog(DCGAN(8, gf_dim=4, df_dim=4), blobs(4, 8), tmp_path, tmp_path, 1000, 0)
+    log = TrainingLog(DCGAN(8, gf_dim=4, df_dim=4), Outputs(tmp_path), "run", 1000)
     zeros = np.zeros((4, 1), np.float32)
     for step in range(1, 12):
         now = 3600.0 + step
-        log.record(TrainStep(step, 0, step, 1000, np.ones((1, 4), np.float32), zeros, zeros, zeros), False)
+        log.record(TrainStep(step, 0, step, 1000, np.ones((1, 4), np.float32), zeros, zeros, zeros))
     log.flush()
+    log.say()
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith(", ? left") and lines[-1].endswith(", 0:16:29 left")

@@ -1,26 +1,36 @@
-"""What the log says of a training that goes wrong, and what is cut when a run is resumed."""
+"""What the log says when training goes wrong, and what is cut off when a run is resumed."""
 
 import numpy as np
 import pytest
 from conftest import blobs
 
 from jobs.train.log import TrainingLog, cut_events
+from jobs.train.samples import Samples
 from kernels.tensorflow import tf
 from model import DCGAN, TrainStep
-from utils import UserError
+from utils import Outputs, UserError
 
 
 def new_log(folder, step=0):
     dcgan = DCGAN(8, gf_dim=4, df_dim=4)
     dcgan.step.assign(step)
-    for name in ("samples", "logs"):
-        (folder / name).mkdir(exist_ok=True)
-    return TrainingLog(dcgan, blobs(20, 8), folder / "samples", folder / "logs", 10**6, seed=0)
+    return TrainingLog(dcgan, Outputs(folder / "logs"), "run", 10**6)
 
 
 @pytest.fixture
 def log(tmp_path):
     return new_log(tmp_path)
+
+
+@pytest.fixture
+def samples(log, tmp_path):
+    return Samples(log.dcgan, blobs(20, 8), Outputs(tmp_path / "samples"), log, seed=0)
+
+
+def sample(samples, *steps):
+    for step in steps:
+        samples.write(state(step))
+        samples.log.say()
 
 
 def state(step, *d_losses, g_loss=1.0):
@@ -31,8 +41,9 @@ def state(step, *d_losses, g_loss=1.0):
 
 def record(log, first_step, d_losses):
     for step, d_loss in enumerate(d_losses, first_step):
-        log.record(state(step, d_loss), sampling=False)
+        log.record(state(step, d_loss))
     log.flush()
+    log.say()
 
 
 def warnings(capsys):
@@ -50,28 +61,24 @@ def test_a_discriminator_that_has_won_is_said_once(log, capsys):
     assert 451 <= step <= 500 and "D has won" in warning and "--learning_rate" in warning
 
 
-def test_samples_that_are_alike_are_said_once(log, capsys):
-    for step in (10, 190):  # too early for them to differ
-        log.record(state(step), sampling=True)
+def test_samples_that_are_alike_are_said_once(samples, capsys):
+    sample(samples, 10, 190)  # too early for them to differ
     assert warnings(capsys) == []
-    for step in (300, 400, 500):  # those of an untrained generator are all grey
-        log.record(state(step), sampling=True)
+    sample(samples, 300, 400, 500)  # those of an untrained generator are all grey
     (warning,) = warnings(capsys)
     assert "at step 300 samples are alike" in warning and "--learning_rate" in warning
 
 
-def test_samples_that_differ_are_not_warned_of(log, capsys):
+def test_samples_that_differ_are_not_warned_of(log, samples, capsys):
     log.dcgan.generator.get_layer("g_h1").kernel.assign(tf.random.stateless_normal((5, 5, 3, 4), [0, 0]))
-    for step in (300, 400, 500):
-        log.record(state(step), sampling=True)
+    sample(samples, 300, 400, 500)
     assert warnings(capsys) == []
 
 
-def test_samples_come_when_they_are_asked_for_and_change_nothing(log, tmp_path):
+def test_samples_change_nothing(log, samples, tmp_path):
     before = [variable.numpy() for variable in log.dcgan.generator.variables]
-    for step in (1, 2, 3):
-        log.record(state(step), sampling=step == 2)
-    assert [path.name for path in (tmp_path / "samples").iterdir()] == ["train_00_0002.png"]
+    sample(samples, 2)
+    assert [path.name for path in (tmp_path / "samples").glob("*.png")] == ["train_00_0002.png"]
     for variable, value in zip(log.dcgan.generator.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
 
@@ -85,7 +92,7 @@ def test_losses_that_are_not_this_runs_are_not_cut(tmp_path):
     assert path.read_bytes() == before
     for step, content in ((7, before), (5, before.replace(b"\n5,", b"\nfive,")), (5, b"\0" * 9)):
         path.write_bytes(content)
-        with pytest.raises(UserError, match=rf"losses.csv is damaged or another run's.* step {step}"):
+        with pytest.raises(UserError, match=rf"losses.csv is damaged or belongs to another run.* step {step}"):
             new_log(tmp_path, step=step)
         assert path.read_bytes() == content
 
@@ -95,7 +102,7 @@ def test_a_full_disk_under_the_logs(log, monkeypatch):
         raise tf.errors.ResourceExhaustedError(None, None, "{{node}} file; No space left on device")
 
     monkeypatch.setattr(tf.summary, "scalar", full)
-    log.record(state(1), sampling=False)
+    log.record(state(1))
     with pytest.raises(UserError, match=r"cannot write into .*logs \(No space left on device\)"):
         log.flush()
 
@@ -103,7 +110,7 @@ def test_a_full_disk_under_the_logs(log, monkeypatch):
 def test_steps_that_were_executed_at_once(log, tmp_path):
     """Each has its losses."""
     for last, d_losses in ((1, [1.0]), (4, [2.0, 3.0, 4.0]), (6, [5.0, 6.0])):
-        log.record(state(last, *d_losses), sampling=False)
+        log.record(state(last, *d_losses))
     log.flush()
     steps, d_losses = np.loadtxt(tmp_path / "logs" / "losses.csv", delimiter=",", skiprows=1, usecols=(0, 3)).T
     assert steps.tolist() == d_losses.tolist() == [1, 2, 3, 4, 5, 6]
@@ -112,14 +119,15 @@ def test_steps_that_were_executed_at_once(log, tmp_path):
     values = [(event.step, value) for event in found for value in event.summary.value if value.tag == "d_loss"]
     assert [(step, float(tf.make_ndarray(value.tensor))) for step, value in values] == [(n, n) for n in range(1, 7)]
     with pytest.raises(UserError, match="not finite at step 8"):
-        log.record(state(10, 1.0, np.nan, np.nan, 1.0), sampling=True)
+        log.record(state(10, 1.0, np.nan, np.nan, 1.0))
+        log.flush()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_loss_that_is_not_finite_ends_the_run(log, bad):
-    log.record(state(1), sampling=False)
-    log.record(state(2, g_loss=bad), sampling=False)
-    log.record(state(3, g_loss=bad), sampling=False)
+    log.record(state(1))
+    log.record(state(2, g_loss=bad))
+    log.record(state(3, g_loss=bad))
     with pytest.raises(UserError, match="not finite at step 2"):
         log.flush()
 
@@ -136,13 +144,19 @@ def test_events_are_cut_after_a_step(tmp_path):
             for number in numbers:
                 tf.summary.scalar("x", 0.5, step=number)
     a, b, completion = (next(tmp_path.glob(f"*{suffix}")) for suffix in (".a", ".b", ".completion"))
+    outputs = Outputs(tmp_path)
+    for path, note in ((a, "run"), (b, "run"), (completion, "of complete.py")):
+        content = path.read_bytes()
+        path.write_bytes(content[:40])  # as it began
+        outputs.adopt(path.name, note)
+        path.write_bytes(content)
     whole = a.read_bytes()
     a.write_bytes(whole[:-7])
-    cut_events(tmp_path, 3)
+    cut_events(outputs, "run", 3)
     assert (steps(a), steps(b), steps(completion)) == ([1, 2], [3], [1, 9])
     a.write_bytes(whole)
     damaged = bytearray(b.read_bytes())
     damaged[-20] ^= 1  # not by us: what can still be saved of it, others may
     b.write_bytes(damaged)
-    cut_events(tmp_path, 3)
+    cut_events(outputs, "run", 3)
     assert (a.read_bytes(), b.read_bytes()) == (whole, damaged)

@@ -1,4 +1,4 @@
-"""Who a training run is, where it writes and what it was trained with: run.json, beside its checkpoints."""
+"""run.json: the identity of a training run, where it writes, and what it was trained with."""
 
 import hashlib
 import json
@@ -10,50 +10,50 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from utils import UserError, check_readable, write_atomic
+from utils import Outputs, UserError, check_readable
 
 FILE = "run.json"
-EARLIER = {"precision": "float32", "local_norm": False, "g_updates": 2}  # what was so before records told of it
+EARLIER = {"precision": "float32", "local_norm": False, "g_updates": 2}  # settings that old records do not contain
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Steps that were trained with the same settings on the same pictures."""
+    """Consecutive steps with the same settings and pictures."""
 
     step: int
     """Steps done when it began."""
     origin: int
-    """The step that its epochs are counted from, as `DCGAN.train` takes it."""
+    """The step that its epochs are counted from, as in `DCGAN.train`."""
     batches: int
-    """Steps an epoch."""
+    """Steps in an epoch."""
     pictures: int
     digest: str
     """Of the pictures' names."""
     settings: dict[str, Any]
-    """The options that a step follows from, by their names on the command line."""
+    """The options that determine a step, by their names on the command line."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of a run when it goes on."""
+    """The history of a run."""
 
     run: str
     """Its identity."""
     folders: Sequence[str]
-    """All that it has written into, seen from that of its checkpoints."""
+    """All folders that it has written into, relative to its checkpoints."""
     stretches: Sequence[Stretch]
-    """Oldest first; none of a run that has not begun or that nothing is known of."""
+    """Oldest first; none if the run has not begun or its history is unknown."""
     names: Sequence[str]
-    """Of the pictures of the last stretch, seen from their folder, in their order."""
+    """The pictures of the latest stretch in order, relative to their folder."""
 
     @classmethod
     def new(cls) -> "Record":
-        """That of a run that is yet to begin."""
+        """The record of a run that has not begun."""
         return cls(uuid.uuid4().hex, (), (), ())
 
     @classmethod
     def load(cls, directory: Path) -> "Record | None":
-        """That in a directory of checkpoints, if there is one; UserError if it is damaged."""
+        """The record in a checkpoint directory, or None. Raises UserError if it is damaged."""
         path = directory / FILE
         try:
             check_readable(path)
@@ -69,23 +69,23 @@ class Record:
             return None
         except (ValueError, TypeError, LookupError, RecursionError):
             raise UserError(
-                f"{path} is damaged: restore it from a copy, or remove it and name another --log_dir and --sample_dir"
+                f"{path} is damaged: restore it from a copy, or delete it and choose another --log_dir and --sample_dir"
             ) from None
 
-    def save(self, directory: Path) -> None:
-        """Writes it, whole or not at all."""
+    def save(self, outputs: Outputs) -> None:
+        """Writes run.json into the checkpoint directory."""
         text = json.dumps(vars(self) | {"stretches": [vars(stretch) for stretch in self.stretches]}, indent=1)
-        write_atomic(directory / FILE, lambda partial: partial.write_text(text + "\n"))
+        outputs.write(FILE, lambda path: path.write_text(text + "\n"))
 
     def going_on(
         self, step: int, settings: dict[str, Any], names: Sequence[str], batches: int
     ) -> tuple["Record", list[str]]:
-        """The record of the run that goes on so after `step`, and what has changed since it last was trained.
+        """The record of the run that continues after `step`, and a list of what has changed.
 
-        Where the steps an epoch have changed, the new stretch begins at the same share of its epoch.
+        If the number of steps in an epoch has changed, the new stretch begins at the same share of its epoch.
         """
         now = Stretch(step, 0, batches, len(names), _digest(names), settings)
-        # Of a stretch that begins here or later nothing is left: it was not trained, or its checkpoints are lost.
+        # A stretch that begins here or later left nothing: it was not trained, or its checkpoints are lost.
         stretches = [stretch for stretch in self.stretches if stretch.step < step] or list(self.stretches[:1])
         if not stretches:
             return replace(self, stretches=[now], names=names), []
@@ -106,34 +106,34 @@ class Record:
         if before.digest == now.digest:
             return changes
         if before.digest != _digest(self.names):
-            return [*changes, f"the pictures were {before.pictures} others"]
+            return [*changes, f"other pictures ({before.pictures} before, {now.pictures} now)"]
         earlier, later = set(self.names), set(names)
-        return [*changes, f"{len(later - earlier)} pictures added, {len(earlier - later)} gone"]
+        return [*changes, f"{len(later - earlier)} pictures added, {len(earlier - later)} removed"]
 
     def knows_none(self, names: Iterable[str]) -> bool:
-        """Whether not one of the pictures has the file name of one that the run was trained with."""
+        """Whether no picture has the file name of one that the run was trained with."""
         known = {os.path.basename(name) for name in self.names}
         return bool(known) and known.isdisjoint(map(os.path.basename, names))
 
     def places(self, directory: Path) -> list[Path]:
-        """Where its folders are. directory: that of its checkpoints."""
+        """The absolute paths of its folders. directory: that of its checkpoints."""
         return [(directory.resolve() / folder).resolve() for folder in self.folders]
 
     def writing(self, folders: Iterable[Path], directory: Path) -> "Record":
-        """The record of the run that writes into these folders, too. directory: that of its checkpoints."""
+        """The record with these folders added. directory: that of its checkpoints."""
         places = {*self.places(directory), *(folder.resolve() for folder in folders)}
-        return replace(self, folders=sorted(_seen_from(directory.resolve(), place) for place in places))
+        return replace(self, folders=sorted(_relative(place, directory.resolve()) for place in places))
 
 
-def _seen_from(directory: Path, folder: Path) -> str:
-    """The folder's path from the directory on, which stays when both are moved; both are whole paths."""
+def _relative(folder: Path, directory: Path) -> str:
+    """The folder's path relative to the directory, which stays valid when both are moved."""
     with suppress(ValueError):  # on two drives
         return Path(os.path.relpath(folder, directory)).as_posix()
     return folder.as_posix()
 
 
 def _shown(value: Any) -> str:
-    return "not named" if value is None else str(value)
+    return "not set" if value is None else str(value)
 
 
 def _digest(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Measures a training's samples by pictures that it does not see, and keeps the model that comes nearest to them."""
+"""Compares samples with real pictures that training does not see, and keeps the model with the best samples."""
 
 import csv
 import hashlib
@@ -7,18 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
+from dcgan.checkpoints import remove
 from images.files import evenly, find_pictures, load_pictures
 from images.likeness import alike, sliced_wasserstein
 from images.metrics import SMALLEST
-from jobs.train.arguments import RunOptions
 from jobs.train.log import TrainingLog
+from jobs.train.run import BEST, Run
 from kernels.tensorflow import tf
 from model import DCGAN
-from utils import UserError, read_rows, say, write_atomic, write_rows
+from utils import Outputs, UserError, read_rows, write_rows
 
-COUNT = 512  # pictures to compare with, at most
+COUNT = 512  # real pictures, at most
 COLUMNS = ("step", "pictures", "sliced_wasserstein", "ms_ssim")
-BEST, CHOSEN = "best", "validation.json"
+TABLE, CHOSEN = "validation.csv", "validation.json"
 
 
 def samples_of(dcgan: DCGAN, count: int) -> np.ndarray:
@@ -28,84 +29,89 @@ def samples_of(dcgan: DCGAN, count: int) -> np.ndarray:
 
 
 class Validation:
-    """Writes how near samples come to real pictures, and keeps the model that comes nearest.
+    """Measures the samples at each checkpoint, and keeps the model whose sliced Wasserstein distance is lowest.
 
-    The same z, patches and projections serve each time, so that steps differ by their weights alone.
+    All measurements use the same z, patches and projections, so that steps differ by their weights alone.
     """
 
-    def __init__(self, files: RunOptions, folder: Path, dcgan: DCGAN, run: str):
-        """Up to COUNT of the folder's pictures are compared with. run: the identity of the run; writes nothing yet.
+    def __init__(self, run: Run, folder: Path, dcgan: DCGAN):
+        """Compares with up to COUNT pictures of the folder. Writes nothing yet.
 
-        UserError if these are fewer than two, or not for such a model; if the model kept so far was not chosen by them
-        in this run; or if the table is damaged.
+        Raises UserError if the folder has fewer than two pictures, if they are too small to be measured, if the best
+        model so far was chosen by others or in another run, or if the table is damaged or the user's.
         """
         if dcgan.image_size < SMALLEST:
-            raise UserError(f"the model has {dcgan.image_size} pixels, and --validation needs {SMALLEST}: leave it out")
-        self.dcgan, self.run = dcgan, run
+            raise UserError(
+                f"--validation needs pictures of {SMALLEST} pixels, and the model's have {dcgan.image_size}: omit it"
+            )
+        self.dcgan, self.run, self.logs = dcgan, run.record.run, run.logs
         self.real = load_pictures(evenly(find_pictures(folder), COUNT), dcgan.image_size, dcgan.c_dim)
         if len(self.real) < 2:
-            raise UserError(f"{folder} has not two pictures that can be read: name another folder for --validation")
+            raise UserError(f"{folder} has fewer than two pictures that can be read: choose another --validation")
         self.digest = hashlib.sha256(self.real.tobytes()).hexdigest()
-        self.best_dir, self.path = files.checkpoint_dir / BEST, files.log_dir / "validation.csv"
-        self.nearest = self._nearest_so_far()
+        self.best = Outputs(run.checkpoints.folder / BEST, "--checkpoint_dir")
+        self.lowest = self._lowest_so_far()
+        self.logs.check(TABLE)
         self.rows = self._earlier_rows(int(dcgan.step))
 
-    def _nearest_so_far(self) -> float:
-        """The distance of the model kept, infinite if there is none; UserError if others have chosen it."""
-        if not self.best_dir.exists():
+    def _lowest_so_far(self) -> float:
+        """The distance of the best model so far, infinite if there is none. UserError if it is not this run's."""
+        if not self.best.folder.exists():
             return np.inf
         try:
-            chosen = json.loads((self.best_dir / CHOSEN).read_text())
-            if (chosen["run"], chosen["pictures"]) == (self.run, self.digest):
+            chosen = json.loads((self.best.folder / CHOSEN).read_text())
+            if self.best.owns(CHOSEN) and (chosen["run"], chosen["pictures"]) == (self.run, self.digest):
                 return float(chosen["sliced_wasserstein"])
         except (OSError, ValueError, TypeError, LookupError, RecursionError):
             pass
-        what = f"{self.best_dir} was chosen by other pictures, or in another run"
-        raise UserError(f"{what}: name its folder by --validation, or move it away")
+        raise UserError(
+            f"{self.best.folder} was not chosen by these pictures in this run: use the same --validation, or move it "
+            "away"
+        )
 
     def _earlier_rows(self, step: int) -> list[list[str]]:
-        """The rows up to the `step` that the run is resumed at."""
+        """The rows of the table up to the `step` that the run resumes at."""
+        path = self.logs.folder / TABLE
         try:
-            return [row for row in read_rows(self.path, len(COLUMNS))[1:] if int(row[0]) <= step]
+            return [row for row in read_rows(path, len(COLUMNS))[1:] if int(row[0]) <= step]
         except FileNotFoundError:
             return []
         except (ValueError, csv.Error):
-            raise UserError(f"{self.path} is damaged: restore it from a copy, or name another --log_dir") from None
+            raise UserError(f"{path} is damaged: restore it from a copy, or choose another --log_dir") from None
 
     def begin(self, log: TrainingLog) -> None:
-        """From here on the table is this run's; measures the checkpoint resumed from if a stop has prevented that."""
-        write_atomic(self.path, lambda partial: write_rows(partial, [COLUMNS, *self.rows]))
+        """Starts the table. Measures the checkpoint that the run resumes from if that was not done."""
+        self.log = log
+        self.logs.write(TABLE, lambda path: write_rows(path, [COLUMNS, *self.rows]), self.run, grows=True)
         if int(self.dcgan.step) > (int(self.rows[-1][0]) if self.rows else 0):
-            self.measure(log)
+            self.measure()
 
-    def measure(self, log: TrainingLog) -> None:
-        """Of the checkpoint just written; UserError if it cannot be kept."""
+    def measure(self) -> None:
+        """Measures the model's samples; keeps the model if they are the best so far."""
         step, count = int(self.dcgan.step), len(self.real)
         samples = samples_of(self.dcgan, count)
-        distance, similar = float(sliced_wasserstein(samples, self.real).mean()), alike(samples)
-        with log.events(step):
+        distance, similarity = float(sliced_wasserstein(samples, self.real).mean()), alike(samples)
+        with self.log.events(step):
             tf.summary.scalar("sliced_wasserstein", distance)
-            tf.summary.scalar("ms_ssim", similar)
-        nearest = distance < self.nearest
-        if nearest:
+            tf.summary.scalar("ms_ssim", similarity)
+        is_best = distance < self.lowest
+        if is_best:
             self._keep(step, distance)
-        write_rows(self.path, [[step, count, f"{distance:.5g}", f"{similar:.5g}"]])
-        say(
-            f"validation at step {step}, {count} pictures: sliced Wasserstein distance {distance:.2f}, "
-            f"MS-SSIM {similar:.3f}; {f'kept in {self.best_dir}' if nearest else f'the nearest had {self.nearest:.2f}'}"
+        write_rows(self.logs.folder / TABLE, [[step, count, f"{distance:.5g}", f"{similarity:.5g}"]])
+        self.log.messages.append(
+            f"validation at step {step}, {count} pictures: sliced Wasserstein distance {distance:.2f}, MS-SSIM "
+            f"{similarity:.3f}; {f'kept in {self.best.folder}' if is_best else f'the lowest was {self.lowest:.2f}'}"
         )
-        self.nearest = min(distance, self.nearest)
+        self.lowest = min(distance, self.lowest)
 
     def _keep(self, step: int, distance: float) -> None:
-        """The model as the nearest one, alone in its folder."""
-        if not self.best_dir.exists():
-            self._note(step, np.inf)  # or what a stop leaves of a first model would be taken for another run's
-        self.dcgan.save(self.best_dir, keep=1)
+        """Saves the model as the best one, alone in its folder."""
+        if not self.best.folder.exists():
+            self._note(step, np.inf)  # or a folder that a stop leaves half done would seem to be another run's
+        self.dcgan.save(self.best.folder, keep=1)
         self._note(step, distance)
-        for path in sorted(self.best_dir.glob("dcgan-*"), reverse=True):  # index before data
-            if path.stem != f"dcgan-{step}":  # later ones, of a run that was resumed before them
-                path.unlink()
+        remove(self.best, [step])  # later ones, if the run was resumed before them
 
     def _note(self, step: int, distance: float) -> None:
         chosen = {"run": self.run, "pictures": self.digest, "step": step, "sliced_wasserstein": distance}
-        write_atomic(self.best_dir / CHOSEN, lambda partial: partial.write_text(json.dumps(chosen) + "\n"))
+        self.best.write(CHOSEN, lambda path: path.write_text(json.dumps(chosen) + "\n"))

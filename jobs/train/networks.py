@@ -1,0 +1,54 @@
+"""The model that a run trains: its own, that of --init, or a new one."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from dcgan.options import NetworkOptions
+from jobs.train.run import Run
+from model import DCGAN
+from utils import UserError, WrongCommand, say
+
+
+def model_of(run: Run, named: Mapping[str, Any], seed: int, **devices: Any) -> DCGAN:
+    """The DCGAN to train. named: the network options given by the user. devices: precision and strategy.
+
+    A model of --init grows if `named` asks for larger pictures. Raises UserError if the model has other networks.
+    """
+    source = run.options.checkpoint_dir if run.resumed else run.options.init
+    if source is None:
+        try:
+            return DCGAN(**asdict(NetworkOptions(**named)), seed=seed, **devices)
+        except ValueError as error:
+            raise WrongCommand(error) from error
+    dcgan = DCGAN.load(source, training=run.resumed, **devices)
+    steps, size = int(dcgan.step), dcgan.image_size
+    if not run.resumed and named.get("image_size", 0) > size:
+        dcgan = dcgan.grown(named["image_size"], seed)
+    flag = "--checkpoint_dir" if run.resumed else "--init"
+    for name, value in named.items():
+        if not _has(dcgan.options, name, value):
+            theirs = getattr(dcgan.options, name)
+            raise UserError(
+                f"the model in {source} has --{name} {_text(theirs)}, not {_text(value)}: change that option, or "
+                f"choose another {flag}"
+            )
+    if run.resumed:
+        say(f"resumed from {source} at step {steps}" + ("; --init is ignored" if run.options.init else ""))
+    else:
+        growth = f", enlarged from {size} to {dcgan.image_size} pixels" if dcgan.image_size > size else ""
+        say(f"starts from the model in {source}, trained for {steps} steps{growth}")
+        dcgan.step.assign(0)
+    return dcgan
+
+
+def _has(options: NetworkOptions, name: str, value: Any) -> bool:
+    """Whether the networks stay the same with this value of the option."""
+    try:
+        return replace(options, **{name: value}) == options
+    except ValueError:
+        return False
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,165 @@
+"""A training run on disk. Nothing here needs TensorFlow, so that errors come before it is loaded."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from dcgan import tensorflow1
+from dcgan.directories import FILE, check_model, checkpoints, read_config
+from images.files import check_folder, find_pictures
+from jobs.train.arguments import RunOptions
+from jobs.train.record import Record, Stretch
+from utils import Outputs, UserError, only_writer, say
+
+SAMPLE = re.compile(r"train_\d{2,}_\d{4,}\.png")
+EVENTS = "events.out.tfevents."
+LOSSES, BEST = "losses.csv", "best"
+
+
+def check_options(options: RunOptions) -> None:
+    """Raises UserError if a folder or the model that the options name does not exist."""
+    check_folder(options.dataset)
+    if options.validation:
+        check_folder(options.validation)
+    if options.init and not checkpoints(options.checkpoint_dir):  # a resumed run ignores --init
+        check_model(options.init)
+
+
+class Run:
+    """A run's folders, pictures, history, and the files that it has written."""
+
+    def __init__(self, options: RunOptions):
+        """Raises UserError if the pictures or the folders do not fit the run. Use `open`, which locks the folders."""
+        self.options = options
+        directory = options.checkpoint_dir
+        if tensorflow1.newest(directory):
+            raise UserError(f"{directory} holds a TensorFlow 1 model: use --init {directory} and another directory")
+        self.newest = max(checkpoints(directory), default=None)
+        self.resumed = self.newest is not None
+        self.saved = Record.load(directory) if self.resumed else None
+        self.record = self.saved or Record.new()
+        self.checkpoints = Outputs(directory, "--checkpoint_dir")
+        self.samples = Outputs(options.sample_dir, "--sample_dir")
+        self.logs = Outputs(options.log_dir, "--log_dir")
+        self.paths = self._find_pictures()
+        self.names = [path.relative_to(options.dataset).as_posix() for path in self.paths]
+
+    @classmethod
+    @contextmanager
+    def open(cls, options: RunOptions, writes: bool = True) -> Iterator["Run"]:
+        """Opens the run in `checkpoint_dir`, or a new one. If it `writes`, other processes are kept out meanwhile."""
+        folders = (options.checkpoint_dir, options.sample_dir, options.log_dir) if writes else ()
+        with ExitStack() as locks:
+            for _, folder in sorted({os.path.realpath(folder): folder for folder in folders}.items()):
+                locks.enter_context(only_writer(folder))
+            run = cls(options)
+            if writes:
+                run._adopt_older_files()
+                run._check_outputs()
+            yield run
+
+    def _find_pictures(self) -> list[Path]:
+        """The pictures to train on, without samples and pictures for validation."""
+        options = self.options
+        if os.path.realpath(options.sample_dir) == os.path.realpath(options.dataset):
+            raise UserError(f"samples must not be written into {options.dataset}: choose another --sample_dir")
+        without = [options.checkpoint_dir, options.sample_dir, options.log_dir]
+        without += self.record.places(options.checkpoint_dir)
+        if options.validation:
+            if options.dataset.resolve().is_relative_to(options.validation.resolve()):
+                raise UserError(
+                    f"{options.dataset} lies in {options.validation}, so the model would be validated with pictures it "
+                    "is trained on: choose another --validation"
+                )
+            without.append(options.validation)
+        return find_pictures(options.dataset, without)[: options.train_size]
+
+    def _check_outputs(self) -> None:
+        """Raises UserError if this run would replace files of another run, or of the user."""
+        self.checkpoints.check("config.json", "checkpoint", "run.json")
+        for name in sorted(os.listdir(self.samples.folder)):
+            if SAMPLE.fullmatch(name) and name not in self.samples.names(self.record.run):
+                self.samples.check(name)
+                raise UserError(f"{self.samples.folder / name} is a sample of another run: choose another --sample_dir")
+        note = self.logs.note(LOSSES)
+        if note is None:
+            return self.logs.check(LOSSES)
+        run, _, step = note.partition(" ")
+        if run != self.record.run:
+            raise UserError(f"{self.logs.folder} holds the losses of another run: choose another --log_dir")
+        if int(step) > (self.newest or 0):
+            raise UserError(
+                f"the logs in {self.logs.folder} continue to a checkpoint at step {step}, but the newest one in "
+                f"{self.checkpoints.folder} is at step {self.newest or 0}: choose another --log_dir"
+            )
+
+    def continue_at(self, step: int, settings: dict[str, Any], batches: int) -> Stretch:
+        """Adds what follows `step` to the history, and says what has changed. batches: steps in an epoch.
+
+        Raises UserError if none of the pictures was in the run before.
+        """
+        directory = self.options.checkpoint_dir
+        if self.record.knows_none(self.names):
+            raise UserError(
+                f"{self.options.dataset} has none of the pictures that the model in {directory} was trained with: give "
+                f"their folder, or start a new run with --init {directory} and another --checkpoint_dir"
+            )
+        if step and not self.record.stretches:
+            say("no history was recorded, so the settings cannot be checked")
+        settings = settings | {"train_size": self.options.train_size}
+        record, changes = self.record.going_on(step, settings, self.names, batches)
+        if changes:
+            say(f"changed at step {step}: {', '.join(changes)}; no single command repeats this run")
+        folders = [outputs.folder for outputs in (self.checkpoints, self.samples, self.logs)]
+        self.record = record.writing(folders, directory)
+        return self.record.stretches[-1]
+
+    def save_record(self) -> None:
+        """Writes run.json if it has changed. Other files come later: only run.json tells whose they are."""
+        if self.record != self.saved:
+            self.record.save(self.checkpoints)
+
+    def _adopt_older_files(self) -> None:
+        """Lists the files of a run that began before this program listed its files.
+
+        A directory with valid run.json, config.json and checkpoints is a run of this program. Its run.json names the
+        folder of the samples, and its log.json says that logs belong to it.
+        """
+        if not self.saved:
+            return
+        directory, run = self.options.checkpoint_dir, self.record.run
+        old_model, old_samples = (not outputs.list.exists() for outputs in (self.checkpoints, self.samples))
+        if old_samples and self.samples.folder.resolve() in self.record.places(directory):
+            _adopt(self.samples, SAMPLE, run)
+        owner = _read_json(self.logs.folder / "log.json")
+        if owner.get("run") == run:
+            _adopt(self.logs, re.compile(rf"{re.escape(EVENTS)}(?!.*completion).*|validation\.csv"), run)
+            _adopt(self.logs, re.compile(re.escape(LOSSES)), f"{run} {owner.get('step', 0)}")
+            _adopt(self.logs, re.compile(r"log\.json"), run)
+            self.logs.remove("log.json")
+        if old_model:
+            read_config(directory)
+            files = re.compile(rf"{FILE.pattern}|config\.json|checkpoint|run\.json|validation\.json")
+            best = Outputs(directory / BEST)
+            if _read_json(best.folder / "validation.json").get("run") == run:
+                _adopt(best, files, "")
+            _adopt(self.checkpoints, files, "")
+
+
+def _adopt(outputs: Outputs, names: re.Pattern, note: str) -> None:
+    for name in sorted(os.listdir(outputs.folder)):
+        if names.fullmatch(name) and (outputs.folder / name).is_file():
+            outputs.adopt(name, note)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The object in a file, or {} if there is none."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
