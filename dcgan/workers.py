@@ -82,7 +82,7 @@ class Worker:
                 except (ValueError, TimeoutError):  # something else has connected, or nobody
                     if time.monotonic() > deadline:
                         missing = [self.addresses[i] for i in range(1, self.count) if i not in there]
-                        raise _not_started(", ".join(missing)) from None
+                        raise _not_started(" and ".join(missing)) from None
             for connection in there.values():
                 connection.sendall(b"go")
             for connection in there.values():  # the worker closes first, which leaves the chief's port free
@@ -103,7 +103,7 @@ class Worker:
 
 
 def _not_started(which: str) -> UserError:
-    return UserError(f"{which} did not start within {WAIT:.0f} seconds: start all workers of TF_CONFIG again")
+    return UserError(f"{which} did not start within a minute: start all workers of TF_CONFIG again, within a minute")
 
 
 ALONE = Worker()

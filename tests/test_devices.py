@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -268,7 +269,7 @@ def test_workers_that_cannot_train_together_begin_nothing(args, second, words, t
     assert [path.name for path in tmp_path.iterdir()] == ["faces"]
 
 
-def test_a_port_that_is_taken_and_a_wait_that_is_ended(tmp_path):
+def test_a_port_that_is_taken(tmp_path):
     write_pictures(tmp_path / "faces", blobs(16, 16))
     with socket.create_server(("localhost", 0)) as taken:
         addresses = [f"localhost:{taken.getsockname()[1]}", "localhost:1"]
@@ -276,12 +277,48 @@ def test_a_port_that_is_taken_and_a_wait_that_is_ended(tmp_path):
         _, error = worker.communicate(timeout=300)
     assert worker.returncode == 1
     assert error.startswith("error: cannot join the workers of TF_CONFIG") and error.count("\n") == 1
-    worker = start_worker(tmp_path, [f"localhost:{free_port()}", "localhost:1"], 0)
-    assert worker.stdout and worker.stdout.readline() == "the chief of 2 workers; waits for the others\n"
-    time.sleep(2)
-    worker.send_signal(signal.SIGINT)
-    worker.communicate(timeout=10)
-    assert worker.returncode == -signal.SIGINT
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_sigterm_ends_a_worker_that_waits(tmp_path, index):
+    write_pictures(tmp_path / "faces", blobs(16, 16))
+    addresses = [f"localhost:{free_port()}" for _ in range(2)]
+    worker = start_worker(tmp_path, addresses, index)
+    assert worker.stdout and worker.stdout.readline().endswith("of 2 workers; waits for the others\n")
+    time.sleep(1)
+    worker.send_signal(signal.SIGTERM)
+    _, error = worker.communicate(timeout=10)
+    assert (worker.returncode, error) == (-signal.SIGTERM, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["faces"]
+
+
+@pytest.mark.parametrize(("present", "missing"), [((0, 2), 1), ((1, 2), 0)])
+def test_a_worker_that_does_not_start_is_named(present, missing):
+    addresses = tuple(f"localhost:{free_port()}" for _ in range(3))
+    with ThreadPoolExecutor(2) as pool:
+        waits = [pool.submit(Worker(index, 3, addresses).meet, 2) for index in present]
+    for wait in waits:
+        with pytest.raises(UserError, match="did not start within a minute: start all workers"):
+            wait.result()
+    with pytest.raises(UserError, match=addresses[missing]):
+        waits[0].result()
+
+
+def test_workers_meet_in_any_order():
+    """Also if something else connects to the chief; and the port is free afterwards."""
+    addresses = tuple(f"localhost:{free_port()}" for _ in range(3))
+    with ThreadPoolExecutor(3) as pool:
+        waits = [pool.submit(Worker(2, 3, addresses).meet, 20)]
+        time.sleep(0.3)
+        waits.append(pool.submit(Worker(0, 3, addresses).meet, 20))
+        time.sleep(0.3)
+        with socket.create_connection(("localhost", int(addresses[0].split(":")[1]))) as stray:
+            stray.sendall(b"GET / HTTP/1.1")
+        assert not waits[0].done()
+        waits.append(pool.submit(Worker(1, 3, addresses).meet, 20))
+        for wait in waits:
+            wait.result(timeout=20)
+    socket.create_server(("localhost", int(addresses[0].split(":")[1]))).close()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import csv
 import errno
 import importlib
+import json
 import os
 import shutil
 import signal
@@ -22,7 +23,7 @@ from jobs.train.job import train
 from jobs.train.log import TrainingLog
 from kernels.tensorflow import tf
 from model import DCGAN, TrainStep
-from utils import OutputError, Outputs, UserError, WrongCommand, only_writer
+from utils import LIST, OutputError, Outputs, UserError, WrongCommand, only_writer
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")
 SMALL = {"image_size": 8, "gf_dim": 4, "df_dim": 4}
@@ -174,6 +175,55 @@ def test_a_copy_of_the_run_does_not_cut_the_logs_of_the_first(here):
     with pytest.raises(UserError, match="continue to a checkpoint at step 10, but the newest one in copy is at step 5"):
         go(3, checkpoint_dir=Path("copy"))
     assert contents("logs") == before
+
+
+USERS = ["checkpoints/config.json", "checkpoints/checkpoint", "checkpoints/run.json", "checkpoints/.saving/x"]
+USERS += ["logs/losses.csv", "logs/validation.csv", "samples/train_00_0005.png", "checkpoints/best/validation.json"]
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_a_file_of_the_user_is_not_replaced(tmp_path, monkeypatch, name):
+    write_pictures(tmp_path / "faces", blobs(4, 16))
+    write_pictures(tmp_path / "others", blobs(2, 16))
+    monkeypatch.chdir(tmp_path)
+    Path(name).parent.mkdir(parents=True)
+    Path(name).write_text("mine")
+    with pytest.raises(UserError, match=f"{Path(name).parent}.*was not"):
+        go(1, SMALL | {"image_size": 16}, validation=Path("others"))
+    assert Path(name).read_text() == "mine"
+
+
+def test_a_sample_that_the_user_has_changed_is_not_replaced(here):
+    with stopped(after=8):
+        go(2, sample_interval=7, checkpoint_interval=100)
+    sample = Path("samples/train_01_0005.png")
+    sample.write_text("mine")
+    with pytest.raises(UserError, match=r"train_01_0005\.png was not written by this program.*: move it away"):
+        go(2)
+    assert sample.read_text() == "mine"
+
+
+def test_a_run_from_before_files_were_listed_goes_on(here):
+    for path in here.rglob(LIST):
+        path.unlink()
+    run = json.loads(Path("checkpoints/run.json").read_text())["run"]
+    Path("logs/log.json").write_text(json.dumps({"run": run, "step": 5}))
+    Path("samples/notes.png").write_text("mine")
+    go(2)
+    assert column("step") == [str(step) for step in range(1, 11)]
+    listed = [set(Outputs(Path(folder)).names()) for folder in ("checkpoints", "logs", "samples")]
+    assert {"config.json", "dcgan-5.index"} <= listed[0] and "train_00_0005.png" in listed[2]
+    assert "notes.png" not in listed[2] and not Path("logs/log.json").exists()
+
+
+def test_a_model_that_is_no_run_of_this_program_is_not_adopted(here):
+    for path in here.rglob(LIST):
+        path.unlink()
+    Path("checkpoints/run.json").unlink()
+    before = contents("checkpoints")
+    with pytest.raises(UserError, match=r"checkpoints/config\.json was not written by this program"):
+        go(2, log_dir=Path("logs2"), sample_dir=Path("samples2"))
+    assert contents("checkpoints") == before
 
 
 def test_a_run_killed_before_it_could_mark_its_logs_goes_on(here):

@@ -168,6 +168,7 @@ def cut_events(outputs: Outputs, run: str, step: int) -> None:
             length = _length_up_to(path, step)
             if length is not None and length < path.stat().st_size:
                 os.truncate(path, length)
+                outputs.adopt(name, run)
         except (tf.errors.OpError, OSError) as error:
             reason = error.message if isinstance(error, tf.errors.OpError) else error.strerror
             raise UserError(f"cannot cut {path} after step {step} ({reason}): change its permissions") from error
