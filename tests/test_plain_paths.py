@@ -12,7 +12,7 @@ from jobs.train.log import cut_events
 from kernels.tensorflow import event_writer, plain_path
 from model import DCGAN
 from ops import to_uint8
-from utils import LIST, Outputs, UserError
+from utils import Outputs, UserError
 
 ODD = ["ck[1]/ck", "b\\s", "a*?", "line\nbreak", os.fsdecode(b"x\xff")]
 

@@ -48,18 +48,16 @@ def test_networks_equal_those_of_float32(training):
     assert 0 < abs(found - expected).numpy().max() < 0.05 * abs(expected).numpy().max()
 
 
-def test_training_goes_on_exactly_and_in_the_other_precision(tmp_path):
-    whole = trained("mixed", 2)
+def test_training_can_continue_in_the_other_precision(tmp_path):
     half = trained("mixed")
     half.save(tmp_path)
-    again = trained("mixed", 2, DCGAN.load(tmp_path, training=True, precision="mixed"))
-    expected = values_of(whole)
-    for name, value in values_of(again).items():
-        np.testing.assert_array_equal(value, expected[name], err_msg=name)
-    other = values_of(trained("float32", 2, DCGAN.load(tmp_path, training=True)))
     start = values_of(half)
+    same, other = (
+        values_of(trained(precision, 2, DCGAN.load(tmp_path, training=True, precision=precision)))
+        for precision in ("mixed", "float32")
+    )
     for name in ("live_generator/g_h1/kernel", "discriminator/d_h1_conv/kernel"):
-        assert np.linalg.norm(other[name] - expected[name]) < np.linalg.norm(expected[name] - start[name]) / 2
+        assert np.linalg.norm(other[name] - same[name]) < np.linalg.norm(same[name] - start[name]) / 2
 
 
 def test_scaled_losses_give_the_same_gradients(monkeypatch):

@@ -12,6 +12,7 @@ from images.files import read_picture
 from kernels.tensorflow import tf
 from model import DCGAN
 from ops import to_uint8
+from utils import Outputs
 
 TRAIN = ["--dataset", "faces", "--validation", "others", "--batch_size", 4, "--image_size", 16, "--gf_dim", 4]
 TRAIN += ["--df_dim", 4, "--keep", 9, "--checkpoint_interval", 2, "--precision", "float32"]
@@ -110,6 +111,8 @@ def test_the_nearest_is_alone_in_its_folder(run, tmp_path):
     for path in best.glob(f"{old}.*"):
         path.rename(best / path.name.replace(old, "dcgan-99"))
     (best / "validation.json").write_text(json.dumps(chosen | {"sliced_wasserstein": 1e9}))
+    for path in (best / "validation.json", *best.glob("dcgan-99.*")):
+        Outputs(best).adopt(path.name)
     assert_works(run_script("train-dcgan.py", *TRAIN, "--epoch", 4, cwd=here))
     assert [path.stem for path in best.glob("*.index")] == ["dcgan-8"]
     assert json.loads((best / "validation.json").read_text())["step"] == 8

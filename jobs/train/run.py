@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dcgan import tensorflow1
-from dcgan.directories import FILE, check_model, checkpoints, read_config
+from dcgan.directories import adopt_model, check_model, checkpoints
 from images.files import check_folder, find_pictures
 from jobs.train.arguments import RunOptions
 from jobs.train.record import Record, Stretch
@@ -18,6 +18,7 @@ from utils import Outputs, UserError, only_writer, say
 SAMPLE = re.compile(r"train_\d{2,}_\d{4,}\.png")
 EVENTS = "events.out.tfevents."
 LOSSES, BEST = "losses.csv", "best"
+OLD_LOGS = re.compile(rf"{re.escape(EVENTS)}(?!.*completion).*|losses\.csv|validation\.csv|log\.json")
 
 
 def check_options(options: RunOptions) -> None:
@@ -81,14 +82,8 @@ class Run:
     def _check_outputs(self) -> None:
         """Raises UserError if this run would replace files of another run, or of the user."""
         self.checkpoints.check("config.json", "checkpoint", "run.json")
-        for name in sorted(os.listdir(self.samples.folder)):
-            if SAMPLE.fullmatch(name) and name not in self.samples.names(self.record.run):
-                self.samples.check(name)
-                raise UserError(f"{self.samples.folder / name} is a sample of another run: choose another --sample_dir")
-        note = self.logs.note(LOSSES)
-        if note is None:
-            return self.logs.check(LOSSES)
-        run, _, step = note.partition(" ")
+        self.logs.check(LOSSES)
+        run, _, step = (self.logs.note(LOSSES) or f"{self.record.run} 0").partition(" ")
         if run != self.record.run:
             raise UserError(f"{self.logs.folder} holds the losses of another run: choose another --log_dir")
         if int(step) > (self.newest or 0):
@@ -96,6 +91,10 @@ class Run:
                 f"the logs in {self.logs.folder} continue to a checkpoint at step {step}, but the newest one in "
                 f"{self.checkpoints.folder} is at step {self.newest or 0}: choose another --log_dir"
             )
+        for name in sorted(os.listdir(self.samples.folder)):
+            if SAMPLE.fullmatch(name) and name not in self.samples.names(self.record.run):
+                self.samples.check(name)
+                raise UserError(f"{self.samples.folder / name} is a sample of another run: choose another --sample_dir")
 
     def continue_at(self, step: int, settings: dict[str, Any], batches: int) -> Stretch:
         """Adds what follows `step` to the history, and says what has changed. batches: steps in an epoch.
@@ -126,33 +125,33 @@ class Run:
     def _adopt_older_files(self) -> None:
         """Lists the files of a run that began before this program listed its files.
 
-        A directory with valid run.json, config.json and checkpoints is a run of this program. Its run.json names the
-        folder of the samples, and its log.json says that logs belong to it.
+        The model's config.json and checkpoints must be valid. run.json names the folder of the samples, and log.json
+        and best/validation.json name the run.
         """
+        model, best = self.checkpoints, Outputs(self.checkpoints.folder / BEST)
+        old_model, old_samples = (not outputs.list.exists() for outputs in (model, self.samples))
+        adopt_model(model)
         if not self.saved:
             return
-        directory, run = self.options.checkpoint_dir, self.record.run
-        old_model, old_samples = (not outputs.list.exists() for outputs in (self.checkpoints, self.samples))
-        if old_samples and self.samples.folder.resolve() in self.record.places(directory):
+        run = self.record.run
+        if old_model and model.owns("config.json"):
+            model.adopt("run.json")
+            if _read_json(best.folder / "validation.json").get("run") == run:
+                adopt_model(best)
+                best.adopt("validation.json")
+        if old_samples and self.samples.folder.resolve() in self.record.places(model.folder):
             _adopt(self.samples, SAMPLE, run)
         owner = _read_json(self.logs.folder / "log.json")
         if owner.get("run") == run:
-            _adopt(self.logs, re.compile(rf"{re.escape(EVENTS)}(?!.*completion).*|validation\.csv"), run)
-            _adopt(self.logs, re.compile(re.escape(LOSSES)), f"{run} {owner.get('step', 0)}")
-            _adopt(self.logs, re.compile(r"log\.json"), run)
+            _adopt(self.logs, OLD_LOGS, run)
+            if self.logs.owns(LOSSES):
+                self.logs.adopt(LOSSES, f"{run} {owner.get('step', 0)}")
             self.logs.remove("log.json")
-        if old_model:
-            read_config(directory)
-            files = re.compile(rf"{FILE.pattern}|config\.json|checkpoint|run\.json|validation\.json")
-            best = Outputs(directory / BEST)
-            if _read_json(best.folder / "validation.json").get("run") == run:
-                _adopt(best, files, "")
-            _adopt(self.checkpoints, files, "")
 
 
 def _adopt(outputs: Outputs, names: re.Pattern, note: str) -> None:
     for name in sorted(os.listdir(outputs.folder)):
-        if names.fullmatch(name) and (outputs.folder / name).is_file():
+        if names.fullmatch(name):
             outputs.adopt(name, note)
 
 
