@@ -32,12 +32,13 @@ class Spline:
         around = cv2.dilate(hole.astype(np.uint8), CROSS, iterations=2) > 0  # all pixels that the energy depends on
         inside = hole[around]
         laplace = _laplacian(around)
-        rows = laplace[inside]
-        energy = (rows @ laplace + TENSION * rows).tocsc()
-        self.used = around & known
-        self.grid = _grid(hole)
-        self.from_known = energy[:, ~inside]
-        self.solve = splu((self.grid.T @ energy[:, inside] @ self.grid).tocsc()).solve
+        self.used, self.grid = around & known, _grid(hole)
+        # The energy of r = grid @ u + r_known is |basis @ u + laplace @ r_known|^2 + TENSION |grad r|^2.
+        basis = laplace[:, inside] @ self.grid
+        basis.eliminate_zeros()  # most are: the grid's functions are linear between its lines
+        edge = laplace[:, ~inside]
+        self.from_known = basis.T @ edge + TENSION * (self.grid.T @ edge[inside])
+        self.solve = splu((basis.T @ basis + TENSION * (self.grid.T @ basis[inside])).tocsc()).solve
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """float64 [n, C]: the spline at the n pixels of the hole, row by row, through `values`, [H, W, C].
@@ -46,8 +47,7 @@ class Spline:
         """
         if self.empty:
             return np.zeros((self.unknowns, values.shape[2]))
-        given = self.from_known @ values[self.used].astype(float)
-        return self.grid @ self.solve(-(self.grid.T @ given))
+        return self.grid @ self.solve(-(self.from_known @ values[self.used].astype(float)))
 
 
 def _laplacian(where: np.ndarray) -> sparse.csr_matrix:
