@@ -254,7 +254,7 @@ def test_frames_are_recorded_if_there_are_to_be_some(tmp_path, imgs, framed):
     search = replace(SEARCH, out_interval=2)
     job = job_of(tmp_path, imgs, search=search)
     job.results = SimpleNamespace(  # type: ignore[assignment]
-        frames=lambda batch: frames if framed else None, sheet_note=lambda batch, iteration: f"after {iteration}"
+        frames=lambda batch: frames if framed else None, sheet_note=lambda nth, notes, iteration: f"after {iteration}"
     )
     outcome = job.complete(batch_of(imgs, range(5)), [])
     assert job.dcgan.asked[0][1] == (search if framed else replace(search, out_interval=0))

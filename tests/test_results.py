@@ -136,7 +136,7 @@ def test_an_interrupted_batch_is_written_as_far_as_it_came(folder, monkeypatch, 
     with monkeypatch.context() as patch:
         interrupt(patch, 2, signal.SIGTERM)
         assert call(folder, "stopped") == 128 + signal.SIGTERM
-    assert "after 3 of 6 iterations; unfinished: 3 pictures (000.png, 001.png, 002.png)" in capsys.readouterr().out
+    assert "after 3 of 6 iterations for 3 pictures (000.png, 001.png, 002.png)" in capsys.readouterr().out
     out, hole = folder / "stopped", np.s_[4:12, 4:12]
     assert sorted(path.name for path in (out / "final").iterdir()) == ["000.png", "001.png", "002.png"]
     assert sorted(path.name for path in (out / "completed").iterdir()) == ["0000.png", "0002.png", "0003.png"]

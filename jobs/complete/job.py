@@ -113,7 +113,7 @@ class Completion:
             self.progress.update(before + state.iteration, f"loss {np.mean(state.losses[:, 2]):.4g}")
         blended = blend(state.generated, batch.incomplete, self.blending)
         if frames:
-            frames.finish(state.completed, blended, self.results.sheet_note(batch, state.iteration))
+            frames.finish(state.completed, blended, self.results.sheet_note(batch.nth, batch.notes, state.iteration))
         return Outcome(blended, state.restarts, np.isfinite(state.losses[:, 2]), state.iteration)
 
     def write(self, batch: Batch, outcome: Outcome) -> None:
@@ -144,13 +144,10 @@ class Completion:
         self._report_photos()
         # The frames that are listed are those of the first batch.
         self.results.show(outcome.iteration if batch.nth == 1 else self.search.iterations)
-        if outcome.iteration < self.search.iterations:
-            say(
-                f"stopped after {outcome.iteration} of {self.search.iterations} iterations; unfinished: "
-                f"{some(batch.paths)}. Run the same command again to complete the rest"
-            )
-        else:
-            say("stopped; run the same command again to complete the rest")
+        say(
+            f"stopped after {outcome.iteration} of {self.search.iterations} iterations for {some(batch.paths)}: run "
+            "the same command again to complete the rest"
+        )
 
     def _report_photos(self) -> None:
         """Reports which pictures look like whole photos."""

@@ -84,7 +84,7 @@ class Results:
         """Whether everything exists that a finished batch number `nth` leaves, made from what the notes say."""
         expected = {self.finals[number]: note for number, note in notes.items()}
         if nth <= self.framed:
-            expected[f"sheet{suffix(nth)}.png"] = self._sheet_note(nth, notes)
+            expected[f"sheet{suffix(nth)}.png"] = self.sheet_note(nth, notes, self.iterations)
         return all(self.outputs.note(name) == note for name, note in expected.items())
 
     def frames(self, batch: Batch) -> "Frames | None":
@@ -98,13 +98,10 @@ class Results:
 
         return Frames(outputs, suffix(batch.nth), batch.incomplete, note)
 
-    def sheet_note(self, batch: Batch, iteration: int) -> str:
-        """The note of the sheet, which is the last frame of a batch, at this iteration."""
-        finished = iteration == self.iterations
-        return self._sheet_note(batch.nth, batch.notes) if finished else frames_note(batch.nth) + UNFINISHED
-
-    def _sheet_note(self, nth: int, notes: Mapping[int, str]) -> str:
-        return frames_note(nth) + digest(self.call, list(notes.values()))
+    def sheet_note(self, nth: int, notes: Mapping[int, str], iteration: int) -> str:
+        """The note of a batch's sheet, its last frame, once the search has come to this iteration."""
+        made_of = digest(self.call, list(notes.values())) if iteration == self.iterations else UNFINISHED
+        return frames_note(nth) + made_of
 
     def write(self, batch: Batch, outcome: Outcome, final: Callable[[Any, np.ndarray], Final]) -> int:
         """Writes the results and returns how many there are. Reports which searches were restarted.

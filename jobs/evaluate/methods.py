@@ -2,28 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from dcgan.options import PRESETS, Preset
 
 if TYPE_CHECKING:
     import numpy as np
 
-    Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
+    Fill = Callable[
+        [np.ndarray, np.ndarray], np.ndarray
+    ]  # completes a picture, uint8 [H, W, C], by its mask, bool [H, W]
 
 RADIUS = 3  # pixels that OpenCV's methods look at around each, as in its examples
 FACES, PHOTOS = "aligned faces", "photos"
 DEFAULT, POST = PRESETS["default"], PRESETS["post"]
-
-
-class Incompletes(Protocol):
-    """The pictures that a method completes: aligned faces or whole photos."""
-
-    def by_search(self, preset: Preset, told: bool = False) -> Any:
-        """Completes them by the model. told: where the faces of the undamaged photos are."""
-
-    def by_filling(self, fill: "Fill") -> Any:
-        """Completes each picture, uint8 [H, W, C] and its mask, bool [H, W], by a function without a model."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +24,8 @@ class Method:
 
     name: str
     help: str
-    run: Callable[[Incompletes], Any]
+    run: Callable[[Any], Any]
+    """Completes `HiddenFaces` or `DamagedPhotos`."""
     kinds: tuple[str, ...] = (FACES,)
     """What it can complete."""
     slow: bool = False
