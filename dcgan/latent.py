@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from utils import UserError, write_atomic
+from utils import UserError
 
 MOST = 1_000_000  # z in a file
 LONGEST_TEXT = 4096  # bytes
@@ -38,7 +38,7 @@ def combined(terms: Sequence[np.ndarray], signs: Sequence[int] = (1,)) -> np.nda
 
 def save_z(path: Path, z: np.ndarray, **others: Any) -> None:
     """Writes a .npz file with z [N, z_dim], and other arrays or texts."""
-    write_atomic(path, lambda partial: np.savez(partial, z=z, **others))
+    np.savez(path, z=z, **others)
 
 
 def load_z(path: Path, z_dim: int) -> np.ndarray:

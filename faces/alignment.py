@@ -9,7 +9,7 @@ import numpy as np
 from faces.detector import TEMPLATES, face_transform
 from faces.finding import LANDMARKS
 from faces.frame import Frame
-from images.files import PictureError, pixel_count
+from images.decoding import PictureError, pixel_count
 from utils import UserError, read_rows
 
 COLUMNS = ["source", "output", "status", "a", "b", "tx", "c", "d", "ty"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from images.files import PictureError, load_picture
+from images.decoding import PictureError, load_picture
 from utils import UserError, say
 
 CGROUPS = (  # limit and use of a container's memory, in the two versions of Linux' control groups

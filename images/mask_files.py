@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from images.files import OPAQUE, SUFFIXES, PictureError, central_square, load_picture, read_picture, resized
+from images.decoding import OPAQUE, PictureError, central_square, load_picture, read_picture, resized
+from images.files import SUFFIXES
 from images.incomplete import Incomplete
 from images.mask_options import MaskOptions
 from images.masks import WITHOUT_HOLE, checked, make_mask

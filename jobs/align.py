@@ -20,7 +20,8 @@ import numpy as np
 from faces.alignment import COLUMNS, earlier_rows
 from faces.detector import HUGE, FaceFinder, face_transform, filled, predictor_path
 from faces.frame import warp, warp_known
-from images.files import PictureError, find_pictures, pixel_count, read_photo, save_picture, unique_names
+from images.decoding import PictureError, pixel_count, read_photo
+from images.files import find_pictures, save_picture, unique_names
 from jobs.arguments import AlignOptions
 from utils import Outputs, Progress, UserError, only_writer, say, write_rows
 

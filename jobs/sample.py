@@ -15,7 +15,8 @@ from completion.searching import search_batches
 from dcgan.latent import combined, load_z, random_z, save_z, text_in, walk
 from dcgan.options import SearchOptions
 from images.dataset import Dataset
-from images.files import find_pictures, load_picture, save_gif, save_picture
+from images.decoding import load_picture
+from images.files import find_pictures, save_gif, save_picture
 from images.incomplete import Incomplete
 from images.neighbours import nearest
 from images.sheets import BORDER, ROWS, framed, titled

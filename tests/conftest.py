@@ -29,7 +29,7 @@ with warnings.catch_warnings():
     warnings.resetwarnings()
     for unheard in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
         warnings.simplefilter("ignore", unheard)
-    import images.files  # adds filters
+    import images.decoding  # adds filters
 
     FILTERS = warnings.filters[:]  # what a script hears of; pytest hears of more
 
@@ -147,7 +147,7 @@ def demo_face() -> np.ndarray:
     from faces.detector import FaceFinder, face_transform, predictor_path
     from faces.frame import warp
 
-    photo = images.files.read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")
+    photo = images.decoding.read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")
     finder = FaceFinder(str(predictor_path(None)))
     landmarks = finder.landmarks(photo, finder.faces(photo)[0])
     return warp(photo, face_transform(landmarks, "innerEyesAndBottomLip", 64), 64, 64)

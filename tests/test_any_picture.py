@@ -11,7 +11,7 @@ import pytest
 from conftest import blobs, errors, run_script
 from PIL import Image
 
-from images.files import load_picture
+from images.decoding import load_picture
 from images.mask_files import load_masked, read_mask
 from utils import UserError
 

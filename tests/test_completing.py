@@ -14,7 +14,8 @@ from conftest import ROOT, blobs, write_pictures
 
 from dcgan.options import SearchOptions
 from dcgan.workers import ALONE, Worker
-from images.files import read_picture, save_picture
+from images.decoding import read_picture
+from images.files import save_picture
 from images.incomplete import Face, Incomplete
 from images.mask_files import Loaded, MaskedReader
 from images.mask_options import MaskOptions

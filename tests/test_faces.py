@@ -7,7 +7,7 @@ from PIL import Image
 
 from faces.detector import TEMPLATES, FaceFinder, face_fills, face_transform, predictor_path
 from faces.frame import inverse, warp
-from images.files import read_picture
+from images.decoding import read_picture
 
 KINDS = list(TEMPLATES)
 

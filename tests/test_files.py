@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from images import files
-from images.files import PictureError
+from images import decoding, files
+from images.decoding import PictureError
 from utils import UserError
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
@@ -39,30 +39,30 @@ def test_formats_and_modes(tmp_path, mode, suffix):
     path = tmp_path / f"x.{suffix}"
     picture = Image.fromarray(PICTURE).resize((80, 48), Image.Resampling.NEAREST).convert(mode)
     picture.save(path, **({"lossless": True} if suffix == "webp" else {"quality": 95} if suffix[0] == "j" else {}))
-    read = files.read_picture(path)
+    read = decoding.read_picture(path)
     assert read.shape == (48, 80, 3) and read.dtype == np.uint8
     expected = np.asarray(picture.convert("RGB"), int)
     assert abs(read - expected).mean() < (25 if suffix[0] in "aj" else 0.1)
-    assert files.read_picture(path, "L").shape == (48, 80)
+    assert decoding.read_picture(path, "L").shape == (48, 80)
 
 
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
     Image.fromarray(np.uint16([[0, 257 * 100], [257 * 200, 65535]])).save(tmp_path / "x.png")
-    np.testing.assert_array_equal(files.read_picture(tmp_path / "x.png", "L"), [[0, 100], [200, 255]])
+    np.testing.assert_array_equal(decoding.read_picture(tmp_path / "x.png", "L"), [[0, 100], [200, 255]])
 
 
 def test_floats_are_from_0_to_1_or_to_255(tmp_path):
     path = tmp_path / "x.tif"
     for values in ([0, 0.4, 1, np.nan, -1e38, -np.inf], [0, 102, 255, np.nan, -3e38, np.inf], [0, 102, 1e38, 0, 0, 0]):
         Image.fromarray(np.float32([values])).save(path)
-        np.testing.assert_array_equal(files.read_picture(path, "L"), [[0, 102, 255, 0, 0, 0]])
+        np.testing.assert_array_equal(decoding.read_picture(path, "L"), [[0, 102, 255, 0, 0, 0]])
 
 
 def test_a_photo_taken_sideways_stands_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise
     Image.fromarray(PICTURE).save(tmp_path / "x.png", exif=exif)
-    np.testing.assert_array_equal(files.read_picture(tmp_path / "x.png"), np.rot90(PICTURE, -1))
+    np.testing.assert_array_equal(decoding.read_picture(tmp_path / "x.png"), np.rot90(PICTURE, -1))
 
 
 def test_unreadable_pictures(tmp_path):
@@ -73,11 +73,11 @@ def test_unreadable_pictures(tmp_path):
         path = tmp_path / f"{name}.png"
         path.write_bytes(content)
         with pytest.raises(PictureError, match=f"{name}.png"):
-            files.read_picture(path)
+            decoding.read_picture(path)
     (tmp_path / "folder.png").mkdir()
     for name in ("folder.png", "missing.png"):
         with pytest.raises(PictureError, match=name):
-            files.read_picture(tmp_path / name)
+            decoding.read_picture(tmp_path / name)
 
 
 def test_pictures_of_a_kind_that_is_not_read_are_named(tmp_path, capsys):
@@ -106,17 +106,17 @@ def test_find_pictures(tmp_path):
 def test_load_picture_keeps_the_right_size_and_fits_any_other(tmp_path):
     square = PICTURE[:8, :8]
     Image.fromarray(square).save(tmp_path / "square.png")
-    picture, fitted = files.load_picture(tmp_path / "square.png", 8, 3)
+    picture, fitted = decoding.load_picture(tmp_path / "square.png", 8, 3)
     np.testing.assert_array_equal(picture, square)
     assert not fitted
 
     wide = np.zeros((64, 128, 3), np.uint8)
     wide[:, 32:96] = PICTURE[:1, :1]  # the central square has one colour, the margins another
     Image.fromarray(wide).save(tmp_path / "wide.png")
-    picture, fitted = files.load_picture(tmp_path / "wide.png", 16, 3)
+    picture, fitted = decoding.load_picture(tmp_path / "wide.png", 16, 3)
     assert fitted and picture.shape == (16, 16, 3)
     assert (picture == PICTURE[0, 0]).all()
-    assert files.load_picture(tmp_path / "wide.png", 16, 1)[0].shape == (16, 16, 1)
+    assert decoding.load_picture(tmp_path / "wide.png", 16, 1)[0].shape == (16, 16, 1)
 
 
 def test_load_each_names_what_it_leaves_out(tmp_path, capsys):
@@ -124,7 +124,7 @@ def test_load_each_names_what_it_leaves_out(tmp_path, capsys):
     Image.fromarray(PICTURE).save(paths[0])
     paths[1].write_text("no picture")
     Image.fromarray(PICTURE).save(paths[2])
-    loaded = files.load_each(dict(enumerate(paths, 5)), files.read_picture)
+    loaded = files.load_each(dict(enumerate(paths, 5)), decoding.read_picture)
     assert list(loaded) == [5, 7]
     np.testing.assert_array_equal(loaded[7], PICTURE)
     assert capsys.readouterr().out.startswith(f"skipped: cannot read the picture {paths[1]}: ")

@@ -7,7 +7,7 @@ from conftest import ROOT
 
 from faces.detector import predictor_path
 from faces.identity import FaceJudge
-from images.files import read_picture
+from images.decoding import read_picture
 from jobs.evaluate.aligned import RECOGNIZER
 
 PREDICTOR = predictor_path(None)

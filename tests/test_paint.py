@@ -21,7 +21,7 @@ from PIL import Image
 
 from faces.compositing import composite
 from faces.frame import Frame
-from images.files import read_picture
+from images.decoding import read_picture
 from images.photo import Photo
 from jobs.paint import canvas
 from jobs.paint.canvas import DEMO, VIEW, Canvas, Painter, in_view, open_canvas, painted, search_options, to_view

@@ -22,7 +22,7 @@ import pytest
 from conftest import ROOT, lively, process
 from PIL import Image
 
-from images.files import LARGEST_FILE, read_picture
+from images.decoding import LARGEST_FILE, read_picture
 from images.photo import Photo
 from jobs.paint import folder as folders
 from jobs.paint.canvas import DEMO, Canvas, Painter

@@ -16,7 +16,7 @@ from faces.alignment import COLUMNS, aligned_frames, frame_by
 from faces.detector import TEMPLATES, FaceFinder, face_transform, filled, predictor_path
 from faces.finding import Candidate, _looks, _meeting, damaged_faces
 from faces.frame import Frame, inverse
-from images.files import read_photo
+from images.decoding import read_photo
 from images.photo import Photo
 from model import DCGAN
 from utils import UserError

@@ -9,7 +9,7 @@ from PIL import Image
 
 from completion.photos import PhotoCompleter
 from dcgan.options import PRESETS
-from images.files import read_picture
+from images.decoding import read_picture
 from images.mask_options import MaskOptions
 from jobs.complete.arguments import PhotoOptions
 from jobs.complete.photo_reader import PhotoReader

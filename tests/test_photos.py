@@ -7,7 +7,7 @@ from conftest import ROOT
 from faces.compositing import composite, faces_in, regions
 from faces.frame import Frame, inverse, warp, warp_known
 from images.blending import blend
-from images.files import read_picture
+from images.decoding import read_picture
 from images.incomplete import Incomplete
 from images.photo import Photo
 from images.spline import Spline

@@ -12,7 +12,8 @@ from faces import placing
 from faces.detector import FaceFinder, face_transform, predictor_path
 from faces.finding import LANDMARKS, SCATTER, _visible, box_of, by_box
 from faces.frame import Frame, inverse
-from images.files import read_picture, save_picture
+from images.decoding import read_picture
+from images.files import save_picture
 from images.photo import Photo
 from kernels.tensorflow import keras
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from images.files import PictureError
+from images.decoding import PictureError
 from images.mask_files import MaskedReader, find_mask, fit_mask, load_masked, read_mask
 from images.mask_options import MaskOptions
 from images.masks import make_mask

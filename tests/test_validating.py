@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_pictures
 
-from images.files import read_picture
+from images.decoding import read_picture
 from kernels.tensorflow import tf
 from model import DCGAN
 from ops import to_uint8

@@ -24,7 +24,8 @@ from faces.detector import TEMPLATES
 from faces.finding import LANDMARKS
 from faces.frame import Frame, inverse
 from faces.placing import SIDE, UNIT, WEIGHTS, view
-from images.files import find_pictures, read_picture
+from images.decoding import read_picture
+from images.files import find_pictures
 from images.photo import Photo
 from kernels.tensorflow import keras, tf
 

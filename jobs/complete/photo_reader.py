@@ -14,7 +14,8 @@ from completion.photos import PhotoCompleter
 from faces.alignment import aligned_frames, as_points, frame_by
 from faces.compositing import LITTLE, share_outside
 from faces.frame import Frame
-from images.files import PictureError, load_each, read_photo
+from images.decoding import PictureError, read_photo
+from images.files import load_each
 from images.incomplete import Incomplete
 from images.mask_files import Final, find_mask, mask_files, read_any_mask, stretched
 from images.mask_options import MaskOptions

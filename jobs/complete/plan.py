@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from dcgan.options import SearchOptions
 from dcgan.workers import ALONE, Worker
-from images.files import check_folder, find_pictures, load_each, read_picture
+from images.decoding import read_picture
+from images.files import check_folder, find_pictures, load_each
 from images.incomplete import Face, Incomplete
 from images.mask_options import MaskOptions
 from images.masks import WITHOUT_HOLE

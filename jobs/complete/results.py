@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from images.files import PictureError, save_picture, unique_names
+from images.decoding import PictureError
+from images.files import save_picture, unique_names
 from images.incomplete import Face, Incomplete
 from images.mask_files import Final
 from images.sheets import ROWS, framed, on_white, titled

@@ -18,7 +18,8 @@ from dcgan.options import DeviceOptions, Preset, SearchOptions
 from faces.detector import face_fills, predictor_path
 from faces.identity import FaceJudge
 from images.blending import blend
-from images.files import evenly, find_pictures, load_each, load_picture, read_picture, save_picture
+from images.decoding import load_picture, read_picture
+from images.files import evenly, find_pictures, load_each, save_picture
 from images.incomplete import Incomplete
 from images.mask_options import MaskOptions
 from images.masks import HALVES, make_mask

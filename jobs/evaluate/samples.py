@@ -6,7 +6,8 @@ from dcgan.latent import random_z
 from dcgan.options import DeviceOptions
 from faces.detector import predictor_path
 from faces.identity import descriptors, faces_found
-from images.files import load_pictures, save_picture
+from images.decoding import load_pictures
+from images.files import save_picture
 from images.likeness import alike, frechet, sliced_wasserstein
 from images.sheets import grid
 from jobs.evaluate.aligned import RECOGNIZER, chosen_pictures, model_to_measure

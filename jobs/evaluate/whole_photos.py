@@ -13,7 +13,8 @@ from dcgan.options import DeviceOptions, Preset
 from faces.detector import face_transform
 from faces.finding import LANDMARKS
 from faces.frame import Frame
-from images.files import load_each, read_picture, save_picture
+from images.decoding import read_picture
+from images.files import load_each, save_picture
 from images.incomplete import Incomplete
 from images.metrics import WINDOW, psnr
 from images.photo import Photo

@@ -14,7 +14,7 @@ from completion.photos import PhotoCompleter
 from dcgan.options import SearchOptions
 from faces.compositing import LITTLE, composite, share_outside
 from faces.frame import Frame
-from images.files import OPAQUE, pixel_count, read_photo, read_picture
+from images.decoding import OPAQUE, pixel_count, read_photo, read_picture
 from images.photo import Photo
 from utils import UserError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from images.files import LARGEST_FILE
+from images.decoding import LARGEST_FILE
 from utils import LOCK
 
 PREFIX = "dcgan-paint-"

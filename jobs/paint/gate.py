@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 
-from images.files import LARGEST_FILE
+from images.decoding import LARGEST_FILE
 from jobs.paint.folder import Folder, Full
 
 Scope = MutableMapping[str, Any]

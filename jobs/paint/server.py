@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from completion.models import open_model
-from images.files import LARGEST_FILE
+from images.decoding import LARGEST_FILE
 from jobs.interrupts import SIGNALS
 from jobs.paint.arguments import PaintOptions
 from jobs.paint.canvas import Painter

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from dcgan.checkpoints import remove
-from images.files import evenly, find_pictures, load_pictures
+from images.decoding import load_pictures
+from images.files import evenly, find_pictures
 from images.likeness import alike, sliced_wasserstein
 from images.metrics import SMALLEST
 from jobs.train.log import TrainingLog

@@ -1,0 +1,231 @@
+"""Decodes picture files of any format into uint8 arrays, with limits on memory."""
+
+import logging
+import os
+import struct
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Condition, Lock
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from images.files import load_each
+from images.photo import Photo
+from utils import UserError, quiet_stderr
+
+# Only these decoders are used, whatever a file's name says. EPS, for example, would start an interpreter.
+FORMATS = ["AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]
+LARGEST_FILE = 600_000_000  # bytes, of the largest picture that Pillow opens, uncompressed
+MOST_NUMBERS = 1_000_000  # in the tags of a TIFF, most of which may be the places of its strips
+TIFF_BYTES = (1, 2, 7)  # types of tags that Pillow keeps as bytes
+PIXELS_AT_ONCE = 200_000_000  # decoded side by side, with 4 to 8 bytes each
+OPAQUE = 128  # the alpha from which a pixel is known
+STRIP = 4_000_000  # pixels converted at a time
+Image.init()  # loads all decoders; some, like TIFF's and WebP's, are loaded late otherwise
+
+# Warnings about pictures that can be read are noise; pictures that cannot be read are reported.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
+_libtiff = Lock()  # it prints errors to stderr, which one thread at a time can silence
+
+
+class PictureError(UserError):
+    """A picture cannot be read."""
+
+
+def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
+    """Reads a picture file, rotated upright, as uint8 [H, W, C], or [H, W] if Pillow's `mode` has one channel.
+
+    Raises PictureError if it cannot be read.
+    """
+    with _decoded(path) as picture:
+        return _pixels(picture, mode)
+
+
+def read_photo(path: str | Path) -> Photo:
+    """Reads a picture file, rotated upright. Transparent pixels are unknown. PictureError if it cannot be read."""
+    with _decoded(path) as picture:
+        pixels = _pixels(picture, "RGB")
+        known = np.ones(pixels.shape[:2], bool)
+        if picture.has_transparency_data:
+            strips = _strips(picture, "RGBA", (0, 0, *picture.size))
+            known = np.concatenate([np.asarray(strip)[..., 3] >= OPAQUE for strip in strips])
+        grey, profile = Image.getmodebase(picture.mode) == "L", picture.info.get("icc_profile")
+    # The profile's colour space is at byte 16 (ICC.1:2022, section 7.2). Profiles of other spaces, as CMYK, do not fit
+    # the decoded pixels.
+    fits = profile and profile[16:20] == (b"GRAY" if grey else b"RGB ")
+    return Photo(pixels, known, grey, profile if fits else None)
+
+
+def load_picture(path: str | Path, size: int, c_dim: int) -> tuple[np.ndarray, bool]:
+    """Reads a picture as uint8 [size, size, c_dim]; the second result says whether it was cropped or resized.
+
+    Pictures of another size are cropped to their central square and resized. Raises PictureError if it cannot be read.
+    """
+    with _decoded(path) as picture:
+        strips = _strips(picture, "L" if c_dim == 1 else "RGB", _central_box(*picture.size))
+        # In the order of Pillow's resize: first the width, then the height.
+        narrow = [np.asarray(_resized(strip, size, strip.height)) for strip in strips]
+        fitted = np.asarray(_resized(Image.fromarray(np.concatenate(narrow)), size, size))
+        return fitted.reshape(size, size, c_dim), picture.size != (size, size)
+
+
+def load_pictures(paths: Sequence[Path], size: int, c_dim: int) -> np.ndarray:
+    """Reads pictures as `load_picture` does, uint8 [N, size, size, c_dim]; skips those that cannot be read."""
+    loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, size, c_dim)[0])
+    return np.array([*loaded.values()], np.uint8).reshape(-1, size, size, c_dim)
+
+
+def pixel_count(path: str | Path) -> int:
+    """The number of a picture's pixels, which are not decoded. PictureError if the file cannot be read."""
+    with _opened(path) as picture:
+        return picture.width * picture.height
+
+
+def central_square(pixels: np.ndarray) -> np.ndarray:
+    """The largest central square of [H, W] or [H, W, C]."""
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = _central_box(width, height)
+    return pixels[top:bottom, left:right]
+
+
+def _central_box(width: int, height: int) -> tuple[int, int, int, int]:
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side, top + side
+
+
+def resized(pixels: np.ndarray, size: int) -> np.ndarray:
+    """uint8 [S, S] or [S, S, C] resized to [size, size].
+
+    The last of two or four channels is alpha: transparent pixels do not run into their neighbours.
+    """
+    return np.asarray(_resized(Image.fromarray(pixels), size, size))
+
+
+def _resized(picture: Image.Image, width: int, height: int) -> Image.Image:
+    return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.BICUBIC)
+
+
+# ------------------------------------------------------------------------------------------ opening
+
+
+@contextmanager
+def _decoded(path: str | Path) -> Iterator[Image.Image]:
+    """Opens a picture, decoded and rotated upright. Errors in this context become PictureErrors."""
+    with _opened(path) as file, _decoding.of(file.width * file.height):
+        if file.format == "TIFF":
+            with _libtiff, quiet_stderr():
+                file.load()
+        if len(file.info.get("exif") or b"") > MOST_NUMBERS:
+            raise ValueError("its EXIF data is too large")
+        ImageOps.exif_transpose(file, in_place=True)
+        yield file
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    if not os.path.isfile(path):  # opening a pipe would wait for its writer
+        what = "it is a folder" if os.path.isdir(path) else "no such file"
+        raise PictureError(f"cannot read the picture {path}: {what}")
+    try:
+        _check_bytes(path)
+        with Image.open(path, formats=FORMATS) as file:
+            yield file
+    except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file
+        raise PictureError(f"cannot read the picture {path}: {error or type(error).__name__}") from error
+
+
+def _check_bytes(path: str | Path) -> None:
+    """Raises ValueError for a file that would take too much memory.
+
+    That is a file of too many bytes, or a TIFF with too many numbers in its tags, which Pillow makes Python objects of.
+    """
+    size = os.path.getsize(path)
+    if size > LARGEST_FILE:
+        raise ValueError(f"it has {size / 1e9:.1f} GB, more than the limit of {LARGEST_FILE / 1e9:g} GB")
+    with open(path, "rb") as file:
+        head = file.read(16)
+        if head[:2] not in (b"II", b"MM") or not {42, 43} & set(head[2:4]):
+            return
+        order, is_big = "<" if head[:2] == b"II" else ">", head[2] == 43
+        offset, count, entry = ("8xQ", "Q", "HHQ8x") if is_big else ("4xI", "H", "HHI4x")
+        file.seek(*struct.unpack_from(order + offset, head))
+        (tags,) = struct.unpack(order + count, file.read(struct.calcsize(order + count)))
+        table = file.read(struct.calcsize(order + entry) * min(tags, MOST_NUMBERS))
+    whole = len(table) // struct.calcsize(order + entry) * struct.calcsize(order + entry)
+    entries = struct.iter_unpack(order + entry, table[:whole])
+    # Pillow ignores tags that are longer than the file.
+    numbers = sum(number for _, kind, number in entries if kind not in TIFF_BYTES and number <= size)
+    if max(tags, numbers) > MOST_NUMBERS:
+        raise ValueError("its tags hold more numbers than any picture needs")
+
+
+class _Decoding:
+    """Limits how many pixels the threads of this process decode side by side."""
+
+    def __init__(self, pixels: int):
+        self.limit, self.pixels, self.changed = pixels, 0, Condition()
+
+    @contextmanager
+    def of(self, pixels: int) -> Iterator[None]:
+        """Waits until a picture of this many pixels fits, or until no other is being decoded."""
+        with self.changed:
+            self.changed.wait_for(lambda: not self.pixels or self.pixels + pixels <= self.limit)
+            self.pixels += pixels
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.pixels -= pixels
+                self.changed.notify_all()
+
+
+_decoding = _Decoding(PIXELS_AT_ONCE)
+
+
+# --------------------------------------------------------------------------------------- conversion
+
+
+def _pixels(picture: Image.Image, mode: str) -> np.ndarray:
+    """uint8 [H, W], or [H, W, C] if the mode has several channels."""
+    pixels = np.empty((picture.height, picture.width, len(mode)), np.uint8)
+    top = 0
+    for strip in _strips(picture, mode, (0, 0, *picture.size)):
+        pixels[top : top + strip.height] = np.asarray(strip).reshape(strip.height, strip.width, -1)
+        top += strip.height
+    return pixels if len(mode) > 1 else pixels[..., 0]
+
+
+def _strips(picture: Image.Image, mode: str, box: tuple[int, int, int, int]) -> Iterator[Image.Image]:
+    """Converts a box (left, top, right, bottom) to mode "L", "LA", "RGB" or "RGBA", strip by strip to save memory."""
+    deep = picture.mode == "F" or picture.mode.startswith("I")
+    white = _white(picture) if picture.mode == "F" else 65535
+    for strip in _cut(picture, box):
+        yield (Image.fromarray(_to_8_bits(np.asarray(strip), white)) if deep else strip).convert(mode)
+
+
+def _cut(picture: Image.Image, box: tuple[int, int, int, int]) -> Iterator[Image.Image]:
+    left, top, right, bottom = box
+    rows = max(1, STRIP // (right - left))
+    return (picture.crop((left, row, right, min(row + rows, bottom))) for row in range(top, bottom, rows))
+
+
+def _white(picture: Image.Image) -> int:
+    """The value of white in a picture of floats: 1 if no value is larger, otherwise 255."""
+    strips = _cut(picture, (0, 0, *picture.size))
+    return 1 if all(_finite(np.asarray(strip)).max() <= 1 for strip in strips) else 255
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.nan_to_num(values, posinf=0, neginf=0), 0, 255)
+
+
+def _to_8_bits(values: np.ndarray, white: int) -> np.ndarray:
+    """Scales integers or floats to uint8. Pillow would clip them."""
+    values = _finite(values) * (255 / white) if values.dtype.kind == "f" else values / (white / 255)
+    return np.clip(values, 0, 255).round().astype(np.uint8)
