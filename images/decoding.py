@@ -130,7 +130,7 @@ def _decoded(path: str | Path) -> Iterator[Image.Image]:
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Image.Image]:
     if not os.path.isfile(path):  # opening a pipe would wait for its writer
-        what = "it is a folder" if os.path.isdir(path) else "no such file"
+        what = "it is not a regular file" if os.path.exists(path) else "no such file"
         raise PictureError(f"cannot read the picture {path}: {what}")
     try:
         _check_bytes(path)

@@ -1,4 +1,4 @@
-"""How like one set of pictures is to another: what G makes, to real pictures; and how alike a set's pictures are."""
+"""Compares sets of pictures, such as samples and real pictures, and measures how varied a set is."""
 
 from collections.abc import Iterator
 
@@ -7,19 +7,19 @@ import numpy as np
 
 from images.metrics import SMALLEST, ms_ssim
 
-PATCH, PATCHES = 7, 128  # pixels of a patch's side; patches of a picture, at each size
-DIRECTIONS = 4, 128  # rounds of projections, and projections a round
+PATCH, PATCHES = 7, 128  # side of a patch in pixels; patches of a picture at each size
+DIRECTIONS = 4, 128  # rounds, and projections in a round
 
 
 def sliced_wasserstein(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Distance x 1000 of two sets of uint8 pictures [N, H, W, C] at each size: H, H / 2, ... 16 (or H where smaller).
+    """Distance x 1000 between two sets of uint8 pictures [N, H, W, C] at each size: H, H / 2, ... 16 (or H if smaller).
 
-    Karras et al., "Progressive Growing of GANs" (arXiv:1710.10196), section 5: how far the distributions of small
-    patches lie apart, in each level of a Laplacian pyramid. The same places and projections are drawn each time.
-    ValueError if the sets differ in size: the distance falls with it.
+    Karras et al., "Progressive Growing of GANs" (arXiv:1710.10196), section 5: the distance between the distributions
+    of small patches in each level of a Laplacian pyramid. Patches and projections are the same in each call. Raises
+    ValueError if the sets differ in size, because larger sets have smaller distances.
     """
     if a.shape != b.shape:
-        raise ValueError(f"{a.shape} and {b.shape}: not two sets of as many pictures of one kind")
+        raise ValueError(f"the sets have different shapes, {a.shape} and {b.shape}")
     levels_a, levels_b = (_patches(each, np.random.default_rng(0)) for each in (a, b))
     rng = np.random.default_rng(0)
     rounds, count = DIRECTIONS
@@ -36,7 +36,7 @@ def sliced_wasserstein(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _patches(pictures: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """For each size [N * PATCHES, PATCH * PATCH * C]: random patches, each channel of mean 0 and deviation 1."""
+    """Random patches of each size, [N * PATCHES, PATCH * PATCH * C], with mean 0 and deviation 1 in each channel."""
     drawn = [[_drawn(level, rng) for level in _laplacian_pyramid(picture)] for picture in pictures]
     levels = []
     for patches in map(np.concatenate, zip(*drawn, strict=True)):
@@ -48,7 +48,7 @@ def _patches(pictures: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]
 
 
 def _laplacian_pyramid(picture: np.ndarray) -> Iterator[np.ndarray]:
-    """float32 [H, W, C] of each size: what is lost by halving, and at last what is left."""
+    """float32 [H, W, C] of each size: the details lost by halving; at last the smallest picture."""
     level: np.ndarray = picture.astype(np.float32)
     while len(level) >= 2 * SMALLEST:
         halved = cv2.pyrDown(level).reshape(len(level) // 2, len(level) // 2, -1)  # OpenCV drops a single channel
@@ -65,18 +65,18 @@ def _drawn(level: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def alike(pictures: np.ndarray) -> float:
-    """How alike uint8 pictures [N, H, W, C] are: the mean MS-SSIM of one in the first half and one in the second."""
+    """Mean MS-SSIM between the first and second half of uint8 pictures [N, H, W, C]; high if they are alike."""
     half = len(pictures) // 2
     return float(ms_ssim(pictures[:half], pictures[half : 2 * half]).mean())
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """Squared Fréchet distance of two sets of descriptors [N, D], as of normal distributions.
+    """Squared Fréchet distance between normal distributions fitted to two sets of descriptors [N, D].
 
     Heusel et al., "GANs Trained by a Two Time-Scale Update Rule" (arXiv:1706.08500), equation 6.
     """
     covariance_a, covariance_b = (np.cov(each, rowvar=False) for each in (a, b))
-    # The trace of a product's root is the sum of its eigenvalues' roots, and these are real and not negative.
+    # The trace of the matrix root is the sum of the eigenvalues' roots. They are real and not negative.
     roots = np.sqrt(np.linalg.eigvals(covariance_a @ covariance_b).real.clip(0))
     apart = a.mean(axis=0) - b.mean(axis=0)
     return float(apart @ apart + np.trace(covariance_a + covariance_b) - 2 * roots.sum())

@@ -1,4 +1,4 @@
-"""Masks: which pixels of a picture are known (1) and which are in the hole (0)."""
+"""Masks: bool arrays, True for known pixels and False in the hole."""
 
 from collections.abc import Iterator
 
@@ -9,17 +9,17 @@ from images.mask_options import MASK_TYPES, MaskOptions
 from utils import UserError
 
 HALVES = ("left", "right", "top", "bottom")
-WITHOUT_HOLE = ("full", "lowres")  # nothing of the picture itself is to be completed, or nothing of it is known
-PATTERN_SHARE = 0.25  # of the pixels that `pattern` hides (paper, section 4)
+WITHOUT_HOLE = ("full", "lowres")  # types without a hole, or without known pixels
+PATTERN_SHARE = 0.25  # of the pixels, hidden by `pattern` (paper, section 4)
 
 
 def make_mask(kind: str, size: int, options: MaskOptions, seed: int) -> np.ndarray:
-    """A mask of one of MASK_TYPES, bool [size, size], True where a pixel is known.
+    """Makes a mask of one of MASK_TYPES, bool [size, size], True where a pixel is known.
 
-    center: the middle is the hole. random: single pixels drawn with `seed`. pattern: blobs drawn with `seed`, a
-    quarter of the pixels. left, right, top, bottom: that half. full: no hole. grid: all but a grid of pixels. lowres:
-    all, since only the means of blocks are known (`Incomplete.lowres`). UserError if the options leave a mask
-    that was to have a hole and known pixels without either.
+    The hole is: for center, the middle; for random, single pixels drawn with `seed`; for pattern, blobs drawn with
+    `seed`, a quarter of the pixels; for left, right, top and bottom, that half; for full, nothing; for grid, all but a
+    grid of pixels; for lowres, everything, because only block means are known (`Incomplete.lowres`). Raises UserError
+    if the options leave no hole or no known pixel, except for full and lowres.
     """
     mask = np.ones((size, size), bool)
     rng = np.random.default_rng(seed)
@@ -44,14 +44,14 @@ def make_mask(kind: str, size: int, options: MaskOptions, seed: int) -> np.ndarr
 
 
 def each_mask(masks: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The distinct masks [H, W] of bool [N, H, W], each with the indices that have it: what is costly is done once."""
+    """Yields each distinct mask [H, W] of bool [N, H, W] once, with the indices that have it."""
     distinct, which = np.unique(masks.reshape(len(masks), -1), axis=0, return_inverse=True)
     for m, mask in enumerate(distinct):
         yield mask.reshape(masks.shape[1:]), np.flatnonzero(which.ravel() == m)
 
 
 def checked(mask: np.ndarray, name: str) -> np.ndarray:
-    """The mask itself; UserError if it hides nothing or everything."""
+    """Returns the mask. Raises UserError if it hides nothing or everything."""
     if mask.all() or not mask.any():
         raise UserError(f"{name} hides {'nothing' if mask.all() else 'everything'}: choose one with a hole to complete")
     return mask
@@ -60,8 +60,8 @@ def checked(mask: np.ndarray, name: str) -> np.ndarray:
 def context_weights(mask: np.ndarray, window: int, floor: float = 0.0) -> np.ndarray:
     """The weights of the contextual loss, float32 [H, W] like `mask` (paper, section 3.2, equation 2).
 
-    At a known pixel the share of unknown pixels in the window around it, as far as that lies in the picture, and
-    `floor` besides; 0 in the hole. With window 0, and for a mask without a hole, all known pixels weigh 1.
+    A known pixel's weight is `floor` plus the share of the hole in the window around it, where that lies in the
+    picture. Weights are 0 in the hole. With window 0, or without a hole, all known pixels have weight 1.
     """
     if not window or mask.all():
         return mask.astype(np.float32)

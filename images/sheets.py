@@ -1,18 +1,18 @@
-"""Many pictures in one."""
+"""Arranges many pictures in one."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-ROWS = 8  # at most, of pictures that are to be looked at
+ROWS = 8  # at most, in a sheet for people
 BORDER = 4  # pixels between framed pictures
-SMALL = 512  # pixels of a thumbnail's longer side, at most
+SMALL = 512  # pixels, the longest side of a thumbnail
 TITLE = 16  # height of a title's letters in pixels
 
 
 def grid(pixels: np.ndarray, columns: int = 8, blank: int = 0) -> np.ndarray:
-    """[N, H, W, C] uint8 pictures row by row in one, `columns` wide (fewer if N is smaller), `blank` where none is."""
+    """Arranges uint8 pictures [N, H, W, C] in rows of `columns`, or N if fewer; empty places are `blank`."""
     n, height, width, channels = pixels.shape
     columns = min(columns, n)
     rows = -(-n // columns)
@@ -23,7 +23,7 @@ def grid(pixels: np.ndarray, columns: int = 8, blank: int = 0) -> np.ndarray:
 
 
 def framed(pixels: np.ndarray, columns: int = 8) -> np.ndarray:
-    """A `grid` of [N, H, W, C] pictures, each big enough to look at and with a white border around it."""
+    """A `grid` of uint8 pictures [N, H, W, C], enlarged if they are small, with white borders."""
     enlarged = max(1, 128 // pixels.shape[1])
     pixels = pixels.repeat(enlarged, axis=1).repeat(enlarged, axis=2)
     sheet = grid(np.pad(pixels, ((0, 0), (BORDER, 0), (BORDER, 0), (0, 0)), constant_values=255), columns, 255)
@@ -31,7 +31,7 @@ def framed(pixels: np.ndarray, columns: int = 8) -> np.ndarray:
 
 
 def titled(sheet: np.ndarray, titles: Sequence[str]) -> np.ndarray:
-    """A `framed` sheet uint8 [H, W, C] below a white margin with the `titles`, one above each of as many columns."""
+    """Adds a white margin with a title above each column to a `framed` sheet, uint8 [H, W, C]."""
     margin = Image.new("L", (sheet.shape[1], TITLE + 2 * BORDER), 255)
     draw, font = ImageDraw.Draw(margin), ImageFont.load_default(TITLE)
     for i, title in enumerate(titles):
@@ -41,14 +41,14 @@ def titled(sheet: np.ndarray, titles: Sequence[str]) -> np.ndarray:
 
 
 def thumbnail(photo: np.ndarray) -> np.ndarray:
-    """A photo, uint8 [H, W, 3], with sides of SMALL pixels at most."""
+    """Shrinks a photo, uint8 [H, W, 3], to at most SMALL pixels a side."""
     picture = Image.fromarray(photo)
     picture.thumbnail((SMALL, SMALL))
     return np.asarray(picture)
 
 
 def on_white(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """uint8 [N, S, S, 3]: pictures [H, W, 3], each in the middle of a white square into which every one fits."""
+    """Centers pictures [H, W, 3] on white squares of one size, uint8 [N, S, S, 3]."""
     side = max(max(picture.shape[:2]) for picture in pictures)
     squares = np.full((len(pictures), side, side, 3), 255, np.uint8)
     for square, picture in zip(squares, pictures, strict=True):

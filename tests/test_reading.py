@@ -46,11 +46,11 @@ def test_what_is_transparent_in_a_mask_is_the_opposite_of_what_is_painted(tmp_pa
 def test_a_layer_that_could_mean_either_and_a_photo_with_a_hole_are_no_masks(tmp_path):
     layer = np.zeros((8, 8, 4))
     layer[:3, :, 3] = 100  # a faint brush
-    with pytest.raises(UserError, match=r"faint.png is transparent in part, which could mean either"):
+    with pytest.raises(UserError, match=r"faint.png is partly transparent"):
         read_mask(write(tmp_path / "faint.png", layer))
     layer[..., :3] = 255 * (np.arange(8) % 2)[:, None]
     layer[:3, :, 3] = 255
-    with pytest.raises(UserError, match=r"both.png is transparent in part, which could mean either"):
+    with pytest.raises(UserError, match=r"both.png is partly transparent"):
         read_mask(write(tmp_path / "both.png", layer))
     erased = np.dstack([np.tile(np.linspace(0, 255, 100), (100, 1))] * 3 + [np.full((100, 100), 255)])
     erased[:50, :, 3] = 0
