@@ -197,19 +197,6 @@ class Options:
 # ------------------------------------------------------------------------------------------ files
 
 
-def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
-    """Lets `write` fill a temporary file and renames it to `path`, so that no partial file gets that name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A short name that is the same each time, so that the file of a killed process is overwritten.
-    partial = path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.tmp{path.suffix}")
-    partial.unlink(missing_ok=True)
-    try:
-        write(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def check_readable(path: Path) -> None:
     """Raises UserError unless the path is a regular file that may be read; FileNotFoundError if it does not exist.
 
@@ -320,23 +307,26 @@ class Outputs:
         return [name for name, entries in [*self.entries.items()] if entries[-1].note.startswith(note)]
 
     def write(self, name: str, write: Callable[[Path], Any], note: str = "", grows: bool = False) -> None:
-        """Lets `write` fill a file, which gets its name once it is whole. UserError as from `check`.
+        """Lets `write` fill a temporary file, which gets its name once it is whole. UserError as from `check`.
 
         grows: content may be added to the file later.
         """
-
-        def fill(partial: Path) -> None:
+        self.check(name)
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A short name that is the same each time, so that the file of a killed process is overwritten.
+        partial = path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.tmp{path.suffix}")
+        partial.unlink(missing_ok=True)
+        try:
             write(partial)
-            self.check(name)
-            self._add(name, Entry.of(partial, note, grows))
+            self.move(partial, name, note, grows)
+        finally:
+            partial.unlink(missing_ok=True)
 
+    def move(self, file: Path, name: str, note: str = "", grows: bool = False) -> None:
+        """Moves a whole file to this name, from a scratch folder for example. UserError as from `check`."""
         self.check(name)
-        write_atomic(self.folder / name, fill)
-
-    def move(self, file: Path, name: str) -> None:
-        """Moves a whole file, from a scratch folder for example, to this name. UserError as from `check`."""
-        self.check(name)
-        self._add(name, Entry.of(file, ""))
+        self._add(name, Entry.of(file, note, grows))
         os.replace(file, self.folder / name)
 
     def add_text(self, name: str, text: str, note: str = "") -> None:

@@ -113,6 +113,32 @@ def test_the_folder_may_be_a_link_from_the_start_but_not_become_one(outputs, tmp
     assert (tmp_path / "other" / "a.txt").read_text() == "new"
 
 
+def test_a_file_is_written_whole_or_not_at_all(outputs):
+    def fail(path):
+        path.write_text("half")
+        raise OSError("disk full")
+
+    outputs.write("sub/a.txt", put("first"))
+    with pytest.raises(OSError, match="disk full"):
+        outputs.write("sub/a.txt", fail)
+    assert (outputs.folder / "sub" / "a.txt").read_text() == "first"
+    assert os.listdir(outputs.folder / "sub") == ["a.txt"]
+
+
+def test_the_partial_file_of_a_killed_process_is_overwritten(outputs):
+    def killed(path):
+        path.write_text("half")
+        os._exit(0)
+
+    child = os.fork()
+    if not child:
+        outputs.write("a.txt", killed)
+    os.waitpid(child, 0)
+    assert len(os.listdir(outputs.folder)) == 1
+    outputs.write("a.txt", put("whole"))
+    assert sorted(os.listdir(outputs.folder)) == [LIST, "a.txt"]
+
+
 def test_what_a_process_leaves_that_is_killed_before_the_file_has_its_name(outputs, monkeypatch):
     outputs.write("a.txt", put("first"), "one")
     with monkeypatch.context() as patch:

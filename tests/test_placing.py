@@ -130,6 +130,7 @@ def test_a_close_up_shows_what_is_around(corner, side):
 
 def test_it_is_trained_on_a_folder_and_its_table(tmp_path, monkeypatch, capsys, face):
     _, true = face
+    (tmp_path / "raw").mkdir()
     save_picture(tmp_path / "raw" / "a.png", PIXELS)
     save_picture(tmp_path / "a.png", PIXELS[:64, :64])
     numbers = ",".join(map(repr, true.transform.ravel().tolist()))

@@ -1,4 +1,4 @@
-"""Files that are whole, folders with one writer, progress, and options."""
+"""Folders with one writer, progress, and options."""
 
 import math
 import os
@@ -9,20 +9,6 @@ import pytest
 
 import utils
 from utils import UserError
-
-
-def test_what_a_killed_process_left_is_overwritten(tmp_path):
-    def killed(partial):
-        partial.write_text("half")
-        os._exit(0)
-
-    child = os.fork()
-    if not child:
-        utils.write_atomic(tmp_path / "x.txt", killed)
-    os.waitpid(child, 0)
-    assert len(list(tmp_path.iterdir())) == 1
-    utils.write_atomic(tmp_path / "x.txt", lambda partial: partial.write_text("whole"))
-    assert [path.read_text() for path in tmp_path.iterdir()] == ["whole"]
 
 
 def test_only_one_process_writes_into_a_directory(tmp_path):
@@ -37,20 +23,6 @@ def test_only_one_process_writes_into_a_directory(tmp_path):
     with pytest.raises(BlockingIOError), utils.only_writer(folder):  # what is raised in there is left alone
         raise BlockingIOError
     assert set(os.listdir(folder)) == {"x", utils.LOCK}
-
-
-def test_write_atomic_leaves_all_or_nothing(tmp_path):
-    path = tmp_path / "new" / "x.txt"
-    utils.write_atomic(path, lambda partial: partial.write_text("first"))
-
-    def fail(partial):
-        partial.write_text("half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        utils.write_atomic(path, fail)
-    assert path.read_text() == "first"
-    assert os.listdir(path.parent) == ["x.txt"]
 
 
 def test_clock():
