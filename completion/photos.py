@@ -1,6 +1,6 @@
 """Completes photos: locates their damaged faces, completes these with the model, and composites them back."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -51,32 +51,16 @@ class PhotoCompleter:
         return faces_in(photo, frames, self.dcgan.c_dim)
 
     def complete(
-        self,
-        photo: Photo,
-        frames: Sequence[Frame],
-        search: SearchOptions,
-        blending: str = BLENDS[0],
-        stopped: Callable[[], bool] = lambda: False,
+        self, photo: Photo, frames: Sequence[Frame], search: SearchOptions, blending: str = BLENDS[0]
     ) -> Iterator["SearchStep"]:
         """The states of the search for the faces in these frames, one or more, as of `DCGAN.complete`.
 
-        Where a state has pictures, `completed` are the faces blended as in `images.blending.blend`.
+        Where a state has pictures, `completed` are the faces blended as by `images.blending.blend`.
         """
-        return self.complete_faces(self.faces(photo, frames), search, blending, stopped)
-
-    def complete_faces(
-        self,
-        faces: Incomplete,
-        search: SearchOptions,
-        blending: str = BLENDS[0],
-        stopped: Callable[[], bool] = lambda: False,
-    ) -> Iterator["SearchStep"]:
-        """As `complete`, for faces of one or more photos at once."""
-        for state in self.dcgan.complete(faces, search, stopped):
-            if state.generated is None:
-                yield state
-            else:
-                yield replace(state, completed=blend(state.generated, faces, blending))
+        faces = self.faces(photo, frames)
+        for state in self.dcgan.complete(faces, search):
+            blended = None if state.generated is None else blend(state.generated, faces, blending)
+            yield replace(state, completed=blended)
 
     def composite(self, photo: Photo, frames: Sequence[Frame], faces: np.ndarray) -> Photo:
         """The photo with its hole filled from the completed faces, uint8 [N, size, size, c_dim].

@@ -1,4 +1,4 @@
-"""dlib's opinion of small pictures of faces: whether there is a face in them, and whose it is."""
+"""Judges small pictures of faces by dlib: whether it detects a face, and whose it is."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,37 +9,37 @@ import numpy as np
 
 from faces.detector import FaceFinder
 
-SIDE = 160  # pixels to which a picture is enlarged for the detector, which knows no face smaller than 80
-MARGIN = SIDE // 4  # around it, since the detector looks for more of a head than an aligned picture shows
-CHIP, PADDING = 150, 0.25  # the side of the face that the descriptor network takes, and what it sees around it
+SIDE = 160  # pixels to which a picture is enlarged, because the detector misses faces of less than 80
+MARGIN = SIDE // 4  # added around it, because the detector expects more of a head than aligned pictures show
+CHIP, PADDING = 150, 0.25  # side of the descriptor network's input, and its padding around the face
 
 
 class FaceJudge:
-    """Compares completed pictures with true ones, uint8 [N, H, W, C], as to the face in each of them."""
+    """Compares the faces in completed pictures with those in the true ones, uint8 [N, H, W, C]."""
 
     def __init__(self, predictor: Path, recognizer: Path, pictures: np.ndarray):
-        """By dlib's landmark and face recognition models. RuntimeError if a file is no such model."""
+        """Loads dlib's landmark and face recognition models; RuntimeError if a file is something else."""
         self.finder = FaceFinder(str(predictor))
         self.network = dlib.face_recognition_model_v1(str(recognizer))
         self.chips = [self._chip(picture) for picture in pictures]
         self.descriptors = self._descriptors(pictures)
 
     def found(self, completed: np.ndarray) -> np.ndarray:
-        """[N]: 1 where dlib's detector finds a face, else 0; not a number where it found none in the true picture."""
+        """[N]: 1 if a face is detected, else 0; NaN if none is detected in the true picture."""
         return np.where([chip is None for chip in self.chips], np.nan, faces_found(completed))
 
     def distance(self, completed: np.ndarray) -> np.ndarray:
-        """[N]: how far the faces' descriptors are apart, 0 for the same picture; not a number as in `found`."""
+        """[N]: the distance between the faces' descriptors, 0 for the same picture; NaN as in `found`."""
         return np.linalg.norm(self._descriptors(completed) - self.descriptors, axis=1)
 
     def _chip(self, picture: np.ndarray) -> dlib.chip_details | None:
-        """Where in the picture, enlarged, the face is."""
+        """The face's place in the enlarged picture; None if no face is detected."""
         enlarged = _enlarged(picture)
         boxes = self.finder.detector(enlarged, 0)
         return dlib.get_face_chip_details(self.finder.predictor(enlarged, boxes[0]), CHIP, PADDING) if boxes else None
 
     def _descriptors(self, pictures: np.ndarray) -> np.ndarray:
-        """[N, 128]: of the faces at the places where the true pictures have them."""
+        """[N, 128]: descriptors of the faces, at their places in the true pictures."""
         found = np.full((len(pictures), 128), np.nan)
         for i, (picture, chip) in enumerate(zip(pictures, self.chips, strict=True)):
             if chip:
@@ -48,7 +48,7 @@ class FaceJudge:
 
 
 def faces_found(pictures: np.ndarray) -> np.ndarray:
-    """[N]: whether dlib's detector finds a face in each of uint8 [N, H, W, C]."""
+    """bool [N]: whether a face is detected in each picture, uint8 [N, H, W, C]."""
     detector = dlib.get_frontal_face_detector()
     return np.array([bool(detector(_enlarged(picture), 0)) for picture in pictures])
 
@@ -56,10 +56,10 @@ def faces_found(pictures: np.ndarray) -> np.ndarray:
 def descriptors(
     recognizer: Path, pictures: np.ndarray, progress: Callable[[int], None] = lambda done: None
 ) -> np.ndarray:
-    """[N, 128]: what dlib's face recognition model sees in aligned faces uint8 [N, H, W, C], each taken whole.
+    """[N, 128]: dlib's face descriptors of aligned faces, uint8 [N, H, W, C].
 
-    No detector is asked, so that what is hardly a face counts as well. `progress` is told how many are done.
-    RuntimeError if the file is no such model.
+    The whole picture counts as the face, without a detector, so that poor faces have descriptors, too. `progress` is
+    called with the number of pictures done. RuntimeError if the file is not a face recognition model.
     """
     network = dlib.face_recognition_model_v1(str(recognizer))
     found = np.empty((len(pictures), 128))
@@ -71,7 +71,7 @@ def descriptors(
 
 
 def _enlarged(picture: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, C] as dlib takes it: colour, large, and with its edge continued around it."""
+    """A picture [H, W, C] as dlib needs it: in colour, enlarged, with its edge pixels continued outwards."""
     large = cv2.resize(_colour(picture), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     return cv2.copyMakeBorder(large, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REPLICATE)
 
