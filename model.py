@@ -135,8 +135,8 @@ class DCGAN:
         After training steps its batch statistics are computed anew when it is next asked for.
         """
         if self._stale:
-            self._stale = False
             self._settle_statistics()
+            self._stale = False
         return self._generator
 
     def _build_generator(self, seed: int) -> keras.Model:

@@ -4,10 +4,10 @@
   python train-dcgan.py --dataset data/your-dataset/aligned --epoch 25
   python train-dcgan.py --dataset digits --c_dim 1 --checkpoint_dir d/model --sample_dir d/samples --log_dir d/logs
 
-The same command again goes on where the run stopped. Watch it: tensorboard --logdir logs
+Give the same command again to resume a run. To watch it: tensorboard --logdir logs
 """
 
-import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
+import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line
 from dcgan.options import DeviceOptions, NetworkOptions, TrainOptions
 from jobs.command import parse, run
 from jobs.train.arguments import RunOptions

@@ -1,7 +1,7 @@
-"""What computes, in which floats, and who has which share of a batch.
+"""Which devices compute, in which precision, and how they share a batch.
 
-One device computes as it is. Several of one machine, and the machines of a cluster that TF_CONFIG names, each have a
-replica of the networks (TensorFlow's MirroredStrategy and MultiWorkerMirroredStrategy).
+Several devices of one machine, and the machines of a cluster that TF_CONFIG lists, each have a replica of the networks
+(TensorFlow's MirroredStrategy and MultiWorkerMirroredStrategy).
 """
 
 import zlib
@@ -17,46 +17,46 @@ from kernels.layers import fill_batch
 from kernels.tensorflow import processor_flags, tf
 from utils import UserError
 
-BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # flags of the processors that have instructions for it
-LOSS_SCALE = {"mixed_float16": 1024.0}  # by Keras' dtype policy; bfloat16 loses no gradient, its range is float32's
-# What TensorFlow raises when a machine does not answer.
+BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # processor flags
+LOSS_SCALE = {"mixed_float16": 1024.0}  # keeps small gradients from vanishing; bfloat16 has the range of float32
+# TensorFlow raises these when a machine does not answer.
 GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError, tf.errors.InternalError)
 
 
 def chosen(precision: str) -> str:
-    """The precision of `DeviceOptions`, with "auto" decided: float32 or mixed; ValueError if it is another."""
+    """float32 or mixed, for a precision of `DeviceOptions`. Raises ValueError for another precision."""
     if DeviceOptions(precision).precision != "auto":
         return precision
     return "mixed" if has_short_floats() else "float32"
 
 
 def dtype_policy(precision: str) -> str:
-    """Keras' dtype policy for float32 or mixed."""
+    """Keras' dtype policy for the precision float32 or mixed."""
     if precision == "float32":
         return precision
     return "mixed_float16" if min(_gpus(), default=8.0) < 8 else "mixed_bfloat16"
 
 
 def has_short_floats() -> bool:
-    """Whether the device computes faster in bfloat16, or in float16."""
+    """Whether the device computes faster in bfloat16 or float16."""
     gpus = _gpus()
     return min(gpus) >= 7 if gpus else bool(BFLOAT16 & processor_flags())
 
 
 def _gpus() -> list[float]:
-    """The compute capability of each NVIDIA GPU: from 7 on with tensor cores for float16, from 8 on for bfloat16."""
+    """The compute capability of each NVIDIA GPU: from 7 it has tensor cores for float16, from 8 for bfloat16."""
     found = (tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU"))
     return [float("{}.{}".format(*details.get("compute_capability", (0, 0)))) for details in found]
 
 
 def local_strategy() -> tf.distribute.Strategy:
-    """How this machine's devices work together."""
+    """The strategy for this machine's devices."""
     gpus = tf.config.list_logical_devices("GPU")
     return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
 
 
 def strategy(worker: Worker) -> tf.distribute.Strategy:
-    """How this process' devices train together, and with other workers. Call it before any tensor is made.
+    """The strategy for this process' devices and those of the other workers. Call it before any tensor is made.
 
     Waits for the other workers. Raises UserError if they do not start.
     """
@@ -73,35 +73,36 @@ def strategy(worker: Worker) -> tf.distribute.Strategy:
 
 
 def compiles(among: tf.distribute.Strategy) -> bool:
-    """Whether XLA compiles training, which takes half a minute, and then makes it twice as fast.
+    """Whether XLA compiles the training step: on a single GPU.
 
-    On a GPU alone, as its launches are the limit: on a CPU it is many times slower. Not where gradients are exchanged.
+    Compiling takes half a minute and doubles the speed of a GPU, where small steps are launch-bound. XLA is many times
+    slower on a CPU, and it cannot exchange gradients between devices.
     """
     return bool(tf.config.list_logical_devices("GPU")) and among.num_replicas_in_sync == 1
 
 
 def steps_per_execution(among: tf.distribute.Strategy, pixels: int) -> int:
-    """How many steps of training to execute at once, each on a batch of so many pixels in all.
+    """How many training steps to execute at once. pixels: of a batch.
 
-    Ten where they are compiled, for the host is slower than the GPU; fewer of larger batches, which keep it busy by
-    themselves, and would take memory.
+    Up to ten if they are compiled, because Python is slower than the GPU. Steps on large batches keep the GPU busy
+    one by one, and their batches would take memory.
     """
     return max(1, min(10, 2**22 // pixels)) if compiles(among) else 1
 
 
 def worker_of(among: tf.distribute.Strategy) -> Worker:
-    """Which of the workers that train together this process is."""
+    """The worker that this process is among those of the strategy."""
     cluster = among.cluster_resolver
     return Worker(cluster.task_id, cluster.cluster_spec().num_tasks("worker")) if cluster else ALONE
 
 
 def share(among: tf.distribute.Strategy, batch_size: int) -> slice:
-    """Which pictures of a batch this process loads; UserError if replicas cannot have equally many."""
+    """The part of a batch that this process loads. Raises UserError if the replicas' parts cannot be equal."""
     replicas = among.num_replicas_in_sync
     if batch_size % replicas:
         raise UserError(
-            f"{replicas} devices cannot have equal shares of {batch_size} pictures a step: name a --batch_size that is "
-            f"a multiple of {replicas}, and no more than there are pictures"
+            f"{replicas} devices cannot have equal shares of {batch_size} pictures a step: set --batch_size to a "
+            f"multiple of {replicas} that is not larger than the number of pictures"
         )
     worker = worker_of(among)
     size = batch_size // worker.count
@@ -109,7 +110,7 @@ def share(among: tf.distribute.Strategy, batch_size: int) -> slice:
 
 
 def parts(among: tf.distribute.Strategy, batch: np.ndarray):
-    """This process' share of a batch as a tensor, or a part of it on each of its devices."""
+    """This process' part of a batch as a tensor, divided among its devices."""
     local = among.num_replicas_in_sync // worker_of(among).count
     size = len(batch) // local
 
@@ -126,12 +127,12 @@ def joined(among: tf.distribute.Strategy, parts: Any):
 
 
 def filled_parts(among: tf.distribute.Strategy, batch: np.ndarray):
-    """`parts` of a batch of any size, with zeros added to it."""
+    """`parts` of a batch of any size, padded with zeros."""
     return parts(among, fill_batch(batch, among.num_replicas_in_sync))
 
 
 def replica_uniform(shape: Sequence[int], seed: Sequence):
-    """Uniform in [0, 1): this replica's rows of what one device would draw for the whole batch."""
+    """Uniform in [0, 1): this replica's rows of what a single device would draw for the whole batch."""
     context = tf.distribute.get_replica_context()
     rows, *others = shape
     whole = tf.random.stateless_uniform([rows * context.num_replicas_in_sync, *others], seed)
@@ -139,26 +140,26 @@ def replica_uniform(shape: Sequence[int], seed: Sequence):
 
 
 def agree(among: tf.distribute.Strategy, what: Mapping[str, Any]) -> None:
-    """Waits for the other workers; UserError unless each has the same in `what`, by a user's words for it."""
+    """Waits for the other workers. Raises UserError unless all have the same values; `what` names them."""
     digests = [zlib.crc32(repr(value).encode()) for value in what.values()]
     mine = among.experimental_distribute_values_from_function(lambda context: tf.constant([digests], tf.int64))
     theirs = among.gather(mine, axis=0).numpy()
     differing = [name for name, same in zip(what, (theirs == theirs[0]).all(axis=0), strict=True) if not same]
     if differing:
         raise UserError(
-            f"the workers have not the same {' and '.join(differing)}: start all of them again with the same command, "
-            "on a disk that all of them see"
+            f"the workers differ in their {' and '.join(differing)}: start all of them again with the same command, on "
+            "a disk that all of them share"
         )
 
 
 @contextmanager
 def all_there() -> Iterator[None]:
-    """UserError if another worker has gone in here."""
+    """Raises UserError if another worker stops in this context."""
     try:
         yield
     except GONE as error:
         if Worker.of_cluster().count == 1:
             raise
         raise UserError(
-            "another worker has gone: start all of them again, and they go on from the last checkpoint"
+            "another worker has stopped: start all of them again to resume from the last checkpoint"
         ) from error

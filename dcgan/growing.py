@@ -1,22 +1,22 @@
-"""Networks for pictures of twice the side, which begin as those for smaller ones and learn what is finer.
+"""Grows networks to pictures of twice the side.
 
-G's pictures are at first the smaller network's, enlarged, and D judges pictures as the smaller one does their means of
-2x2 pixels (as nets grow in Chen et al., "Net2Net", arXiv:1511.05641). Whatever has a sign passes through an activation
-as two channels: relu(a) - relu(-a) = a, and lrelu(a) - lrelu(-a) = 1.2 a.
+At first the larger G makes the same pictures, enlarged, and the larger D judges pictures by their means of 2x2 pixels
+(after Chen et al., "Net2Net", arXiv:1511.05641). Signed values pass through an activation as two channels:
+relu(a) - relu(-a) = a, and lrelu(a) - lrelu(-a) = 1.2 a.
 """
 
 import numpy as np
 
 from kernels.tensorflow import keras, tf
 
-# Along a side, of a kernel of conv2d or conv2d_transpose in ops.py: linear interpolation between the middles of pixels,
-# and the mean of two.
+# Rows of the kernels of conv2d_transpose and conv2d in ops.py: linear interpolation between the centers of pixels, and
+# the mean of two pixels.
 _TWICE, _HALF = np.array([0.25, 0.75, 0.75, 0.25, 0]), np.array([0, 0.5, 0.5, 0, 0])
 ENLARGING, HALVING = np.outer(_TWICE, _TWICE), np.outer(_HALF, _HALF)
 
 
 def grow_generator(small: keras.Model, large: keras.Model, z: np.ndarray) -> None:
-    """Gives `large` the weights of `small`. z: [N, z_dim], of pictures by which batch normalisation is set."""
+    """Gives `large` the weights of `small`. z: [N, z_dim], sets the statistics of batch normalisation."""
     kept = len(small.layers) - 2
     _copy(small.layers[:kept], large.layers[:kept])
     to_pixels, (to_maps, norm, _, last) = small.layers[kept], large.layers[kept:-1]
@@ -33,7 +33,7 @@ def grow_generator(small: keras.Model, large: keras.Model, z: np.ndarray) -> Non
 
 
 def grow_discriminator(small: keras.Model, large: keras.Model, images: np.ndarray) -> None:
-    """Gives `large` the weights of `small`. images: [N, H, W, c], by which batch normalisation is set."""
+    """Gives `large` the weights of `small`. images: [N, H, W, c], set the statistics of batch normalisation."""
     kept = len(small.layers) - 1
     _copy(small.layers[1:], large.layers[-kept:])
     (first, activation, to_maps, norm), of_pixels = large.layers[:4], small.layers[0]
@@ -62,7 +62,7 @@ def _output(layers, x):
 
 
 def _pass_through(norm: keras.layers.Layer, maps, channels: int) -> None:
-    """Sets the normalisation's statistics by the `maps`, and has it leave the first `channels` as they are."""
+    """Sets the statistics to those of the `maps`, and gamma and beta so that the first `channels` stay unchanged."""
     mean, variance = (moment.numpy() for moment in tf.nn.moments(maps, [0, 1, 2]))
     gamma, beta = np.ones_like(mean), np.zeros_like(mean)
     gamma[:channels], beta[:channels] = np.sqrt(variance + norm.epsilon)[:channels], mean[:channels]

@@ -61,16 +61,19 @@ class Training:
 
     # ----------------------------------------------------------------------- one step, on one device
 
-    def train_step(self, x_real, z, g_updates: int):
-        """Updates D once and G `g_updates` times on the same z.
+    def train_step(self, pictures, coins, z, options: TrainOptions):
+        """Updates D once and G `g_updates` times on the same z [batch, z_dim].
 
-        x_real: [batch, H, W, c] in [-1, 1]. z: [batch, z_dim]. Returns d_loss, d_loss_real, d_loss_fake and g_loss as
-        [4], and D's logits of the real and the fake images, both [batch, 1].
+        pictures: uint8 [batch, H, W, c]. coins: [batch] in [0, 1), mirror pictures. Returns d_loss, d_loss_real,
+        d_loss_fake and g_loss as [4], and D's logits of the real and the fake images, both [batch, 1].
         """
+        x_real = to_float(pictures)
+        if options.flip:
+            x_real = random_flip(x_real, coins)
         x_fake, tape = self._generate(z)
         d_losses, d_logits_real, d_logits_fake = self.d_step(x_real, x_fake)
         g_loss = self.g_step(x_fake, tape)  # G is as it was, so its images serve again
-        for _ in range(g_updates - 1):
+        for _ in range(options.g_updates - 1):
             g_loss = self.g_step(*self._generate(z))
         return tf.stack([*d_losses, g_loss]), d_logits_real, d_logits_fake
 
@@ -115,38 +118,32 @@ class Training:
         drawn = [self.strategy.run(self._draw, (batch, first + i, options)) for i, batch in enumerate(batches)]
         if devices.compiles(self.strategy):
             coins, z = map(tf.stack, zip(*drawn, strict=True))
-            several = tf.function(self._several, jit_compile=True)
-            return several(tf.stack(batches), coins, z, count, options)
+            steps = tf.function(self._steps, jit_compile=True)
+            return steps(tf.stack(batches), coins, z, count, options)
         (pictures,), ((coins, z),) = batches, drawn
-        return [values[None] for values in self._one(pictures, coins, z, options)]
+        return [values[None] for values in self._step(pictures, coins, z, options)]
 
     def _draw(self, pictures, step, options: TrainOptions):
         """The random numbers of a replica's step: coins [batch] in [0, 1), which mirror pictures, and z."""
-        coins = devices.replica_uniform([len(pictures)], [options.seed, 2 * step + 1])
-        z_dim = self.generator.input_shape[1]
-        return coins, 2 * devices.replica_uniform([len(pictures), z_dim], [options.seed, 2 * step]) - 1
+        shape = [len(pictures), self.generator.input_shape[1]]
+        coins = devices.replica_uniform(shape[:1], [options.seed, 2 * step + 1])
+        return coins, 2 * devices.replica_uniform(shape, [options.seed, 2 * step]) - 1
 
-    def _several(self, pictures, coins, z, count, options: TrainOptions):
-        """`_one` for each of the first `count` batches, which are stacked here."""
+    def _steps(self, pictures, coins, z, count, options: TrainOptions):
+        """`_step` for each of the first `count` batches, which are stacked here."""
         outcomes = [tf.TensorArray(tf.float32, len(z)) for _ in range(4)]
         for i in tf.range(count):
-            outcome = self._one(pictures[i], coins[i], z[i], options)
+            outcome = self._step(pictures[i], coins[i], z[i], options)
             outcomes = [array.write(i, values) for array, values in zip(outcomes, outcome, strict=True)]
         return [array.stack() for array in outcomes]
 
-    def _one(self, pictures, coins, z, options: TrainOptions):
+    def _step(self, pictures, coins, z, options: TrainOptions):
         """One step on all devices. Returns losses, z and both logits."""
-        losses, *logits = self.strategy.run(self._replica_step, (pictures, coins, z, options))
+        losses, *logits = self.strategy.run(self.train_step, (pictures, coins, z, options))
         self._update_average(options.ema)
         self.step.assign_add(1)
         losses = self.strategy.reduce("MEAN", losses, axis=None)
         return losses, *(devices.joined(self.strategy, parts) for parts in (z, *logits))
-
-    def _replica_step(self, pictures, coins, z, options: TrainOptions):
-        x_real = to_float(pictures)
-        if options.flip:
-            x_real = random_flip(x_real, coins)
-        return self.train_step(x_real, z, options.g_updates)
 
     def _update_average(self, ema: float) -> None:
         # The decay rises from 0.1, so that the random initial weights soon leave the average of a short run.

@@ -1,4 +1,4 @@
-"""The training pictures: decoded side by side when they are first asked for, and kept if they fit into memory."""
+"""The training pictures: decoded in parallel when they are first used, and kept if they fit into memory."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ import numpy as np
 from images.decoding import PictureError, load_picture
 from utils import UserError, say
 
-CGROUPS = (  # limit and use of a container's memory, in the two versions of Linux' control groups
+CGROUPS = (  # limit and usage of a container's memory, in both versions of Linux' control groups
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
 )
@@ -23,17 +23,17 @@ UNKNOWN, KEPT, UNREADABLE = range(3)
 class Dataset:
     """Picture files as an array, uint8 [N, size, size, c_dim], indexed by lists of numbers.
 
-    In place of one that cannot be read comes the next one that can, so that what a number gives depends on the files
-    alone. What is left out is named when it is met; so is the first picture that has to be fitted.
+    The next readable picture replaces an unreadable one, so that the pictures depend on the files alone. Each
+    unreadable picture is reported when it is first used, and so is the first picture that must be resized.
     """
 
     dtype = np.dtype(np.uint8)
 
     def __init__(self, paths: Sequence[Path], size: int, c_dim: int, memory: float):
-        """Keeps the decoded pictures if all of them fit into `memory` bytes; otherwise decodes them each time."""
+        """Keeps the decoded pictures if all fit into `memory` bytes; otherwise decodes them each time."""
         self.paths = paths
         self.shape = (len(paths), size, size, c_dim)
-        # The system gives memory only for what is written, so an epoch has to pass before it is all taken.
+        # The system allocates memory when it is first written, so during the first epoch.
         self.kept = np.empty(self.shape, np.uint8) if np.prod(self.shape, dtype=float) <= memory else None
         self.states = np.full(len(paths), UNKNOWN, np.uint8)
         self.said_fitted = False
@@ -44,12 +44,12 @@ class Dataset:
         return len(self.paths)
 
     def __getitem__(self, numbers: Iterable[int]) -> np.ndarray:
-        """uint8 [len(numbers), size, size, c_dim]; UserError if none of all pictures can be read."""
+        """uint8 [len(numbers), size, size, c_dim]. Raises UserError if no picture can be read."""
         return np.stack(list(self.pool.map(self._picture, numbers)))
 
     @property
     def left_out(self) -> int:
-        """How many pictures were found to be unreadable so far."""
+        """The number of pictures found to be unreadable so far."""
         return int((self.states == UNREADABLE).sum())
 
     def _picture(self, number: int) -> np.ndarray:
@@ -88,7 +88,7 @@ class Dataset:
 
 
 def one_ahead(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-    """function(item) for each item, computed in a thread while the one before is in use."""
+    """Yields function(item) for each item; a thread computes the next value while one is in use."""
     with ThreadPoolExecutor(1) as thread:
         following: Any = None
         for item in items:
@@ -100,7 +100,7 @@ def one_ahead(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[
 
 
 def free_memory() -> float:
-    """Bytes that a process may still take, as the system or the limit of its container says."""
+    """Bytes that this process can still allocate, limited by the system or its container."""
     try:
         with open("/proc/meminfo") as file:
             fields = dict(line.split(":") for line in file)
@@ -118,7 +118,7 @@ def free_memory() -> float:
 
 
 def _reclaimable(stat: Path) -> float:
-    """Bytes of files lately read that count as used memory, though they give way; 0 if that is not told."""
+    """Bytes of cached files, which count as used but can be freed; 0 if unknown."""
     with suppress(OSError, ValueError, KeyError):
         return float(dict(line.split() for line in stat.read_text().splitlines())["inactive_file"])
     return 0.0

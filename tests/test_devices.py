@@ -248,15 +248,15 @@ def test_two_workers_train_as_one_and_do_not_outlive_each_other(tmp_path):
     workers[1].kill()
     _, error = workers[0].communicate(timeout=60)
     assert workers[0].returncode == 1
-    assert error.startswith("error: another worker has gone: start all of them again") and error.count("\n") == 1
+    assert error.startswith("error: another worker has stopped: start all of them again") and error.count("\n") == 1
     workers[1].communicate()
 
 
 @pytest.mark.parametrize(
     ("args", "second", "words"),
     [
-        ((), ("--learning_rate", 0.1, "--gf_dim", 4), "the workers have not the same options: start all of them"),
-        (("--batch_size", 7), (), "2 devices cannot have equal shares of 7 pictures a step: name a --batch_size"),
+        ((), ("--learning_rate", 0.1, "--gf_dim", 4), "the workers differ in their options: start all of them"),
+        (("--batch_size", 7), (), "2 devices cannot have equal shares of 7 pictures a step: set --batch_size"),
     ],
 )
 def test_workers_that_cannot_train_together_begin_nothing(args, second, words, tmp_path):
