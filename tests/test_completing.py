@@ -254,15 +254,14 @@ def test_frames_are_recorded_if_there_are_to_be_some(tmp_path, imgs, framed):
     frames = Frames()
     search = replace(SEARCH, out_interval=2)
     job = job_of(tmp_path, imgs, search=search)
-    job.results = SimpleNamespace(  # type: ignore[assignment]
-        frames=lambda batch: frames if framed else None, sheet_note=lambda nth, notes, iteration: f"after {iteration}"
-    )
+    job.frames = lambda batch: frames if framed else None  # type: ignore[assignment]
     outcome = job.complete(batch_of(imgs, range(5)), [])
     assert job.dcgan.asked[0][1] == (search if framed else replace(search, out_interval=0))
     assert frames.recorded == (list(range(4)) if framed else [])
     if framed:
         completed, blended, note_of_sheet = frames.finished
-        assert (completed[:, HOLE] == 3).all() and blended is outcome.blended and note_of_sheet == "after 3"
+        assert (completed[:, HOLE] == 3).all() and blended is outcome.blended
+        assert note_of_sheet == job.results.sheet_note(1, {i: f"note {i}" for i in range(5)}, 3)
     else:
         assert frames.finished == ()
 

@@ -6,9 +6,8 @@ import numpy as np
 
 from dcgan.checkpoints import writable
 from images.files import save_gif, save_picture
-from images.incomplete import Incomplete
 from images.sheets import ROWS, framed, grid, titled
-from jobs.complete.names import log_name
+from jobs.complete.results import Batch, frames_note, log_name, suffix
 from kernels.tensorflow import event_writer, tf
 from model import SearchStep
 from utils import Outputs
@@ -19,20 +18,17 @@ GIF_FRAMES = 60  # at least, and at most twice as many, if there are so many
 class Frames:
     """Writes the frames of one batch: grids 8 pictures wide, logs, loss curves and a GIF."""
 
-    def __init__(self, outputs: Outputs, suffix: str, incomplete: Incomplete, note: str):
-        """suffix: ends the names of this batch's files. note: their note in the list of `outputs`.
-
-        UserError if a foreign file has one of the names.
-        """
-        self.outputs, self.suffix, self.note = outputs, suffix, note
-        self.incomplete, self.masked = incomplete, incomplete.shown()
+    def __init__(self, outputs: Outputs, batch: Batch):
+        """UserError if a foreign file has the name of a frame."""
+        self.outputs, self.suffix, self.note = outputs, suffix(batch.nth), frames_note(batch.nth)
+        self.incomplete, self.masked = batch.incomplete, batch.incomplete.shown()
         self.frames: list[tuple[str, np.ndarray]] = []
         self.seen, self.stride = 0, 1
         self.losses: list[np.ndarray] = []
-        outputs.check(*map(log_name, incomplete.ids))
+        outputs.check(*map(log_name, self.incomplete.ids))
         self.logs = outputs.folder / "logs"
         self.writer = self._open_writer()
-        self._save("before", grid(incomplete.pictures))
+        self._save("before", grid(self.incomplete.pictures))
         self._save("masked", grid(self.masked))
 
     def _open_writer(self) -> tf.summary.SummaryWriter:

@@ -21,6 +21,7 @@ from jobs.stopping import stop_signals
 from utils import Outputs, UserError, only_writer, say, some
 
 if TYPE_CHECKING:
+    from jobs.complete.frames import Frames
     from jobs.complete.photo_reader import PhotoReader
     from model import DCGAN, SearchStep
 
@@ -103,7 +104,7 @@ class Completion:
 
     def complete(self, batch: Batch, received: Sequence[int]) -> Outcome:
         """Searches until the end or until a signal is `received`, then blends. Records frames if the batch has any."""
-        frames = self.results.frames(batch)
+        frames = self.frames(batch)
         search = self.search if frames else dataclasses.replace(self.search, out_interval=0)
         before = self.progress.done
         state: SearchStep
@@ -115,6 +116,14 @@ class Completion:
         if frames:
             frames.finish(state.completed, blended, self.results.sheet_note(batch.nth, batch.notes, state.iteration))
         return Outcome(blended, state.restarts, np.isfinite(state.losses[:, 2]), state.iteration)
+
+    def frames(self, batch: Batch) -> "Frames | None":
+        """Returns the recorder of the batch's frames, if it has any."""
+        if not self.results.make_room(batch):
+            return None
+        from jobs.complete.frames import Frames
+
+        return Frames(self.results.outputs, batch)
 
     def write(self, batch: Batch, outcome: Outcome) -> None:
         """Writes the results."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +17,10 @@ from images.files import save_picture, unique_names
 from images.incomplete import Face, Incomplete
 from images.mask_files import Final
 from images.sheets import ROWS, framed, on_white, titled
-from jobs.complete.names import FRAMES, frame_names, frames_note, log_name, suffix
 from utils import Outputs, UserError, digest, say
 
-if TYPE_CHECKING:
-    from jobs.complete.frames import Frames
-
 UNFINISHED = "unfinished"
+FRAMES = "frames"  # begins the notes of all frames
 PHOTO_TITLES = ("before", "masked", "completed")
 
 
@@ -76,8 +73,11 @@ class Results:
             if os.path.realpath(path) in earlier:
                 raise UserError(f"{path} is a result in the output folder: choose another --outDir")
         outputs.check(*self.finals)
-        for nth in range(1, framed + 1):
-            outputs.check(*frame_names(nth, iterations, interval))
+        shown = [*range(0, iterations, interval), iterations] if framed else []
+        grids = [f"{folder}/{i:04d}" for folder in ("hats_imgs", "completed") for i in shown]
+        for end in map(suffix, range(1, framed + 1)):
+            outputs.check(*(f"{name}{end}.png" for name in ("before", "masked", "sheet", "photos", *grids)))
+            outputs.check(f"completion{end}.gif")
         if framed:
             outputs.check(*(log_name(Face(number)) for number in range(len(imgs))))
 
@@ -88,16 +88,14 @@ class Results:
             expected[f"sheet{suffix(nth)}.png"] = self.sheet_note(nth, notes, self.iterations)
         return all(self.outputs.note(name) == note for name, note in expected.items())
 
-    def frames(self, batch: Batch) -> "Frames | None":
-        """Returns the recorder of the batch's frames, if it has any, after earlier frames are deleted."""
-        outputs, note = self.outputs, frames_note(batch.nth)
-        outputs.remove(*outputs.names(FRAMES if batch.nth == 1 else note))
-        if batch.nth > self.framed:
-            return None
-        outputs.remove(*map(log_name, batch.incomplete.ids))
-        from jobs.complete.frames import Frames
-
-        return Frames(outputs, suffix(batch.nth), batch.incomplete, note)
+    def make_room(self, batch: Batch) -> bool:
+        """Deletes frames of earlier calls. Returns whether the batch will have frames."""
+        outputs = self.outputs
+        outputs.remove(*outputs.names(FRAMES if batch.nth == 1 else frames_note(batch.nth)))
+        framed = batch.nth <= self.framed
+        if framed:
+            outputs.remove(*map(log_name, batch.incomplete.ids))
+        return framed
 
     def sheet_note(self, nth: int, notes: Mapping[int, str], iteration: int) -> str:
         """The note of a batch's sheet, its last frame, once the search has come to this iteration."""
@@ -147,3 +145,18 @@ class Results:
             names = ("photos.png", "sheet.png", "completion.gif", "before.png", "masked.png", *frames)
             say("look at " + ", ".join(f"{out}/{name}" for name in names if (out / name).exists()))
         say(f"completed pictures: {out}/final")
+
+
+def suffix(nth: int) -> str:
+    """Ends the names of the frames of batch number `nth`."""
+    return f"_{nth}" if nth > 1 else ""
+
+
+def frames_note(nth: int) -> str:
+    """The note of the frames of batch number `nth`, and the beginning of its sheet's note."""
+    return f"{FRAMES} of batch {nth}: "
+
+
+def log_name(face: Face) -> str:
+    """The log of a search: logs/hats_02.log for photo 2, logs/hats_02_2.log for its second face."""
+    return f"logs/hats_{face.photo:02d}{f'_{face.index + 1}' if face.index else ''}.log"
