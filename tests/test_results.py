@@ -236,7 +236,7 @@ def test_signals_that_the_caller_ignores_stay_ignored(monkeypatch):
 
 
 def test_importing_a_job_changes_no_signal():
-    code = "import signal, jobs.complete.job, jobs.train.start, jobs.align, jobs.evaluate.aligned\n"
+    code = "import signal, jobs.complete.job, jobs.train.trainer, jobs.align, jobs.evaluate.aligned\n"
     code += "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
     code += "assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
