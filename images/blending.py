@@ -1,14 +1,14 @@
-"""Blending: the generated picture in the hole, bent so that it meets what is known without an edge.
+"""Blending: adjusts the generated picture in the hole so that no edge is visible where it meets the known pixels.
 
-The generated picture is off by a known residual y - G(z): at the known pixels, and for `lowres` in the mean of each
-block. Blending interpolates this residual into the hole and adds it to G(z) there. The interpolation r minimises a sum
-over all pixels, being held to what is known of it:
+The generated picture is off by the residual y - G(z), which is known at the known pixels and, for `lowres`, as the mean
+of each block. Blending interpolates the residual into the hole and adds it to G(z) there. The interpolated residual r
+minimises a sum over all pixels while it keeps its known values:
 
-    poisson: |grad r|^2. With x = G(z) + r this is the paper's equation 6: x has the gradients of G(z).
-    tension: |laplace r|^2 + TENSION |grad r|^2, a spline in tension (Smith & Wessel, Geophysics 55, 1990): smooth over
-        scattered holes, where the first term rules, and as tame as `poisson` in the depth of large ones.
+    poisson: |grad r|^2. So G(z) + r has the gradients of G(z) in the hole: the paper's equation 6.
+    tension: |laplace r|^2 + TENSION |grad r|^2, a spline in tension (Smith & Wessel, Geophysics 55, 1990). It is smooth
+        over scattered holes, where the first term dominates, and as tame as `poisson` deep in large ones.
 
-Nothing is assumed beyond the picture's edge, and no hidden pixel is read.
+Nothing is assumed outside of the picture, and no hidden pixel is read.
 """
 
 from functools import lru_cache
@@ -22,14 +22,14 @@ from images.mask_options import BLENDS
 from images.masks import each_mask
 
 TENSION = 0.3
-HALVINGS = 60  # of the interval in which a shift is sought; a float has fewer digits
+HALVINGS = 60  # steps of a bisection, more than a float has digits
 
 
 def blend(generated: np.ndarray, incomplete: Incomplete, kind: str = BLENDS[0]) -> np.ndarray:
-    """Completed pictures uint8 [N, H, W, C]: the known pixels as they are, the blended `generated` in the hole.
+    """Completes the pictures, uint8 [N, H, W, C], with `generated` ones of the same shape, blended into the holes.
 
-    For `lowres` each block has its known mean, exactly. generated: uint8 [N, H, W, C]. kind: one of BLENDS; `none`
-    puts `generated` into the hole as it is. Where nothing is known of a picture, blending does so too.
+    Known pixels stay as they are. For `lowres` each block keeps its mean exactly. kind: one of BLENDS; `none` copies
+    the generated pixels into the hole. So do the others in a picture without a known pixel.
     """
     pictures, lowres = incomplete.pictures, incomplete.lowres
     completed = incomplete.filled(generated)
@@ -45,10 +45,10 @@ def blend(generated: np.ndarray, incomplete: Incomplete, kind: str = BLENDS[0]) 
             continue
         sums = blocks[:, hole]
         sums = sums[sums.getnnz(axis=1) > 0]
-        # Lagrange's conditions of the least energy in the hole under what is known of the sums.
+        # Lagrange multipliers: the least energy in the hole for which the blocks have their known sums.
         solve = splu(sparse.bmat([[energy[hole][:, hole], sums.T], [sums, None]], format="csc")).solve
         from_known = energy[hole][:, known]
-        # One picture at a time: the last bit of a product may depend on how many columns it has.
+        # One picture at a time, because the last bit of a product may depend on its number of columns.
         for i in which:
             x = generated[i].reshape(known.size, -1).astype(float)
             y = pictures[i].reshape(x.shape)
@@ -62,7 +62,7 @@ def blend(generated: np.ndarray, incomplete: Incomplete, kind: str = BLENDS[0]) 
 
 
 def _block_sums(height: int, width: int, side: int) -> sparse.csr_matrix:
-    """Each row sums up the pixels of a block of side x side; there is none for side 0."""
+    """A row for each block of side x side pixels, which sums it up; no rows for side 0."""
     if not side:
         return sparse.csr_matrix((0, height * width))
 
@@ -73,7 +73,7 @@ def _block_sums(height: int, width: int, side: int) -> sparse.csr_matrix:
 
 
 def _held(x: np.ndarray, low: np.ndarray, high: np.ndarray, picture: np.ndarray, side: int) -> np.ndarray:
-    """x [H, W, C] in whole numbers from `low` to `high`, each block's sum that of the `picture`, exactly."""
+    """Rounds and clips x, [H, W, C], to [low, high] so that each block has exactly the sum of the `picture`."""
     height, width, channels = x.shape
 
     def blocks(pixels: np.ndarray) -> np.ndarray:
@@ -81,7 +81,7 @@ def _held(x: np.ndarray, low: np.ndarray, high: np.ndarray, picture: np.ndarray,
         return parts.swapaxes(1, 2).reshape(-1, side * side, channels).astype(float)
 
     x, low, high, total = blocks(x), blocks(low), blocks(high), blocks(picture).sum(axis=1, keepdims=True)
-    # What the limits cut off is made up for by all others alike: the sum rises with the shift.
+    # Shifts all pixels of a block alike to make up for those that are clipped. The sum grows with the shift.
     least, most = (low - x).min(axis=1, keepdims=True), (high - x).max(axis=1, keepdims=True)
     for _ in range(HALVINGS):
         shift = (least + most) / 2
@@ -89,7 +89,7 @@ def _held(x: np.ndarray, low: np.ndarray, high: np.ndarray, picture: np.ndarray,
         least, most = np.where(above, least, shift), np.where(above, shift, most)
     x = (x + shift).clip(low, high)
     whole = np.floor(x)
-    # The rest is handed out, one each, where the fractions are largest.
+    # The pixels with the largest fractions are rounded up, as many as the sum needs.
     ranks = (whole - x).argsort(axis=1, kind="stable").argsort(axis=1)
     whole += ranks < total - whole.sum(axis=1, keepdims=True)
     parts = whole.reshape(height // side, width // side, side, side, channels)
@@ -98,11 +98,31 @@ def _held(x: np.ndarray, low: np.ndarray, high: np.ndarray, picture: np.ndarray,
 
 @lru_cache(maxsize=2)
 def _energy(height: int, width: int, kind: str) -> sparse.csr_matrix:
-    """The matrix Q of the energy r' Q r, its rows and columns the pixels in their order."""
-
-    def laplacian(n: int) -> sparse.csr_matrix:
-        difference = sparse.diags([-1.0, 1.0], [0, 1], (n - 1, n))  # between neighbours, none beyond the ends
-        return difference.T @ difference
-
-    laplace = sparse.kronsum(laplacian(width), laplacian(height), format="csr")
+    """The matrix Q of the energy r' Q r of all pixels, row by row."""
+    laplace = laplacian(np.ones((height, width), bool))
     return laplace if kind == "poisson" else (laplace @ laplace + TENSION * laplace).tocsr()
+
+
+def laplacian(where: np.ndarray) -> sparse.csr_matrix:
+    """Sums of differences from the neighbours in the picture, between the pixels `where`, bool [H, W], row by row.
+
+    Rows of pixels with neighbours outside of `where` are incomplete.
+    """
+    number = numbered(where)
+    neighbours = np.zeros(where.shape, np.float32)
+    pairs = []
+    for here, there in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        neighbours[here] += 1
+        neighbours[there] += 1
+        both = where[here] & where[there]
+        pairs.append(np.stack([number[here][both], number[there][both]]))
+    a, b = np.concatenate(pairs, axis=1)
+    off = sparse.csr_matrix((np.ones(len(a)), (a, b)), (where.sum(),) * 2)
+    return (sparse.diags(neighbours[where].astype(float)) - off - off.T).tocsr()
+
+
+def numbered(where: np.ndarray) -> np.ndarray:
+    """int32 [H, W]: the index of each pixel among those `where`, bool [H, W], row by row; -1 at the others."""
+    number = np.full(where.shape, -1, np.int32)
+    number[where] = np.arange(where.sum())
+    return number

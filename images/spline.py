@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from images.blending import TENSION
+from images.blending import TENSION, laplacian, numbered
 
 DEEP = 4  # a grid stays at least this many of its spacings away from known pixels
 CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
@@ -31,7 +31,7 @@ class Spline:
             return
         around = cv2.dilate(hole.astype(np.uint8), CROSS, iterations=2) > 0  # all pixels that the energy depends on
         inside = hole[around]
-        laplace = _laplacian(around)
+        laplace = laplacian(around)
         self.used, self.grid = around & known, _grid(hole)
         # The energy of r = grid @ u + r_known is |basis @ u + laplace @ r_known|^2 + TENSION |grad r|^2.
         basis = laplace[:, inside] @ self.grid
@@ -48,31 +48,6 @@ class Spline:
         if self.empty:
             return np.zeros((self.unknowns, values.shape[2]))
         return self.grid @ self.solve(-(self.from_known @ values[self.used].astype(float)))
-
-
-def _laplacian(where: np.ndarray) -> sparse.csr_matrix:
-    """Sums of differences from the neighbours in the picture, between the pixels `where`, bool [H, W], row by row.
-
-    Rows of pixels with neighbours outside of `where` are incomplete.
-    """
-    number = _numbered(where)
-    neighbours = np.zeros(where.shape, np.float32)
-    pairs = []
-    for here, there in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
-        neighbours[here] += 1
-        neighbours[there] += 1
-        both = where[here] & where[there]
-        pairs.append(np.stack([number[here][both], number[there][both]]))
-    a, b = np.concatenate(pairs, axis=1)
-    off = sparse.csr_matrix((np.ones(len(a)), (a, b)), (where.sum(),) * 2)
-    return (sparse.diags(neighbours[where].astype(float)) - off - off.T).tocsr()
-
-
-def _numbered(where: np.ndarray) -> np.ndarray:
-    """int32 [H, W]: the index of each pixel among those `where`, bool [H, W], row by row; -1 at the others."""
-    number = np.full(where.shape, -1, np.int32)
-    number[where] = np.arange(where.sum())
-    return number
 
 
 def _grid(hole: np.ndarray) -> sparse.csr_matrix:
@@ -103,7 +78,7 @@ def _coarsening(kept: np.ndarray, dropped: np.ndarray, step: int) -> sparse.csr_
     A dropped pixel is the mean of the two neighbours on its edge of the coarser grid, or of the four corners.
     """
     following = kept & ~dropped
-    old, new = _numbered(kept), _numbered(following)
+    old, new = numbered(kept), numbered(following)
     y, x = np.nonzero(dropped)
     off_y, off_x = step * (y // step % 2), step * (x // step % 2)
     parts = [(old[following], new[following], np.ones(following.sum()))]

@@ -1,5 +1,7 @@
 """Faces of a photo into the model's frame and back: by hand-made cases, and against the blending of small pictures."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -163,3 +165,26 @@ def test_holes_far_apart_are_parts_of_their_own_and_filled_as_alone():
     photo = Photo(PHOTO, known & with_hole(second))
     assert [hole.shape for _, hole in regions(photo)] == [(24, 34), (44, 64)]
     np.testing.assert_array_equal(composite(photo, [], NO_FACES)[first], alone[first])
+
+
+def peak(work):
+    """Bytes that `work` allocates at most."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_follows_the_hole_and_not_the_photo():
+    """A large photo is copied once; a large hole takes less than the equations of all its pixels would."""
+    known = np.ones((4000, 4000), bool)
+    known[2000:2040, 1000:1060] = False
+    photo = Photo(np.zeros((4000, 4000, 3), np.uint8), known)
+    large = frame([[0.02, 0, -10], [0, 0.02, -30]])
+    composite(photo, [large], np.zeros((1, 64, 64, 3), np.uint8))  # loads what it needs
+    taken = peak(lambda: composite(photo, [large], np.zeros((1, 64, 64, 3), np.uint8)))
+    assert taken < 1.6 * photo.pixels.nbytes
+    known = np.pad(np.zeros((600, 600), bool), 4, constant_values=True)
+    assert peak(lambda: Spline(known)) < 400 * known.size
