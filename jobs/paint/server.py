@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from completion.models import open_model
 from images.decoding import LARGEST_FILE
-from jobs.interrupts import SIGNALS
 from jobs.paint.arguments import PaintOptions
 from jobs.paint.canvas import Painter
+from jobs.stopping import SIGNALS
 from utils import UserError, say
 
 if TYPE_CHECKING:
