@@ -91,8 +91,8 @@ class Run:
                 f"the logs in {self.logs.folder} continue to a checkpoint at step {step}, but the newest one in "
                 f"{self.checkpoints.folder} is at step {self.newest or 0}: choose another --log_dir"
             )
-        for name in sorted(os.listdir(self.samples.folder)):
-            if SAMPLE.fullmatch(name) and name not in self.samples.names(self.record.run):
+        for name in sorted(set(os.listdir(self.samples.folder)) - set(self.samples.names(self.record.run))):
+            if SAMPLE.fullmatch(name):
                 self.samples.check(name)
                 raise UserError(f"{self.samples.folder / name} is a sample of another run: choose another --sample_dir")
 

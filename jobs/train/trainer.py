@@ -87,7 +87,8 @@ class Trainer:
                     return
         except (BrokenPipeError, OutputError):
             drop_output()
-            self._save()
+            if self.is_chief:
+                self._save()
             raise
 
     def _call_hooks(self, state: TrainStep, stopping: bool) -> None:
