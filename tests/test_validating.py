@@ -165,5 +165,5 @@ def test_samples_exclude_what_is_of_completions(tmp_path, also):
 
 def test_too_few_pictures(tmp_path):
     write_pictures(tmp_path / "faces", blobs(3, 16))
-    assert_fails(run_script("evaluate.py", "faces", "--samples", cwd=tmp_path), 1, "faces has 3 pictures", "4")
+    assert_fails(run_script("evaluate.py", "faces", "--samples", cwd=tmp_path), 1, "faces has 3 readable pictures", "4")
     assert_fails(run_script("evaluate.py", "faces", "--samples", "--faces", 3, cwd=tmp_path), 2, "--faces", "4")
