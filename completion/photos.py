@@ -26,12 +26,13 @@ QUICK_FADE = 0.08
 
 
 class PhotoCompleter:
-    """Completes photos with one model of faces.
+    """Completes photos with one model of faces, the same for complete.py, paint.py and evaluate.py.
 
-    frames = completer.locate(photo)
-    for state in completer.complete(photo, frames, SearchOptions()):
-        pass
-    result = completer.composite(photo, frames, state.completed)
+    In short:
+
+        frames = completer.locate(photo)
+        *_, last = completer.complete(photo, frames, SearchOptions())
+        result = completer.composite(photo, frames, last.completed)
     """
 
     def __init__(self, dcgan: "DCGAN"):

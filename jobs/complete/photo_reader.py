@@ -130,19 +130,18 @@ class PhotoReader:
 
     def _located(self, loaded: LoadedPhoto) -> LoadedPhoto:
         """Locates the damaged faces of one photo; UserError if there is none."""
-        path, photo = loaded.path, loaded.photo or self._read(loaded.path)
+        path, photo = loaded.path, self._photo(loaded)
         self._check_points(path, photo)
         given = self._given(path)
         frames = given or self.completer.locate(photo, everywhere=loaded.by_face)
-        hidden = self._hidden(photo, frames) if loaded.by_face else photo
-        damaged = [frame for frame in frames if frame.damaged(hidden)]
+        photo = self._photo(replace(loaded, photo=photo, frames=frames))
+        damaged = [frame for frame in frames if frame.damaged(photo)]
         if not damaged:
-            raise UserError(f"{path}: {self._why_none(path, hidden, frames, loaded.by_face)}")
+            raise UserError(f"{path}: {self._why_none(path, photo, frames, loaded.by_face)}")
         if len(damaged) < len(given):
             say(f"{path}: the hole meets {len(damaged)} of the {len(given)} given faces; the others stay unchanged")
-        remark(path, hidden, damaged)
-        kept = self._kept(hidden) if loaded.by_face and loaded.photo else loaded.photo
-        return replace(loaded, photo=kept, frames=damaged, incomplete=self.completer.faces(hidden, damaged))
+        remark(path, photo, damaged)
+        return replace(loaded, frames=damaged, incomplete=self.completer.faces(photo, damaged))
 
     def _check_points(self, path: Path, photo: Photo) -> None:
         """UserError if a face by --points lies outside of the photo."""
@@ -155,9 +154,10 @@ class PhotoReader:
                     "the points in its pixels, counted from the upper left corner"
                 )
 
-    def _hidden(self, photo: Photo, frames: Sequence[Frame]) -> Photo:
-        """The photo with the mask of the frame applied to each of its faces."""
-        for frame in frames:
+    def _photo(self, loaded: LoadedPhoto) -> Photo:
+        """The photo, read again if it was not kept, with the mask of the frame over its located faces."""
+        photo = loaded.photo or self._read(loaded.path)
+        for frame in loaded.frames if loaded.by_face else ():
             photo = photo.hiding(frame.under(self.in_frame, photo.shape))
         return photo
 
@@ -178,9 +178,7 @@ class PhotoReader:
 
     def final(self, loaded: LoadedPhoto, faces: np.ndarray) -> Final:
         """What is written of a photo with its completed `faces`, uint8 [k, size, size, c_dim]."""
-        photo = loaded.photo or self._read(loaded.path)
-        if loaded.by_face and not loaded.photo:
-            photo = self._hidden(photo, loaded.frames)
+        photo = self._photo(loaded)
         with can_be_done(loaded.path):
             completed = self.completer.composite(photo, loaded.frames, faces)
         row = [thumbnail(picture) for picture in (photo.pixels, photo.masked(), completed.pixels)]

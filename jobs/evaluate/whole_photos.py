@@ -72,11 +72,6 @@ class Damaged:
     found: Frame | None
     """The frame that was located in the damaged photo; None if the face was not found."""
 
-    @property
-    def displacement(self) -> float:
-        """How far `found` is from `true`, in 64ths of the frame's side; NaN if the face was not found."""
-        return self.found.displacement(self.true) if self.found else np.nan
-
 
 def damaged_photos(
     paths: Sequence[Path], masks: Iterable[np.ndarray], completer: PhotoCompleter, batch_size: int, note: str
@@ -162,7 +157,7 @@ class Measured:
     values: dict[str, list[tuple[float, float]]]
     """PSNR and SSIM of each photo, by the methods' names."""
     displacements: list[float] = field(default_factory=list)
-    """Of each photo."""
+    """How far the found frames are from the true ones, in 64ths of their side; NaN if the face was not found."""
     shown: list[list[np.ndarray]] = field(default_factory=list)
     """Thumbnails of the first photos: true, masked, and completed by each method."""
 
@@ -171,7 +166,7 @@ def measure(batches: Iterable[Sequence[Damaged]], methods: Sequence[Method], com
     """Completes the photos by the methods and measures the results."""
     measured = Measured({method.name: [] for method in methods})
     for batch in batches:
-        measured.displacements += [each.displacement for each in batch]
+        measured.displacements += [each.found.displacement(each.true) if each.found else np.nan for each in batch]
         shown = [[thumbnail(each.photo.pixels), thumbnail(each.photo.masked())] for each in batch[:ROWS]]
         for method in methods:
             completed: Iterable[np.ndarray] = method.run(DamagedPhotos(completer, batch))
