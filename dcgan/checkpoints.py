@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dcgan import tensorflow1
-from dcgan.directories import FILE, adopt_model, checkpoint_files, checkpoints, read_config
+from dcgan.directories import FILE, adopt_model, checkpoint_files, checkpoints, newest_of_tensorflow1, read_config
 from dcgan.options import NetworkOptions
 from kernels.tensorflow import DAMAGE, keras, plain_path, tf
 from utils import Outputs, UserError, check_readable, say
@@ -113,7 +113,7 @@ def read(directory: Path, training: bool) -> Stored:
     Reports damaged checkpoints; ignores checkpoints that a training run replaces at the same time. Raises UserError if
     a file may not be read, if there is no undamaged model, or no training state.
     """
-    of_tensorflow1 = tensorflow1.newest(directory)
+    of_tensorflow1 = newest_of_tensorflow1(directory)
     if of_tensorflow1 and not training:
         step, path = of_tensorflow1
         return Stored(path, *tensorflow1.read(path), step)

@@ -11,11 +11,15 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from dcgan import tensorflow1
 from dcgan.options import NetworkOptions
 from utils import Outputs, UserError, check_readable
 
 FILE = re.compile(r"dcgan-(\d+)\.(index|data-\d+-of-\d+)")
+# TensorFlow 1's checkpoints, of its new format or of the old one with a single file; not this program's own.
+FILE_OF_TENSORFLOW1 = re.compile(
+    r"(?!dcgan-\d+\.)"
+    r"((?P<prefix>.+?(-(?P<step>\d{1,18}))?)\.index|(?P<single>(?!.+\.data-).+-(?P<single_step>\d{1,18})))"
+)
 
 
 def checkpoints(directory: Path) -> list[int]:
@@ -30,24 +34,32 @@ def checkpoint_files(directory: Path, step: int) -> list[Path]:
     return [path for path, match in matches if match and int(match[1]) == step]
 
 
+def newest_of_tensorflow1(directory: Path) -> tuple[int, Path] | None:
+    """Step and path of the newest TensorFlow 1 checkpoint; None if there is none or the directory has a config.json."""
+    if not directory.is_dir() or (directory / "config.json").exists():
+        return None
+    names = [path.name for path in directory.iterdir() if path.is_file()]
+    found = [match for match in map(FILE_OF_TENSORFLOW1.fullmatch, names) if match]
+    steps = [(int(m["step"] or m["single_step"] or 0), directory / (m["prefix"] or m["single"])) for m in found]
+    return max(steps, default=None)
+
+
 def read_config(directory: Path) -> NetworkOptions:
     """The options in config.json. Raises UserError if it is missing or damaged, or if there is no checkpoint."""
-    path = directory / "config.json"
-    if not path.is_file():
-        if checkpoints(directory):
-            raise UserError(f"{directory} has checkpoints but no config.json: restore {path} from a copy")
-        raise UserError(f"no model in {directory}: choose a directory that train-dcgan.py wrote")
+    path, found = directory / "config.json", checkpoints(directory)
+    if found and not path.is_file():
+        raise UserError(f"{directory} has checkpoints but no config.json: restore {path} from a copy")
+    if not found:
+        what = "checkpoint" if path.is_file() else "model"
+        raise UserError(f"no {what} in {directory}: choose a directory that train-dcgan.py wrote")
     check_readable(path)
     try:
         config = json.loads(path.read_text())
         if not isinstance(config, dict) or config.keys() != asdict(NetworkOptions()).keys():
             raise ValueError("its keys are not a model's options")
-        options = NetworkOptions(**config)
+        return NetworkOptions(**config)
     except (ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
-    if not checkpoints(directory):
-        raise UserError(f"no checkpoint in {directory}: choose a directory that train-dcgan.py wrote")
-    return options
 
 
 def adopt_model(outputs: Outputs) -> None:
@@ -64,7 +76,7 @@ def adopt_model(outputs: Outputs) -> None:
 
 def check_model(directory: Path) -> None:
     """Raises UserError if there is no model in `directory`. Checkpoints are not read."""
-    if not tensorflow1.newest(directory):
+    if not newest_of_tensorflow1(directory):
         read_config(directory)
 
 
@@ -74,7 +86,7 @@ def model_directory(named: Path, photos: bool = False) -> Path:
     The bundled model has 128x128 pixels for whole `photos`, and the post's 64x64 for aligned faces. Raises UserError if
     there is no model.
     """
-    trained = (named / "config.json").exists() or checkpoints(named) or tensorflow1.newest(named)
+    trained = (named / "config.json").exists() or checkpoints(named) or newest_of_tensorflow1(named)
     if named == Path("checkpoints") and not trained:
         bundled = "pretrained-128" if photos else "pretrained"
         named = Path(__file__).resolve().parent.parent / "checkpoints" / bundled

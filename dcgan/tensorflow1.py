@@ -10,26 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from dcgan.options import NetworkOptions, layers
+from kernels.tensorflow import DAMAGE, plain_path, tf
 from utils import UserError, check_readable
 
-# Of the new format, or of the old one with a single file; not this program's own checkpoints.
-FILE = re.compile(
-    r"(?!dcgan-\d+\.)"
-    r"((?P<prefix>.+?(-(?P<step>\d{1,18}))?)\.index|(?P<single>(?!.+\.data-).+-(?P<single_step>\d{1,18})))"
-)
 VARIABLE = re.compile(r"(generator|discriminator)/(g_h0_lin|g_h\d+|g_bn\d+|d_h\d+_conv|d_h\d+_lin|d_bn\d+)/(\w+)")
 OPTIMIZER = re.compile(r".*/Adam(_1)?|beta[12]_power(_\d+)?")
 KERAS_NAMES = {"Matrix": "kernel", "w": "kernel", "biases": "bias"}
-
-
-def newest(directory: Path) -> tuple[int, Path] | None:
-    """Step and path of the newest TensorFlow 1 checkpoint; None if there is none or the directory has a config.json."""
-    if not directory.is_dir() or (directory / "config.json").exists():
-        return None
-    names = [path.name for path in directory.iterdir() if path.is_file()]
-    found = [match for match in map(FILE.fullmatch, names) if match]
-    steps = [(int(m["step"] or m["single_step"] or 0), directory / (m["prefix"] or m["single"])) for m in found]
-    return max(steps, default=None)
 
 
 def read(path: Path) -> tuple[NetworkOptions, dict[str, np.ndarray]]:
@@ -37,8 +23,6 @@ def read(path: Path) -> tuple[NetworkOptions, dict[str, np.ndarray]]:
 
     Raises UserError if the checkpoint cannot be read, or has other variables than a DCGAN.
     """
-    from kernels.tensorflow import DAMAGE, plain_path, tf  # not at the top: `newest` does without TensorFlow
-
     for file in path.parent.iterdir():
         if file.name == path.name or file.name.startswith((f"{path.name}.index", f"{path.name}.data-")):
             check_readable(file)

@@ -168,7 +168,8 @@ def fit_mask(mask: np.ndarray, size: int, name: str) -> np.ndarray:
 
     Raises UserError, with the mask's `name`, if it then hides nothing or everything.
     """
-    return checked(_covered(mask, size) >= OPAQUE, name)
+    known = _covered(mask, size) >= OPAQUE
+    return checked(known, name)
 
 
 def stretched(mask: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -8,8 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from dcgan import tensorflow1
-from dcgan.directories import adopt_model, check_model, checkpoints
+from dcgan.directories import adopt_model, check_model, checkpoints, newest_of_tensorflow1
 from images.files import check_folder, find_pictures
 from jobs.train.arguments import RunOptions
 from jobs.train.record import Record, Stretch
@@ -37,7 +36,7 @@ class Run:
         """Raises UserError if the pictures or the folders do not fit the run. Use `open`, which locks the folders."""
         self.options = options
         directory = options.checkpoint_dir
-        if tensorflow1.newest(directory):
+        if newest_of_tensorflow1(directory):
             raise UserError(f"{directory} holds a TensorFlow 1 model: use --init {directory} and another directory")
         self.newest = max(checkpoints(directory), default=None)
         self.resumed = self.newest is not None
