@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from dcgan import checkpoints, devices
-from dcgan.checkpoints import named_variables
 from dcgan.devices import chosen, dtype_policy
 from dcgan.growing import grow_discriminator, grow_generator
 from dcgan.options import KEEP, NetworkOptions, SearchOptions, TrainOptions
@@ -314,7 +313,7 @@ class DCGAN:
         half: in float16 and without the training state, for a finished model. Raises UserError if the files cannot be
         written or a weight is not finite; earlier checkpoints then stay whole.
         """
-        variables = self._named_variables(training=not half)
+        variables = self.named_variables(training=not half)
         if half:
             variables = {
                 name: variable if name == "step" else tf.Variable(tf.cast(variable, tf.float16))
@@ -345,7 +344,7 @@ class DCGAN:
         if training:
             dcgan.start_training()
             dcgan._stale = False  # statistics were saved up to date
-        variables = dcgan._named_variables()
+        variables = dcgan.named_variables()
         variables.pop("step").assign(stored.step)
         for name in sorted(variables.keys() | stored.values.keys()):
             value = stored.values.get(name)
@@ -354,11 +353,11 @@ class DCGAN:
             variables[name].assign(value)
         return dcgan
 
-    def _named_variables(self, training: bool = True) -> dict[str, tf.Variable]:
+    def named_variables(self, training: bool = True) -> dict[str, tf.Variable]:
         """The variables that a checkpoint holds, by name, with the training state if there is one."""
         return {
             "step": self.step,
-            **named_variables("generator", self.generator),
-            **named_variables("discriminator", self.discriminator),
+            **checkpoints.named_variables("generator", self.generator),
+            **checkpoints.named_variables("discriminator", self.discriminator),
             **(self.training.named_variables() if training and self.training else {}),
         }

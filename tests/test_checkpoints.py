@@ -269,7 +269,7 @@ def test_weights_that_are_not_finite_are_not_saved(saved, tmp_path):
 def test_everything_that_was_stored_is_read(saved, training):
     dcgan = DCGAN.load(saved, training=True)
     stored = checkpoints.read(saved, training)
-    expected = {name: variable.numpy() for name, variable in dcgan._named_variables().items() if name != "step"}
+    expected = {name: variable.numpy() for name, variable in dcgan.named_variables().items() if name != "step"}
     if not training:
         expected = {
             name: value for name, value in expected.items() if name.startswith(("generator/", "discriminator/"))
@@ -283,7 +283,7 @@ def test_everything_that_was_stored_is_read(saved, training):
 @pytest.mark.parametrize("missing", ["generator/g_h1/bias", "generator/g_bn0/gamma", "discriminator/d_h1_lin/kernel"])
 def test_a_checkpoint_that_lacks_a_variable(saved, tmp_path, missing):
     dcgan = DCGAN.load(saved)
-    variables = dcgan._named_variables()
+    variables = dcgan.named_variables()
     del variables[missing]
     checkpoints.write(tmp_path, dcgan.options, variables, step=2, keep=1)
     with pytest.raises(UserError, match=r"incompatible checkpoint .* is missing|no checkpoint in .* can be read"):
@@ -297,8 +297,8 @@ def test_a_model_in_half_precision_is_rounded_and_without_training_state(saved, 
     assert {value.dtype for value in stored.values.values()} == {np.dtype(np.float16)} and stored.step == 2
     with pytest.raises(UserError, match="no training state"):
         DCGAN.load(tmp_path, training=True)
-    loaded = {name: variable.numpy() for name, variable in DCGAN.load(tmp_path)._named_variables().items()}
+    loaded = {name: variable.numpy() for name, variable in DCGAN.load(tmp_path).named_variables().items()}
     for name, value in loaded.items():
-        expected = dcgan._named_variables()[name].numpy()
+        expected = dcgan.named_variables()[name].numpy()
         assert value.dtype == expected.dtype
         np.testing.assert_allclose(value, expected, rtol=2**-11, atol=2**-25, err_msg=name)

@@ -45,7 +45,7 @@ else:
 options = TrainOptions(epochs=epochs, batch_size=8, flip=flip, local_norm=local_norm)
 losses = [state.losses.numpy() for state in dcgan.train(blobs(16, 16), options)]
 dcgan.save(folder)
-values = {{name.replace("/", "|"): variable.numpy() for name, variable in dcgan._named_variables().items()}}
+values = {{name.replace("/", "|"): variable.numpy() for name, variable in dcgan.named_variables().items()}}
 np.savez(folder + "/all.npz", losses=losses, **values)
 """
 
@@ -235,9 +235,9 @@ def test_two_workers_train_as_one_and_do_not_outlive_each_other(tmp_path):
     one = DCGAN(16, gf_dim=8, df_dim=8)
     for _ in one.train(blobs(16, 16), TrainOptions(epochs=2, batch_size=8)):
         pass
-    for name, value in one._named_variables().items():
+    for name, value in one.named_variables().items():
         if name.endswith("kernel") and not name.startswith("live"):
-            assert np.linalg.norm(two._named_variables()[name] - value) <= 0.02 * np.linalg.norm(value), name
+            assert np.linalg.norm(two.named_variables()[name] - value) <= 0.02 * np.linalg.norm(value), name
 
     workers = start_workers(tmp_path, "--epoch", 100000)
     losses = tmp_path / "logs" / "losses.csv"

@@ -77,7 +77,7 @@ def small() -> DCGAN:
 
 def values_of(dcgan) -> dict[str, np.ndarray]:
     """All that a checkpoint holds of the model and its training."""
-    return {name: variable.numpy() for name, variable in dcgan._named_variables().items()}
+    return {name: variable.numpy() for name, variable in dcgan.named_variables().items()}
 
 
 def assert_same_variables(expected: dict[str, np.ndarray], dcgan) -> None:

@@ -16,7 +16,7 @@ MASK[4:12, 4:12] = False
 
 
 def values_of(dcgan) -> dict[str, np.ndarray]:
-    return {name: variable.numpy() for name, variable in dcgan._named_variables().items()}
+    return {name: variable.numpy() for name, variable in dcgan.named_variables().items()}
 
 
 def trained(precision: str, epochs: int = 1, dcgan: DCGAN | None = None) -> DCGAN:

@@ -128,17 +128,17 @@ class Run:
         and best/validation.json name the run.
         """
         model, best = self.checkpoints, Outputs(self.checkpoints.folder / BEST)
-        old_model, old_samples = (not outputs.list.exists() for outputs in (model, self.samples))
+        samples_listed = self.samples.list.exists()
         adopt_model(model)
         if not self.saved:
             return
         run = self.record.run
-        if old_model and model.owns("config.json"):
+        if "run.json" not in model.names() and model.owns("config.json"):
             model.adopt("run.json")
             if _read_json(best.folder / "validation.json").get("run") == run:
                 adopt_model(best)
                 best.adopt("validation.json")
-        if old_samples and self.samples.folder.resolve() in self.record.places(model.folder):
+        if not samples_listed and self.samples.folder.resolve() in self.record.places(model.folder):
             _adopt(self.samples, SAMPLE, run)
         owner = _read_json(self.logs.folder / "log.json")
         if owner.get("run") == run:
@@ -157,7 +157,7 @@ def _adopt(outputs: Outputs, names: re.Pattern, note: str) -> None:
 def _read_json(path: Path) -> dict[str, Any]:
     """The object in a file, or {} if there is none."""
     try:
-        value = json.loads(path.read_text())
+        value = json.loads(path.read_text()) if path.is_file() else {}
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
