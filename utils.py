@@ -374,7 +374,12 @@ class Outputs:
     def _update(self) -> None:
         """Reads the lines that were added to the list since the last time, by this process or another."""
         with self.reading:
-            if not self.list.is_file() or self.list.stat().st_size == self.read:
+            if not os.path.lexists(self.list):
+                return
+            state = self.list.lstat()
+            if not stat.S_ISREG(state.st_mode):  # a pipe would block, a link lead to a user's file
+                raise UserError(f"{self.list} is not a regular file: remove it")
+            if state.st_size == self.read:
                 return
             with open(self.list, "rb") as file:
                 file.seek(self.read)
@@ -388,6 +393,7 @@ class Outputs:
 
     def _add(self, name: str, entry: "Entry") -> None:
         """Adds a line to the list in one piece, so that the lines of several processes do not mix."""
+        self._update()
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.list, "ab", buffering=0) as file:
             cut_short = file.tell() > self.read

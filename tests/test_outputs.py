@@ -226,3 +226,14 @@ def test_names_of_any_kind(outputs):
     for name in ("caf\u00e9", "a b\nc", os.fsdecode(b"\xff"), "x/./y"):
         outputs.write(name, put(name.encode("utf-8", "replace").decode()))
         assert Outputs(outputs.folder).owns(name)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_a_list_that_is_no_file_is_refused(outputs, kind):
+    outputs.folder.mkdir()
+    mine = outputs.folder.parent / "mine.txt"
+    mine.write_text("mine")
+    os.mkfifo(outputs.folder / LIST) if kind == "pipe" else (outputs.folder / LIST).symlink_to(mine)
+    with pytest.raises(UserError, match="is not a regular file: remove it"):
+        outputs.write("x.txt", put("new"))
+    assert mine.read_text() == "mine" and not (outputs.folder / "x.txt").exists()
