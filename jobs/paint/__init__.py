@@ -1,1 +1,1 @@
-"""The page: paint.py."""
+"""The page to paint on: paint.py."""

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from completion.photos import PhotoCompleter
-from dcgan.options import SearchOptions
+from dcgan.options import PRESETS, SearchOptions
 from faces.compositing import LITTLE, composite, share_outside
 from faces.frame import Frame
 from images.decoding import OPAQUE, pixel_count, read_photo, read_picture
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 VIEW = 1024  # most pixels of a side on the page
 FRAMES = 5  # iterations between two pictures of a search
-LIVELY = 0.85  # z_length; with the default all seeds look much alike
 DEMO = Path(__file__).parent.parent.parent / "data" / "demo" / "raw" / "astronaut.png"
 
 
@@ -40,7 +39,7 @@ class Canvas:
 
 
 def open_canvas(path: Path) -> Canvas:
-    """Reads a photo. Raises UserError, with the file's name but not its folder, if it cannot be read."""
+    """Reads a photo. Raises UserError if it cannot be read."""
     with without_folder(path):
         photo = read_photo(path)
     return Canvas(path.stem, photo, to_view(photo.masked()))
@@ -56,7 +55,7 @@ def read_layer(path: Path) -> np.ndarray:
 
 @contextmanager
 def without_folder(path: Path) -> Iterator[None]:
-    """Leaves only the file's name of a path in errors: the page may be seen on other machines."""
+    """Removes the folder of a file from errors, because the page may be seen on other machines."""
     try:
         yield
     except UserError as error:
@@ -91,10 +90,13 @@ def painted(canvas: Canvas, layers: Sequence[np.ndarray]) -> Photo:
 
 
 def search_options(seed: int) -> SearchOptions:
-    """Returns the options of a search: seed 0 is the best guess, every other seed a freer one that looks different."""
+    """Returns the options of the search for a seed.
+
+    Seed 0 is the best guess. Every other seed is a freer one that looks different.
+    """
     if not seed:
-        return SearchOptions(out_interval=FRAMES)
-    return SearchOptions(out_interval=FRAMES, seed=seed, start="random", z_length=LIVELY)
+        return replace(PRESETS["default"].search, out_interval=FRAMES)
+    return replace(PRESETS["lively"].search, out_interval=FRAMES, start="random", seed=seed)
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,9 @@ class Painter:
         self.busy = threading.Lock()
 
     def complete(self, canvas: Canvas, photo: Photo, seed: int) -> Iterator[Stage]:
-        """Yields the stages of a completion; the last one has the result. Raises UserError if the hole meets no face.
+        """Yields the stages of a completion; the last one has the result.
 
-        photo: as `painted` returns it.
+        photo: as `painted` returns it. Raises UserError if its hole meets no face.
         """
         with self.busy:
             yield Stage("Looking for the face ...")

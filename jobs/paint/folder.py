@@ -50,14 +50,14 @@ class Folder:
             return False
 
     def keep(self) -> None:
-        """Makes the files that are in the folder now permanent, because every session needs them."""
+        """Makes the present files permanent, because every session needs them."""
         self.permanent = set(self.path.glob("*/*"))
 
     @contextmanager
     def upload(self, size: int) -> Iterator[None]:
-        """Makes room for an upload of `size` bytes, and deletes the rest of an upload that was broken off.
+        """Makes room for an upload of `size` bytes.
 
-        Raises Full if other uploads take all the room.
+        Afterwards the parts of an upload that was broken off are deleted. Raises Full if other uploads take all room.
         """
         if self.arriving + size > ROOM:
             raise Full
@@ -71,7 +71,7 @@ class Folder:
                 self._delete_parts()
 
     def make_room(self) -> None:
-        """Deletes files older than `KEPT`, then the oldest ones until the rest and the uploads fit into `ROOM`."""
+        """Deletes files older than `KEPT`, then the oldest ones until all fit into `ROOM`."""
         files = [(path, path.stat()) for path in self.path.glob("*/*") if path not in self.permanent]
         files.sort(key=lambda file: file[1].st_mtime)
         total = self.arriving + sum(status.st_size for _, status in files)
@@ -82,7 +82,7 @@ class Folder:
             total -= status.st_size
 
     def _delete_parts(self) -> None:
-        """Deletes the files at the top, where Gradio gathers an upload before it moves it into a folder."""
+        """Deletes the files at the top, where Gradio writes an upload until it is complete."""
         for path in self.path.iterdir():
             if path.is_file() and path.name != LOCK:
                 path.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -39,15 +38,16 @@ LARGEST_CALL = 1_000_000  # bytes; a call names files and does not contain them
 
 
 class Gate:
-    """An ASGI app that refuses requests from other sites, to other addresses, or for files that nobody uploaded.
+    """An ASGI app that lets only the page's own requests through to Gradio.
 
-    Gradio alone answers to any host name, takes calls from any site, downloads addresses that a call names, and has
-    routes that the page does not need.
+    It refuses requests from other sites, to other host names, and for files that nobody uploaded. Gradio alone answers
+    to any host name, takes calls from any site, downloads addresses that a call names, and has routes that the page
+    does not need.
     """
 
     def __init__(self, app: Any, folder: Folder, host: str):
         """host: the address served."""
-        self.app, self.folder, self.host = app, folder, host.lower()
+        self.app, self.folder, self.served = app, folder, ServedNames(host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -55,14 +55,14 @@ class Gate:
         if scope["type"] != "http":  # the page opens no web sockets
             return await send({"type": "websocket.close"})
         try:
-            await self.passed(Request(scope, receive), send)
+            await self.answer(Request(scope, receive), send)
         except HTTPException as refusal:
             await PlainTextResponse(refusal.detail, refusal.status_code)(scope, receive, send)
         except ClientDisconnect:
             pass
 
-    async def passed(self, request: Request, send: Send) -> None:
-        """Has Gradio answer a request. Raises HTTPException to refuse it."""
+    async def answer(self, request: Request, send: Send) -> None:
+        """Lets Gradio answer a request. Raises HTTPException to refuse it."""
         self.check_sender(request)
         self.check_route(request)
         receive: Receive = request.receive
@@ -81,15 +81,15 @@ class Gate:
             raise HTTPException(503, "Too many uploads at once. Try again in a minute.") from None
 
     def check_sender(self, request: Request) -> None:
-        """Refuses a request to another host name, and a call from another site.
+        """Refuses a request to another host name, or from another site.
 
-        Another site reaches this server by a name of its own that it resolves to this machine's address.
+        Another site may have its own name resolve to this machine's address.
         """
         address = request.headers.get("host", "")
-        if not is_served(address, self.host):
+        if address not in self.served:
             raise HTTPException(400, "This page is not served at that address. Start paint.py with --host ADDRESS.")
         origin = request.headers.get("origin")
-        if request.method != "GET" and origin is not None and urlsplit(origin).netloc.lower() != address.lower():
+        if origin is not None and origin.lower().partition("://")[2] != address.lower():
             raise HTTPException(403, "Another site may not use this page.")
 
     def check_route(self, request: Request) -> None:
@@ -103,7 +103,7 @@ class Gate:
             raise HTTPException(404, "The page has nothing at this address.")
 
     async def checked_call(self, request: Request) -> Receive:
-        """Reads a call's JSON, and returns what hands it to Gradio. Refuses one that names a file never uploaded."""
+        """Reads a call and returns an ASGI `receive` with it. Refuses a call that names a file nobody uploaded."""
         body = await request.body()
         try:
             names = list(file_names(json.loads(body)))
@@ -114,17 +114,23 @@ class Gate:
         return replayed(body, request.receive)
 
 
-def is_served(address: str, host: str) -> bool:
-    """Returns whether a Host header, NAME or NAME:PORT, names the address served."""
-    match = re.fullmatch(r"\[([^]]*)\](:\d*)?|([^]:@/[]+)(:\d*)?", address.lower())
-    name = match[1] or match[3] or "" if match else ""
-    if host not in EVERYWHERE:
-        return name in (host, *LOOPBACK)
-    return name in (socket.gethostname().lower(), socket.getfqdn().lower(), "localhost") or is_number(name)
+class ServedNames:
+    """The host names at which a page is served, for a Host header, NAME or NAME:PORT."""
+
+    def __init__(self, host: str):
+        """host: the address served. 0.0.0.0 and :: are all addresses of this machine."""
+        self.everywhere = host in EVERYWHERE
+        own = (socket.gethostname(), f"{socket.gethostname()}.local", socket.getfqdn()) if self.everywhere else (host,)
+        self.names = {*LOOPBACK, *map(str.lower, own)}
+
+    def __contains__(self, header: str) -> bool:
+        match = re.fullmatch(r"\[([^]]*)\](:\d*)?|([^]:@/[]+)(:\d*)?", header.lower())
+        name = match[1] or match[3] or "" if match else ""
+        return name in self.names or (self.everywhere and is_number(name))
 
 
 def is_number(name: str) -> bool:
-    """Returns whether a host is given by its IP address, which no other site can claim."""
+    """Returns whether a host is given by its IP address, which no other site can claim as its name."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -133,7 +139,7 @@ def is_number(name: str) -> bool:
 
 
 def checked_size(request: Request) -> int:
-    """Returns the bytes of a request's body. Refuses one without a length, or of more than the page sends."""
+    """Returns the size of a request's body. Refuses one of unknown size or of more than the page sends."""
     length = request.headers.get("content-length", "")
     if not length.isdecimal():
         raise HTTPException(411, "The request does not say how long it is.")
