@@ -5,9 +5,9 @@ import os
 import struct
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from threading import Condition, Lock
+from threading import Lock
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -21,7 +21,7 @@ FORMATS = ["AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]
 LARGEST_FILE = 600_000_000  # bytes, of the largest picture that Pillow opens, uncompressed
 MOST_NUMBERS = 1_000_000  # in the tags of a TIFF, most of which may be the places of its strips
 TIFF_BYTES = (1, 2, 7)  # types of tags that Pillow keeps as bytes
-PIXELS_AT_ONCE = 200_000_000  # decoded side by side, with 4 to 8 bytes each
+LARGE = 25_000_000  # pixels, of 4 to 8 bytes each; larger pictures are decoded one at a time
 OPAQUE = 128  # the alpha from which a pixel is known
 STRIP = 4_000_000  # pixels converted at a time
 Image.init()  # loads all decoders; some, like TIFF's and WebP's, are loaded late otherwise
@@ -30,6 +30,7 @@ Image.init()  # loads all decoders; some, like TIFF's and WebP's, are loaded lat
 warnings.filterwarnings("ignore", module=r"PIL\.")
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
+_large = Lock()
 _libtiff = Lock()  # it prints errors to stderr, which one thread at a time can silence
 
 
@@ -117,7 +118,7 @@ def _resized(picture: Image.Image, width: int, height: int) -> Image.Image:
 @contextmanager
 def _decoded(path: str | Path) -> Iterator[Image.Image]:
     """Opens a picture, decoded and rotated upright. Errors in this context become PictureErrors."""
-    with _opened(path) as file, _decoding.of(file.width * file.height):
+    with _opened(path) as file, _large if file.width * file.height > LARGE else nullcontext():
         if file.format == "TIFF":
             with _libtiff, quiet_stderr():
                 file.load()
@@ -163,29 +164,6 @@ def _check_bytes(path: str | Path) -> None:
     numbers = sum(number for _, kind, number in entries if kind not in TIFF_BYTES and number <= size)
     if max(tags, numbers) > MOST_NUMBERS:
         raise ValueError("its tags hold more numbers than any picture needs")
-
-
-class _Decoding:
-    """Limits how many pixels the threads of this process decode side by side."""
-
-    def __init__(self, pixels: int):
-        self.limit, self.pixels, self.changed = pixels, 0, Condition()
-
-    @contextmanager
-    def of(self, pixels: int) -> Iterator[None]:
-        """Waits until a picture of this many pixels fits, or until no other is being decoded."""
-        with self.changed:
-            self.changed.wait_for(lambda: not self.pixels or self.pixels + pixels <= self.limit)
-            self.pixels += pixels
-        try:
-            yield
-        finally:
-            with self.changed:
-                self.pixels -= pixels
-                self.changed.notify_all()
-
-
-_decoding = _Decoding(PIXELS_AT_ONCE)
 
 
 # --------------------------------------------------------------------------------------- conversion

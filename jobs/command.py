@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 from jobs import interrupts
 from utils import UserError, WrongCommand, drop_output, one_line, say
 
+OUT_OF_MEMORY = "out of memory: use smaller pictures or a smaller batch"
+
 
 class Parser(argparse.ArgumentParser):
     """Shows the script's docstring and all defaults in --help, and prints errors in one line."""
@@ -115,7 +117,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         drop_output()
         code = 141
     except MemoryError:
-        code = _fail("out of memory: use smaller pictures or a smaller batch")
+        code = _fail(OUT_OF_MEMORY)
     except ModuleNotFoundError as error:
         code = _fail(f"the library {error.name} is missing: pip install -r requirements.txt")
     except ImportError as error:  # too little memory makes most libraries fail so
@@ -127,6 +129,10 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     except OSError as error:
         named = f"{error.strerror}: {error.filename}" if error.filename else error.strerror or error
         code = _fail(f"{named}: check the path, its permissions and the space on the disk")
+    except Exception as error:
+        if type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's, which need not be imported here
+            raise
+        code = _fail(OUT_OF_MEMORY)
     finally:
         interrupts.ignore()
     sys.exit(code)

@@ -234,9 +234,24 @@ def test_too_little_memory_for_a_library_is_one_line(tmp_path):
     assert re.fullmatch(r"error: (cannot load a library \(.*\)|out of memory): .*\n", result.stderr), result.stderr
 
 
-def test_a_missing_library_is_named(capsys, monkeypatch):
+@pytest.fixture
+def without_signals(monkeypatch):
+    """`run` leaves the signals of the tests' own process alone."""
     monkeypatch.setattr("jobs.interrupts.ignore", lambda: None)
 
+
+@pytest.mark.parametrize("kind", [MemoryError, type("ResourceExhaustedError", (Exception,), {})])
+def test_out_of_memory_is_one_line(capsys, without_signals, kind):
+    def main():
+        raise kind("12 GB")
+
+    with pytest.raises(SystemExit) as ended:
+        run(main)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "error: out of memory: use smaller pictures or a smaller batch\n"
+
+
+def test_a_missing_library_is_named(capsys, without_signals):
     def main():
         import no_such_library  # noqa: F401
 
