@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import socket
 import time
 from contextlib import ExitStack, suppress
@@ -70,19 +71,18 @@ class Worker:
 
     def _gather(self, server: socket.socket, deadline: float) -> None:
         """Waits for all other workers to connect, and answers them."""
-        with ExitStack() as open_ones:
-            there: dict[int, socket.socket] = {}
+        there: dict[int, socket.socket] = {}
+        with ExitStack() as connections:
             while len(there) < self.count - 1:
                 server.settimeout(max(0.01, deadline - time.monotonic()))
-                try:
-                    connection, _ = server.accept()
-                    open_ones.enter_context(connection)
+                with suppress(ValueError, TimeoutError):  # something else has connected, or nobody
+                    connection = connections.enter_context(server.accept()[0])
                     connection.settimeout(1)
                     there[int(connection.recv(16))] = connection
-                except (ValueError, TimeoutError):  # something else has connected, or nobody
-                    if time.monotonic() > deadline:
-                        missing = [self.addresses[i] for i in range(1, self.count) if i not in there]
-                        raise _not_started(" and ".join(missing)) from None
+                there = {index: connection for index, connection in there.items() if _is_open(connection)}
+                missing = [self.addresses[index] for index in range(1, self.count) if index not in there]
+                if missing and time.monotonic() > deadline:
+                    raise _not_started(" and ".join(missing))
             for connection in there.values():
                 connection.sendall(b"go")
             for connection in there.values():  # the worker closes first, which leaves the chief's port free
@@ -100,6 +100,11 @@ class Worker:
                     return
             time.sleep(0.2)
         raise _not_started(f"{self.addresses[0]} or another worker")
+
+
+def _is_open(connection: socket.socket) -> bool:
+    """Whether a worker that waits for the answer is still there: it sends nothing more, so it is not readable."""
+    return not select.select([connection], [], [], 0)[0]
 
 
 def _not_started(which: str) -> UserError:

@@ -305,20 +305,22 @@ def test_a_worker_that_does_not_start_is_named(present, missing):
 
 
 def test_workers_meet_in_any_order():
-    """Also if something else connects to the chief; and the port is free afterwards."""
-    addresses = tuple(f"localhost:{free_port()}" for _ in range(3))
-    with ThreadPoolExecutor(3) as pool:
-        waits = [pool.submit(Worker(2, 3, addresses).meet, 20)]
-        time.sleep(0.3)
-        waits.append(pool.submit(Worker(0, 3, addresses).meet, 20))
-        time.sleep(0.3)
-        with socket.create_connection(("localhost", int(addresses[0].split(":")[1]))) as stray:
-            stray.sendall(b"GET / HTTP/1.1")
-        assert not waits[0].done()
-        waits.append(pool.submit(Worker(1, 3, addresses).meet, 20))
+    """Also if something else connects to the chief, or a worker is restarted; and the port is free afterwards."""
+    addresses = tuple(f"localhost:{free_port()}" for _ in range(4))
+    chief = "localhost", int(addresses[0].split(":")[1])
+    with ThreadPoolExecutor(4) as pool:
+        waits = []
+        for index in (2, 0, 3, 1):
+            waits.append(pool.submit(Worker(index, 4, addresses).meet, 30))
+            time.sleep(0.5)
+            if index == 0:
+                for sent in (b"GET / HTTP/1.1", b"1"):  # the latter as from worker 1, which is killed then
+                    with socket.create_connection(chief) as connection:
+                        connection.sendall(sent)
+            assert index == 1 or not any(wait.done() for wait in waits)
         for wait in waits:
-            wait.result(timeout=20)
-    socket.create_server(("localhost", int(addresses[0].split(":")[1]))).close()
+            wait.result(timeout=30)
+    socket.create_server(chief).close()
 
 
 @pytest.mark.parametrize(
