@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from faces.detector import TEMPLATES, face_transform
-from faces.finding import LANDMARKS
+from faces.detector import TEMPLATES
+from faces.finding import LANDMARKS, by_landmarks
 from faces.frame import Frame
 from images.decoding import PictureError, pixel_count
 from utils import UserError, read_rows
@@ -79,11 +79,11 @@ def frame_by(points: np.ndarray, size: int) -> Frame:
     (ax, ay), (bx, by) = points[1] - points[0], points[2] - points[0]
     landmarks = np.zeros((68, 2))
     landmarks[list(TEMPLATES[LANDMARKS])] = points if ax * by > ay * bx else points[[1, 0, 2]]
-    transform = face_transform(landmarks, LANDMARKS, size)
-    most, least = np.linalg.svd(transform[:, :2], compute_uv=False)
+    frame = by_landmarks(landmarks, size)
+    most, least = np.linalg.svd(frame.transform[:, :2], compute_uv=False)
     if not most < MOST_STRETCHED * least:  # both are 0 for points on one line
         raise UserError(
             f"--points {as_points(points)} are not those of a face: give the inner corners of its eyes, then its "
             "lower lip"
         )
-    return Frame(transform, size)
+    return frame

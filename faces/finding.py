@@ -63,13 +63,15 @@ def damaged_faces(finder: FaceFinder, photo: Photo, size: int, fill: Fill, every
         found = [each for box, score in boxes if (each := _candidate(photo, box, score, size, everywhere))]
         chosen = (_certain(found) if everywhere else []) or _meeting(found, photo)
         if chosen and photo.intact:
-            return [
-                Frame(face_transform(finder.landmarks(photo.pixels, each.box), LANDMARKS, size), size)
-                for each in chosen
-            ]
+            return [by_landmarks(finder.landmarks(photo.pixels, each.box), size) for each in chosen]
         if chosen:
-            return [_by_landmarks(finder, photo, each.frame, fill) for each in chosen]
+            return [_refined(finder, photo, each.frame, fill) for each in chosen]
     return []
+
+
+def by_landmarks(landmarks: np.ndarray, size: int) -> Frame:
+    """The frame of `size` pixels that align.py finds by three of a face's landmarks, [68, 2] (x, y)."""
+    return Frame(face_transform(landmarks, LANDMARKS, size), size)
 
 
 def _candidate(photo: Photo, box: dlib.rectangle, score: float, size: int, everywhere: bool) -> Candidate | None:
@@ -110,7 +112,7 @@ def _looks(finder: FaceFinder, photo: Photo) -> Iterator[list[tuple[dlib.rectang
         height, width = (max(1, round(scale * n)) for n in shown.shape[:2])
         seen = shown if scale == 1 else cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA)
         boxes, scores, _ = finder.detector.run(seen, doublings, least)
-        to_photo = max(photo.shape) / max(seen.shape[:2]) if huge else 1 / scale
+        to_photo = max(photo.shape) / max(seen.shape[:2])
         return [(dlib.scale_rect(box, to_photo), score) for box, score in zip(boxes, scores, strict=True)]
 
     yield look(LOOK, 1, DOUBTFUL)
@@ -119,18 +121,18 @@ def _looks(finder: FaceFinder, photo: Photo) -> Iterator[list[tuple[dlib.rectang
     yield look(CLOSE, 2, FAINT)
 
 
-def _by_landmarks(finder: FaceFinder, photo: Photo, rough: Frame, fill: Fill) -> Frame:
-    """The frame of a face by its landmarks. rough: where it is, roughly."""
+def _refined(finder: FaceFinder, photo: Photo, rough: Frame, fill: Fill) -> Frame:
+    """The frame of a damaged face by its landmarks. rough: a frame nearby."""
     near, closer = rough.close_up(photo, ENOUGH)
     if not near.known.any():
         return rough
     guess = rough.after(inverse(closer))
     landmarks = finder.landmarks(near.pixels if near.intact else fill(near, [guess]), box_of(guess))
-    transform = face_transform(landmarks, LANDMARKS, rough.size)
+    frame = by_landmarks(landmarks, rough.size)
     if not near.intact:
         seen = _visible(landmarks, near.known, max(1, round(REACH * guess.side)))
-        transform = (rough.size * likeliest(landmarks, seen) + transform) / 2
-    return Frame(transform, rough.size).after(closer)
+        frame = Frame((rough.size * likeliest(landmarks, seen) + frame.transform) / 2, rough.size)
+    return frame.after(closer)
 
 
 def _visible(landmarks: np.ndarray, known: np.ndarray, reach: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from faces import finding
 from faces.alignment import COLUMNS, aligned_frames, frame_by
 from faces.detector import TEMPLATES, FaceFinder, face_transform, filled, predictor_path
 from faces.finding import Candidate, _looks, _meeting, damaged_faces
-from faces.frame import Frame, inverse
+from faces.frame import Frame
 from images.decoding import read_photo
 from images.photo import Photo
 from model import DCGAN
@@ -128,7 +128,7 @@ def test_a_grey_photo_stays_grey(tmp_path):
     assert pixels(tmp_path / "completions" / "final" / "grey.png").shape == DEMO.size[::-1]
 
 
-def test_an_undamaged_versions_alignment(folder, tmp_path):
+def test_an_undamaged_versions_alignment(folder, tmp_path, finder):
     DEMO.save(tmp_path / "erased.png")
     result = run_script(
         "align.py", "erased.png", "align", "innerEyesAndBottomLip", "aligned", "--size", 32, cwd=tmp_path
@@ -137,11 +137,9 @@ def test_an_undamaged_versions_alignment(folder, tmp_path):
     args = [folder / "in" / "erased.png", "--alignment", "aligned/alignment.csv", "--outInterval", 1]
     assert_works(complete(tmp_path, *args))
     face = pixels(tmp_path / "completions" / "before.png").astype(int)
-    finder = FaceFinder(str(predictor_path(None)))
     photo = np.asarray(DEMO)
-    transform = face_transform(finder.landmarks(photo, finder.faces(photo)[0]), "innerEyesAndBottomLip", 64)
-    back = inverse(transform)
-    x, y = (back @ [5, 40, 1]).round().astype(int)
+    (frame,) = alignment(finder, photo)
+    x, y = (frame.back @ [5, 40, 1]).round().astype(int)
     assert abs(face[40, 5] - photo[y, x]).max() < 40
 
 

@@ -10,8 +10,7 @@ import numpy as np
 from completion.models import open_model
 from completion.photos import PhotoCompleter
 from dcgan.options import DeviceOptions, Preset
-from faces.detector import face_transform
-from faces.finding import LANDMARKS
+from faces.finding import by_landmarks
 from faces.frame import Frame
 from images.blending import blend
 from images.decoding import read_picture
@@ -104,7 +103,7 @@ def damage(path: Path, mask: np.ndarray, completer: PhotoCompleter) -> Damaged:
     faces = completer.finder.faces(pixels)
     if not faces:
         raise UserError(f"no face in {path}")
-    true = Frame(face_transform(completer.finder.landmarks(pixels, faces[0]), LANDMARKS, len(mask)), len(mask))
+    true = by_landmarks(completer.finder.landmarks(pixels, faces[0]), len(mask))
     photo = Photo(pixels, ~true.under(mask, pixels.shape[:2]))
     if photo.intact or not photo.known.any():
         raise UserError(f"the face of {path} lies outside of the photo")
