@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Completes pictures: searches a trained model for the pixels that belong into their holes.
+"""Fills holes in pictures and photos with what a trained DCGAN generates.
 
 python complete.py --photo portrait.png --maskFile hole.png --outDir completions
 python complete.py face.png --maskFile hole.png --outInterval 2 --checkpointDir checkpoints/pretrained

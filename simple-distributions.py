@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws the post's plots of simple distributions: samples, and the most probable rest of a point.
+"""Draws the post's plots of simple distributions: densities, samples, and the most probable y for a given x.
 
 python simple-distributions.py
 python simple-distributions.py --outDir plots

@@ -303,10 +303,8 @@ class Preset:
 PRESETS = {
     preset.name: preset
     for preset in (
-        Preset("default", "a plausible completion, close to the truth on average"),
-        Preset(
-            "likely", "the smooth completion that is closest to the truth, pixel by pixel", SearchOptions(z_length=0.0)
-        ),
+        Preset("default", "a compromise: close to the truth, and fairly sharp"),
+        Preset("likely", "smooth, and closest to the truth pixel by pixel", SearchOptions(z_length=0.0)),
         Preset(
             "lively", "as sharp as the generator's samples, but further from the truth", SearchOptions(z_length=0.85)
         ),

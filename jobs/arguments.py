@@ -51,7 +51,7 @@ class SampleOptions(Options):
 
     z: tuple[Path, ...] | None = option(
         None,
-        f"z to use instead of random ones: {FILES}; the z of a picture is found by a search",
+        f"take z from these files instead of random z: {FILES}; a search finds the z of a picture",
         check=Path,
         nargs="+",
         metavar="FILE",
@@ -70,7 +70,7 @@ class SampleOptions(Options):
     )
     plus: tuple[tuple[Path, ...], ...] | None = option(
         None,
-        f"arithmetic: add the mean z of these files, {FILES}; repeat the flag for another term",
+        f"arithmetic: add the mean z of these files ({FILES}); repeat the flag to add another term",
         check=term,
         nargs="+",
         action="append",
@@ -78,7 +78,7 @@ class SampleOptions(Options):
     )
     minus: tuple[tuple[Path, ...], ...] | None = option(
         None,
-        "subtract the mean z of these files, as for --plus",
+        "subtract the mean z of these files; repeat the flag to subtract another term",
         check=term,
         nargs="+",
         action="append",

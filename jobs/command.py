@@ -42,11 +42,11 @@ def parse(
 
     doc: the text above the options in --help; the first sentence of a kind's docstring is the heading of its options.
     models: the kind whose defaults apply to new models only; it becomes a dict of the options that were named.
-    presets: values of options by the names that --preset accepts; an option that is named overrides them.
+    presets: values of options by the names that --preset accepts; options that are given take precedence.
     """
     parser = Parser(doc)
     if presets:
-        text = "values of the options below, see above; an option that is named overrides its preset"
+        text = "set of values for the options below, see above; options that are given besides take precedence"
         parser.add_argument("--preset", choices=presets, default=next(iter(presets)), help=text)
     for kind in kinds:
         group = parser.add_argument_group((kind.__doc__ or "").partition(".")[0])

@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -221,8 +222,8 @@ def test_foreign_files_stay(folder, trained, tmp_path, name):
 
 
 def test_its_own_files_are_replaced(folder, trained, tmp_path):
+    shutil.copytree(folder / "evaluation", tmp_path / "evaluation")
     args = [folder / "faces", "--masks", "half", "--methods", "telea", "--checkpointDir", trained / "checkpoints"]
-    for faces in (2, 1):
-        assert_works(run_script("evaluate.py", *args, "--faces", faces, cwd=tmp_path))
+    assert_works(run_script("evaluate.py", *args, "--faces", 1, cwd=tmp_path))
     with open(tmp_path / "evaluation" / "evaluation.csv", newline="") as file:
         assert [row["faces"] for row in csv.DictReader(file)] == ["1"]

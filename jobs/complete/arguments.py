@@ -20,9 +20,7 @@ class CompleteOptions(Options):
         MISSING, "pictures of any size, or folders of pictures", "imgs", check=Path, nargs="+", metavar="IMG"
     )
     checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path, metavar="DIR")
-    img_size: int | None = option(
-        None, "size that the model must have; otherwise complete.py stops", "--imgSize", check=size
-    )
+    img_size: int | None = option(None, "stop with an error unless the model has this size", "--imgSize", check=size)
     out_dir: Path = option(
         Path("completions"), "folder for everything that is written", "--outDir", check=Path, metavar="DIR"
     )
