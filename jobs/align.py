@@ -22,6 +22,7 @@ from faces.detector import HUGE, FaceFinder, face_transform, filled, predictor_p
 from faces.frame import warp, warp_known
 from images.decoding import PictureError, pixel_count, read_photo
 from images.files import find_pictures, save_picture, unique_names
+from images.photo import Photo
 from jobs.arguments import AlignOptions
 from utils import Outputs, Progress, UserError, only_writer, say, write_rows
 
@@ -34,55 +35,48 @@ class Aligner:
     """Aligns one photo after the other with a landmark model."""
 
     def __init__(self, predictor: Path, options: AlignOptions):
-        self.finder, self.options = FaceFinder(str(predictor)), options
-        self.outputs = Outputs(options.out)
+        """Raises UserError if `predictor` is not a model of 68 landmarks."""
+        self.options, self.outputs = options, Outputs(options.out)
+        try:
+            self.finder = FaceFinder(str(predictor))
+            found = len(self.finder.landmarks(np.zeros((64, 64, 3), np.uint8), dlib.rectangle(0, 0, 63, 63)))
+        except RuntimeError as error:
+            raise UserError(f"{predictor} is not a landmark model of dlib ({error}): choose another") from error
+        if found != 68:
+            raise UserError(f"{predictor} finds {found} landmarks: choose a model of 68")
 
-    def transform(self, photo: np.ndarray) -> np.ndarray | str:
+    def transform(self, photo: Photo) -> np.ndarray | str:
         """[2, 3] for the largest face of a photo, or the photo's status if there is none."""
-        faces = self.finder.faces(photo)
+        faces = self.finder.faces(photo.pixels)
         if not faces:
             return "no face"
         if self.options.skip_multi and len(faces) > 1:
             return "several faces"
-        return face_transform(self.finder.landmarks(photo, faces[0]), self.options.landmarks, self.options.size)
+        landmarks = self.finder.landmarks(photo.pixels, faces[0])
+        return face_transform(landmarks, self.options.landmarks, self.options.size)
 
-    def align(self, photo: Path, output: str) -> np.ndarray | str:
+    def align(self, path: Path, output: str) -> np.ndarray | str:
         """Writes the largest face to the file `output`; returns its transform, or the photo's status without one."""
         size = self.options.size
         try:
-            pixels, known = shown(photo)
-            transform = self.transform(pixels)
+            photo = read_filled(path)
+            transform = self.transform(photo)
             if isinstance(transform, str):
                 return transform
-            face = warp(pixels, transform, size, size)
-            if known is not None:
-                face = np.dstack([face, 255 * warp_known(known, transform, size, size).astype(np.uint8)])
+            face = warp(photo.pixels, transform, size, size)
+            if not photo.intact:
+                known = warp_known(photo.known, transform, size, size)
+                face = np.dstack([face, 255 * known.astype(np.uint8)])
         except UNREADABLE:
             return "unreadable"
         self.outputs.write(output, lambda partial: save_picture(partial, face))
         return transform
 
 
-def shown(photo: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Reads a photo, uint8 [H, W, 3], and which pixels are known, bool [H, W] or None if all are.
-
-    Unknown pixels are filled, so that they neither influence the face's place nor show. PictureError if it cannot be
-    read.
-    """
-    read = read_photo(photo)
-    return (read.pixels, None) if read.intact else (filled(read.pixels, read.known), read.known)
-
-
-def checked_aligner(predictor: Path, options: AlignOptions) -> Aligner:
-    """The Aligner. Raises UserError if `predictor` is not a model of 68 landmarks."""
-    try:
-        aligner = Aligner(predictor, options)
-        found = len(aligner.finder.landmarks(np.zeros((64, 64, 3), np.uint8), dlib.rectangle(0, 0, 63, 63)))
-    except RuntimeError as error:
-        raise UserError(f"{predictor} is not a landmark model of dlib ({error}): choose another") from error
-    if found != 68:
-        raise UserError(f"{predictor} finds {found} landmarks: choose a model of 68")
-    return aligner
+def read_filled(path: Path) -> Photo:
+    """Reads a photo and fills its hole, so that hidden pixels neither move the face nor show."""
+    photo = read_photo(path)
+    return photo if photo.intact else dataclasses.replace(photo, pixels=filled(photo.pixels, photo.known))
 
 
 # ------------------------------------------------------------------------------------------ processes
@@ -202,7 +196,7 @@ def check_alike(aligner: Aligner, out: Path, photos: dict[str, Path], kept: dict
     for name, row in kept.items():
         if row[2] == "aligned" and name in photos:
             try:
-                transform = aligner.transform(shown(photos[name])[0])
+                transform = aligner.transform(read_filled(photos[name]))
             except UNREADABLE:  # the photo was damaged since; try the next one
                 continue
             if isinstance(transform, str) or not np.allclose(transform.ravel(), [float(x) for x in row[3:]], atol=1e-6):
@@ -237,7 +231,7 @@ def _align_all(options: AlignOptions) -> None:
     outputs = Outputs(out)
     adopt_earlier(outputs, rows)
     kept = {row[0]: row for row in rows if is_done(row, outputs, options.skip_multi)}
-    aligner = checked_aligner(predictor, dataclasses.replace(options, skip_multi=False))
+    aligner = Aligner(predictor, dataclasses.replace(options, skip_multi=False))
     check_alike(aligner, out, photos, kept)
     jobs = [job for job in named_jobs(photos, rows) if job[0] not in kept]
     outputs.check(TABLE, *(output for _, _, output in jobs))
