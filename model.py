@@ -129,9 +129,9 @@ class DCGAN:
 
     @property
     def generator(self) -> keras.Model:
-        """G: z [batch, z_dim] in [-1, 1] -> images [batch, H, W, c_dim] in [-1, 1], by averaged weights.
+        """G: z [batch, z_dim] in [-1, 1] -> images [batch, H, W, c_dim] in [-1, 1].
 
-        After training steps its batch statistics are computed anew when it is next asked for.
+        Its weights are averages over the training steps. Its batch statistics are brought up to date on access.
         """
         if self._stale:
             self._settle_statistics()
@@ -193,13 +193,13 @@ class DCGAN:
     def train(
         self, pictures: Pictures, options: TrainOptions, origin: int = 0, intervals: Sequence[int] = ()
     ) -> Iterator[TrainStep]:
-        """Trains on `pictures`, uint8 [N, H, W, c_dim], from the current step on; yields after each execution.
+        """Trains on `pictures`, uint8 [N, H, W, c_dim]; yields after each execution.
 
-        An execution is one step; on a GPU, up to ten steps, so that the GPU does not wait for Python. It ends with an
-        epoch, and after each step that is a multiple of one of the `intervals`. What a step computes depends only on
-        the pictures, the options and the step's number. `origin` is the step from which epochs are counted. To stop,
-        leave the loop. Raises ValueError if `pictures` do not fit the model, UserError if the device runs out of
-        memory.
+        It continues after the steps done so far. An execution is one step; on a GPU, up to ten steps, so that the GPU
+        does not wait for Python. It ends with an epoch, and after each step that is a multiple of one of the
+        `intervals`. What a step computes depends only on the pictures, the options and the step's number. `origin` is
+        the step from which epochs are counted. To stop, leave the loop. Raises ValueError if `pictures` do not fit the
+        model, UserError if the device runs out of memory.
         """
         self._check(pictures)
         training = self.start_training()
@@ -243,7 +243,7 @@ class DCGAN:
         return self.training
 
     def _settle_statistics(self) -> None:
-        """Sets the statistics of G's batch normalisation to those of its own feature maps, for up to 256 fixed z.
+        """Sets G's batch statistics to those of its feature maps for 256 fixed z.
 
         Averaged weights make other feature maps than the weights that they average, so averaged statistics would not
         fit them, and samples would be pale. (Brock et al., arXiv:1809.11096, call these standing statistics.)
@@ -308,10 +308,11 @@ class DCGAN:
     # --------------------------------------------------------------------------------------- files
 
     def save(self, directory: str | Path, keep: int = KEEP, half: bool = False) -> None:
-        """Writes config.json and a checkpoint, with the training state if there is one; keeps the `keep` newest.
+        """Writes config.json and a checkpoint; keeps the `keep` newest checkpoints.
 
-        half: in float16 and without the training state, for a finished model. Raises UserError if the files cannot be
-        written or a weight is not finite; earlier checkpoints then stay whole.
+        The checkpoint includes the training state if there is one. half: writes float16 without the training state, for
+        a finished model. Raises UserError if the files cannot be written or a weight is not finite; earlier checkpoints
+        then stay whole.
         """
         variables = self.named_variables(training=not half)
         if half:

@@ -75,7 +75,7 @@ def write(directory: Path, options: NetworkOptions, variables: Mapping[str, tf.V
 
 
 def remove(outputs: Outputs, kept: Collection[int]) -> None:
-    """Deletes the checkpoints that this program wrote into the folder, except those of the steps `kept`."""
+    """Deletes this program's checkpoints except those of the steps `kept`."""
     for name in sorted(os.listdir(outputs.folder), reverse=True):  # index before data
         match = FILE.fullmatch(name)
         if match and int(match[1]) not in kept:
@@ -83,7 +83,7 @@ def remove(outputs: Outputs, kept: Collection[int]) -> None:
 
 
 def _set_aside(outputs: Outputs, name: str) -> None:
-    """Renames a damaged checkpoint file that this program wrote, so that a new one can take its name."""
+    """Renames this program's damaged checkpoint file, so that its name is free."""
     path = outputs.folder / name
     if name in outputs.names() and path.is_file() and not path.is_symlink() and not outputs.owns(name):
         path.rename(f"{path}.damaged-{time.time_ns()}")

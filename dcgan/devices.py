@@ -44,7 +44,7 @@ def has_short_floats() -> bool:
 
 
 def _gpus() -> list[float]:
-    """The compute capability of each NVIDIA GPU: from 7 it has tensor cores for float16, from 8 for bfloat16."""
+    """Compute capabilities of the NVIDIA GPUs: 7 has float16 tensor cores, 8 has bfloat16."""
     found = (tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU"))
     return [float("{}.{}".format(*details.get("compute_capability", (0, 0)))) for details in found]
 
@@ -132,7 +132,7 @@ def filled_parts(among: tf.distribute.Strategy, batch: np.ndarray):
 
 
 def replica_uniform(shape: Sequence[int], seed: Sequence):
-    """Uniform in [0, 1): this replica's rows of what a single device would draw for the whole batch."""
+    """Uniform in [0, 1): this replica's rows of a single device's draw."""
     context = tf.distribute.get_replica_context()
     rows, *others = shape
     whole = tf.random.stateless_uniform([rows * context.num_replicas_in_sync, *others], seed)

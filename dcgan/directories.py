@@ -63,7 +63,10 @@ def read_config(directory: Path) -> NetworkOptions:
 
 
 def adopt_model(outputs: Outputs) -> None:
-    """Lists the files of a model that was saved before this program listed its files, or copied without the list."""
+    """Lists the files of a model whose directory has no list.
+
+    It was saved by an earlier version of this program, or copied without the list.
+    """
     directory = outputs.folder
     if outputs.list.exists() or not checkpoints(directory):
         return

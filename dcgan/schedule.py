@@ -8,7 +8,7 @@ from dcgan.options import TrainOptions
 
 
 class Schedule:
-    """The batches of a training run, which follow from the seed and the step's number alone."""
+    """The batches of a training run; they depend only on seed and step."""
 
     def __init__(self, pictures: int, options: TrainOptions, origin: int):
         """pictures: how many there are. origin: the step that epochs are counted from."""
@@ -29,7 +29,7 @@ class Schedule:
         return self.shuffled[1][batch * self.batch_size : (batch + 1) * self.batch_size]
 
     def executions(self, first: int, most: int, intervals: Sequence[int]) -> Iterator[range]:
-        """Ranges of at most `most` steps from `first` to the end; each range is one execution.
+        """Yields the steps of each execution, at most `most`, from `first` to the end.
 
         An execution ends with an epoch, and after each step that is a multiple of one of the `intervals`.
         """

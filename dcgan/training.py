@@ -1,4 +1,4 @@
-"""The adversarial training of a DCGAN: its state, and the step that updates D and G.
+"""The adversarial training of a DCGAN: its state and its step.
 
 Goodfellow et al., "Generative Adversarial Nets" (arXiv:1406.2661), algorithm 1, with the losses of the post.
 """
@@ -14,9 +14,10 @@ from ops import cross_entropy, random_flip, to_float
 
 
 class Training:
-    """Owns the generator that learns, both optimizers and the step counter, and runs the training steps.
+    """The training state, and the functions that run training steps.
 
-    The model's own generator is the moving average of the one that learns. Each device has a replica of all variables.
+    It owns the generator that learns, both optimizers and the step counter. The model's own generator is the moving
+    average of the one that learns. Each device has a replica of all variables.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Training:
         self.d_optimizer.build(discriminator.trainable_variables)
 
     def set_options(self, options: TrainOptions) -> None:
-        """Sets the optimizers' rates, and whether batch normalisation sees the whole batch or a device's part."""
+        """Sets the optimizers' rates and the scope of batch normalisation."""
         for optimizer in (self.g_optimizer, self.d_optimizer):
             optimizer.learning_rate, optimizer.beta_1 = options.learning_rate, options.beta1
         for network in (self.generator, self.discriminator):
@@ -109,7 +110,7 @@ class Training:
 
     @tf.function
     def run(self, batches: list[Any], first, count, options: TrainOptions):
-        """Runs `count` steps from number `first` on, one for each of the first `count` of the n `batches`.
+        """Runs `count` training steps, from step `first` on, on the first of the n `batches`.
 
         batches: uint8 [batch, H, W, c], each device its part. Returns losses [n, 4], z [n, batch, z_dim], and D's
         logits of real and fake images [n, batch, 1]; zeros beyond `count`.
@@ -124,7 +125,7 @@ class Training:
         return [values[None] for values in self._step(pictures, coins, z, options)]
 
     def _draw(self, pictures, step, options: TrainOptions):
-        """The random numbers of a replica's step: coins [batch] in [0, 1), which mirror pictures, and z."""
+        """Draws a replica's coins [batch] in [0, 1), and its z."""
         shape = [len(pictures), self.generator.input_shape[1]]
         coins = devices.replica_uniform(shape[:1], [options.seed, 2 * step + 1])
         return coins, 2 * devices.replica_uniform(shape, [options.seed, 2 * step]) - 1

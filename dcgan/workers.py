@@ -16,7 +16,7 @@ WAIT = 60.0  # seconds until all workers must have started
 
 @dataclass(frozen=True)
 class Worker:
-    """One of the processes that train a model, or complete a list of pictures, together."""
+    """One of several processes that share a training or a completion."""
 
     index: int = 0
     """0 is the chief, which alone writes what training leaves."""
@@ -103,7 +103,8 @@ class Worker:
 
 
 def _is_open(connection: socket.socket) -> bool:
-    """Whether a worker that waits for the answer is still there: it sends nothing more, so it is not readable."""
+    """Whether the worker still waits for the answer."""
+    # It sends nothing more, so only a closed connection is readable.
     return not select.select([connection], [], [], 0)[0]
 
 

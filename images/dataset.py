@@ -1,4 +1,4 @@
-"""The training pictures: decoded in parallel when they are first used, and kept if they fit into memory."""
+"""Decodes the training pictures in parallel, and keeps them if they fit into memory."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -88,7 +88,7 @@ class Dataset:
 
 
 def one_ahead(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-    """Yields function(item) for each item; a thread computes the next value while one is in use."""
+    """Yields function(item) for each item; a thread computes one value ahead."""
     with ThreadPoolExecutor(1) as thread:
         following: Any = None
         for item in items:

@@ -1,1 +1,1 @@
-"""TensorFlow, and layers that compute faster than its own or to the same bits for any batch."""
+"""TensorFlow, and faster layers than its own."""

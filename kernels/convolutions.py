@@ -1,4 +1,4 @@
-"""5x5 convolutions with stride 2 that choose the fastest kernel for a processor and a feature map's size."""
+"""5x5 convolutions with stride 2 by the fastest kernel for each size."""
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def _transposed(x, kernel):
 
 
 def _transposed_as_convolution(x, kernel):
-    """`_transposed` as a 3x3 convolution whose channels are the 2x2 pixels of each place: twice as fast."""
+    """`_transposed` as a 3x3 convolution to 2x2 pixels per place, which is twice as fast."""
     # Places i - 1, i and i + 1 add to pixel 2i by these rows (or columns) of the kernel, and to 2i + 1; row 5 is 0.
     taps = [3, 1, 5], [4, 2, 0]
     padded = tf.pad(tf.transpose(kernel, [0, 1, 3, 2]), [[0, 1], [0, 1], [0, 0], [0, 0]])

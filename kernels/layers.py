@@ -1,4 +1,4 @@
-"""Keras layers and Adam with faster kernels, and results that do not depend on the size of a batch."""
+"""Keras layers and Adam with faster kernels, and padding of batches."""
 
 import numpy as np
 
@@ -32,10 +32,11 @@ class Linear(keras.layers.Dense):
 
 
 class BatchNorm(keras.layers.BatchNormalization):
-    """Keras' layer, faster in training: TensorFlow's fused kernel on one device, one message a pass over several.
+    """Keras' batch normalisation, faster in training.
 
-    If `synchronized`, it normalises by the statistics of all replicas' parts of a batch, which must be equally large.
-    All replicas keep the same moving statistics: those of all parts, or the mean of the parts' statistics.
+    It uses TensorFlow's fused kernel on one device, and one message per pass between several. If `synchronized`, it
+    normalises by the statistics of all replicas' parts of a batch, which must be equally large. All replicas keep the
+    same moving statistics: those of all parts, or the mean of the parts' statistics.
     """
 
     def add_weight(self, *args, trainable=True, **kwargs):
@@ -59,7 +60,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         return y
 
     def _by_all(self, x):
-        """Normalises x by the mean and variance of all replicas' x, and returns these, too."""
+        """x normalised over all replicas, and their mean and variance."""
         maps = tf.cast(x, tf.float32)
         mean, variance = tf.nn.moments(maps, list(range(x.shape.rank - 1)))
         # E[x^2] - E[x]^2 loses all digits where the mean is large, so means are taken of the offset from moving_mean.
@@ -71,7 +72,7 @@ class BatchNorm(keras.layers.BatchNormalization):
 
 
 def mean_over_replicas(*values):
-    """The mean over all replicas of each tensor; the tensors, of one shape, travel in one message."""
+    """Each tensor's mean over all replicas; tensors of one shape, in one message."""
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return values
@@ -79,7 +80,7 @@ def mean_over_replicas(*values):
 
 
 class Adam(keras.optimizers.Adam):
-    """Keras' Adam with TensorFlow's kernel, which updates a variable in one pass over memory instead of ten."""
+    """Keras' Adam with TensorFlow's kernel: one pass over memory instead of ten."""
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)

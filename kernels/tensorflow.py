@@ -1,4 +1,4 @@
-"""TensorFlow and Keras, imported once without their messages, and what their files and errors need.
+"""Imports TensorFlow and Keras without their messages.
 
 All other modules import `tf` and `keras` from here.
 """
@@ -50,7 +50,7 @@ def enough_memory(batch_size: int, image_size: int) -> Iterator[None]:
 
 @contextmanager
 def plain_path(path: Path) -> Iterator[str]:
-    """Yields a name for a folder, or for a prefix of file names, that TensorFlow takes literally.
+    """Yields a name for a folder or prefix that TensorFlow takes literally.
 
     TensorFlow reads `ck[1]` as a pattern, and it rejects names that are not UTF-8. Such a path gets a temporary link.
     """
@@ -66,7 +66,7 @@ def plain_path(path: Path) -> Iterator[str]:
 
 
 def event_writer(directory: Path, suffix: str | None = None) -> tf.summary.SummaryWriter:
-    """A writer of TensorBoard event files in a directory of any name; `suffix` ends the files' names."""
+    """A writer of TensorBoard files in a directory; `suffix` ends their names."""
     while_in_use = ExitStack()
     writer = tf.summary.create_file_writer(while_in_use.enter_context(plain_path(directory)), filename_suffix=suffix)
     weakref.finalize(writer, while_in_use.close)

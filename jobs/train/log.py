@@ -1,4 +1,4 @@
-"""The log of a training run: losses.csv, TensorBoard's events, and a line on the terminal every few seconds."""
+"""Logs a training run: losses.csv, TensorBoard's events, and lines on the terminal."""
 
 import csv
 import os
@@ -87,7 +87,7 @@ class TrainingLog:
         self.warned.add(topic)
 
     def saved(self, step: int) -> None:
-        """Notes that the losses belong to a checkpoint of this step, so that an older copy of the run spares them."""
+        """Notes the step of a new checkpoint, so that an older copy of the run does not cut the logs."""
         self.outputs.adopt(FILE, f"{self.run} {step}")
 
     def flush(self) -> None:
@@ -156,7 +156,7 @@ def earlier_rows(path: Path, step: int) -> list[list[str]]:
 
 
 def cut_events(outputs: Outputs, run: str, step: int) -> None:
-    """Cuts off from the run's TensorBoard files what lies after `step` and will be trained again.
+    """Cuts the run's TensorBoard files after `step`, as later steps are trained again.
 
     Raises UserError if a file cannot be read or written.
     """

@@ -1,4 +1,4 @@
-"""The model that a run trains: its own, that of --init, or a new one."""
+"""Loads or builds the model that a run trains."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace

@@ -1,4 +1,4 @@
-"""run.json: the identity of a training run, where it writes, and what it was trained with."""
+"""run.json: a training run's identity, folders, settings and pictures."""
 
 import hashlib
 import json
@@ -80,7 +80,7 @@ class Record:
     def going_on(
         self, step: int, settings: dict[str, Any], names: Sequence[str], batches: int
     ) -> tuple["Record", list[str]]:
-        """The record of the run that continues after `step`, and a list of what has changed.
+        """The record of the run that continues after `step`, and the changes.
 
         If the number of steps in an epoch has changed, the new stretch begins at the same share of its epoch.
         """

@@ -21,7 +21,7 @@ OLD_LOGS = re.compile(rf"{re.escape(EVENTS)}(?!.*completion).*|losses\.csv|valid
 
 
 def check_options(options: RunOptions) -> None:
-    """Raises UserError if a folder or the model that the options name does not exist."""
+    """Raises UserError if a folder or model in the options does not exist."""
     check_folder(options.dataset)
     if options.validation:
         check_folder(options.validation)
@@ -79,7 +79,7 @@ class Run:
         return find_pictures(options.dataset, without)[: options.train_size]
 
     def _check_outputs(self) -> None:
-        """Raises UserError if this run would replace files of another run, or of the user."""
+        """Raises UserError if another run's or the user's files would be replaced."""
         self.checkpoints.check("config.json", "checkpoint", "run.json")
         self.logs.check(LOSSES)
         run, _, step = (self.logs.note(LOSSES) or f"{self.record.run} 0").partition(" ")

@@ -15,7 +15,7 @@ ALIKE, ALIKE_STEP = 0.25, 200  # samples are alike below this share of the pictu
 
 
 class Samples:
-    """Writes what the generator makes of 64 fixed z, and warns if these samples are alike."""
+    """Writes samples of 64 fixed z, and warns if they are alike."""
 
     def __init__(self, dcgan: DCGAN, pictures: Pictures, outputs: Outputs, log: TrainingLog, seed: int):
         """The fixed z follow from the seed. `pictures`, the real ones, say how much samples should differ."""
@@ -50,5 +50,5 @@ class Samples:
 
 
 def spread(pictures: np.ndarray) -> float:
-    """How much uint8 pictures [N, H, W, C] differ: the mean of all pixels' standard deviations."""
+    """The mean standard deviation of the pixels of [N, H, W, C]."""
     return float(pictures.std(axis=0).mean())

@@ -1,4 +1,4 @@
-"""Trains the model of a run: starts or resumes it, and logs, samples, saves and validates it when that is due."""
+"""Trains the model of a run; logs, samples, saves and validates it when due."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -105,7 +105,7 @@ class Trainer:
         return pictures
 
     def _begin(self) -> list[Hook]:
-        """Writes the first files of the run, introduces it, and returns what to do during training."""
+        """Writes the run's first files and returns the hooks of its training."""
         run, options = self.run, self.run.options
         validation = Validation(run, options.validation, self.dcgan) if options.validation else None
         if not run.resumed:

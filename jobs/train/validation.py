@@ -1,4 +1,4 @@
-"""Compares samples with real pictures that training does not see, and keeps the model with the best samples."""
+"""Validates a model in training, and keeps the best one."""
 
 import csv
 import hashlib
@@ -30,9 +30,10 @@ def samples_of(dcgan: DCGAN, count: int) -> np.ndarray:
 
 
 class Validation:
-    """Measures the samples at each checkpoint, and keeps the model whose sliced Wasserstein distance is lowest.
+    """Compares samples with real pictures at each checkpoint, and keeps the best model.
 
-    All measurements use the same z, patches and projections, so that steps differ by their weights alone.
+    The best model has the lowest sliced Wasserstein distance from pictures that are not trained on. All measurements
+    use the same z, patches and projections, so that steps differ by their weights alone.
     """
 
     def __init__(self, run: Run, folder: Path, dcgan: DCGAN):
