@@ -148,8 +148,16 @@ def test_two_sessions_open_the_same_photo_at_once(page, client):
 
 @pytest.mark.parametrize(("name", "data"), [("opened", [None]), ("completed", [None, 0]), ("completed", [None, None])])
 def test_nothing_uploaded_or_painted(client, capfd, name, data):
-    assert re.search("Paint over the part to replace", client.call(name, *data))
-    assert "Traceback" not in capfd.readouterr().err
+    assert "Paint over the part to replace" in client.call(name, *data)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("opened", [3]), ("completed", []), ("completed", ["x", 0]), ("completed", [{"layers": [0]}, 0])]
+)
+def test_a_call_with_wrong_values_logs_one_line(client, capfd, name, data):
+    assert '"success":false' in client.call(name, *data)
+    assert re.fullmatch(r"error: .*\n", capfd.readouterr().err)
 
 
 def test_errors_name_no_path_of_the_server(page, client):

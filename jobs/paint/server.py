@@ -8,6 +8,7 @@ import sys
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from completion.models import open_model
@@ -15,7 +16,7 @@ from images.decoding import LARGEST_FILE
 from jobs.paint.arguments import PaintOptions
 from jobs.paint.canvas import Painter
 from jobs.stopping import SIGNALS
-from utils import UserError, say
+from utils import UserError, one_line, say
 
 if TYPE_CHECKING:
     from jobs.paint.folder import Folder
@@ -84,11 +85,14 @@ def mounted(blocks: Any) -> Any:
     It is mounted, not launched, because `launch` cannot take a socket that listens already.
     """
     import gradio as gr
+    import gradio.queueing
+    import gradio.routes
     from fastapi import FastAPI
 
-    # `launch` sets both. Without the first Gradio hands out any file that a call names; without the second it serves
-    # an uploaded SVG file as a page, with its scripts.
-    blocks.has_launched = blocks.is_running = True
+    for module in (gradio.queueing, gradio.routes):
+        vars(module)["traceback"] = SimpleNamespace(print_exc=log_error)
+    # `launch` sets this. Without it Gradio hands out any file that a call names.
+    blocks.has_launched = True
     blocks.state_session_capacity = SESSIONS
     blocks.queue(api_open=False, max_size=WAITING)
     return gr.mount_gradio_app(
@@ -102,6 +106,11 @@ def mounted(blocks: Any) -> Any:
         max_file_size=LARGEST_FILE,
         theme=gr.themes.Default(font=("system-ui", "sans-serif"), font_mono=("monospace",)),
     )
+
+
+def log_error() -> None:
+    """Prints the current exception in one line. A client can cause one by a call with wrong values."""
+    print(f"error: a call to the page failed: {one_line(sys.exc_info()[1])}", file=sys.stderr)
 
 
 def has_screen() -> bool:
