@@ -1,5 +1,6 @@
 """One photo, mask and seed give the same pixels by complete.py, by the page and by the evaluation."""
 
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -11,8 +12,8 @@ from completion.photos import PhotoCompleter
 from dcgan.options import PRESETS
 from images.decoding import read_picture
 from images.mask_options import MaskOptions
+from jobs.complete import photo_reader
 from jobs.complete.arguments import PhotoOptions
-from jobs.complete.photo_reader import PhotoReader
 from jobs.evaluate.whole_photos import Damaged, DamagedPhotos
 from jobs.paint.canvas import Painter, open_canvas, painted
 from model import DCGAN
@@ -55,20 +56,35 @@ def test_the_same_pixels_by_the_command_line_the_page_and_the_evaluation(folder)
     assert (by_command != np.asarray(DEMO))[~mask].mean() > 0.9
 
 
-def test_a_photo_and_its_mask_are_decoded_once(folder, monkeypatch):
-    opened: Counter = Counter()
+@pytest.fixture
+def opened(monkeypatch):
+    """How often each picture file is opened."""
+    counts: Counter = Counter()
     open_picture = Image.open
 
     def counted(path, *args, **named):
-        opened[path] += 1
+        counts[path] += 1
         return open_picture(path, *args, **named)
 
     monkeypatch.setattr(Image, "open", counted)
+    return counts
+
+
+@pytest.mark.parametrize("masks", [{}, {"kind": "center"}, {"file": "mask.png"}, {"folder": "masks"}])
+def test_a_photo_and_its_mask_are_decoded_once(folder, opened, monkeypatch, masks):
+    """Unless the photo takes too much memory; then it is read again, with the same result."""
     (folder / "masks").mkdir()
-    (folder / "mask.png").rename(folder / "masks" / "photo.png")
+    shutil.copy(folder / "mask.png", folder / "masks" / "photo.png")
+    options = MaskOptions(**{name: value if name == "kind" else folder / value for name, value in masks.items()})
     points = PhotoOptions(photo=True, points=((111, 107), (138, 108), (125, 166)))
-    reader = PhotoReader(points, MaskOptions(folder=folder / "masks"), lively(8, 5), seed=0)
-    loaded = reader.with_faces({0: reader.read(folder / "photo.png")})[0]
-    final = reader.final(loaded, loaded.incomplete.pictures)
-    assert opened == {folder / "photo.png": 1, folder / "masks" / "photo.png": 1}
-    assert final.pixels.shape == (260, 300, 3)
+    dcgan, results = lively(8, 5), []
+    for kept in (photo_reader.KEPT, 0):
+        monkeypatch.setattr(photo_reader, "KEPT", kept)
+        opened.clear()
+        reader = photo_reader.PhotoReader(points, options, dcgan, seed=0)
+        loaded = reader.with_faces({0: reader.read(folder / "photo.png")})[0]
+        results.append(reader.final(loaded, np.full_like(loaded.incomplete.pictures, 99)).pixels)
+        if kept:
+            assert set(opened.values()) == {1}
+    np.testing.assert_array_equal(*results)
+    assert (results[0] != np.asarray(DEMO)).any()
