@@ -110,10 +110,8 @@ def model_to_measure(options: EvaluateOptions, devices: DeviceOptions) -> "DCGAN
     """Opens the model. UserError if its pictures are too small to be measured."""
     dcgan = open_model(options.checkpoint_dir, precision=devices.of_search)
     if dcgan.image_size < SMALLEST:
-        raise UserError(
-            f"the model in {options.checkpoint_dir} makes pictures of {dcgan.image_size} pixels, but SSIM needs "
-            f"{SMALLEST}: choose another --checkpointDir"
-        )
+        makes = f"the model in {options.checkpoint_dir} makes pictures of {dcgan.image_size} pixels"
+        raise UserError(f"{makes}, but SSIM needs {SMALLEST}: choose another --checkpointDir")
     return dcgan
 
 
@@ -204,15 +202,8 @@ def closeness(completed: np.ndarray, pictures: np.ndarray, masks: np.ndarray) ->
     edge = (pictures.shape[1] - similar.shape[1]) // 2
     hole = ~masks[:, edge:-edge, edge:-edge]
     in_hole = [values[where].mean() if where.any() else np.nan for values, where in zip(similar, hole, strict=True)]
-    return np.stack(
-        [
-            psnr(completed, pictures),
-            psnr(completed, pictures, ~masks),
-            similar.mean(axis=(1, 2)),
-            np.array(in_hole),
-            sharpness(completed, pictures, ~masks),
-        ]
-    )
+    whole = psnr(completed, pictures), psnr(completed, pictures, ~masks), similar.mean(axis=(1, 2))
+    return np.stack([*whole, np.array(in_hole), sharpness(completed, pictures, ~masks)])
 
 
 def mean_and_error(measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 RADIUS = 3  # pixels that OpenCV's methods look at around each, as in its examples
 FACES, PHOTOS = "aligned faces", "photos"
 DEFAULT, POST = PRESETS["default"], PRESETS["post"]
+FAST: dict[str, Any] = {"approach": "lbfgs", "start": "fit", "n_iter": 90}
 
 
 @dataclass(frozen=True)
@@ -81,16 +82,7 @@ _ALL = (
     _by_search(_variant("poisson", "the default with --blend poisson, as in the paper", blend="poisson")),
     _by_search(_variant("unblended", "the default with --blend none", blend="none")),
     _by_search(POST, slow=True),
-    _by_search(
-        _variant(
-            "post-fast",
-            "the post's loss, minimized by L-BFGS from a fitted z",
-            POST,
-            approach="lbfgs",
-            start="fit",
-            n_iter=90,
-        )
-    ),
+    _by_search(_variant("post-fast", "the post's loss, minimized by L-BFGS from a fitted z", POST, **FAST)),
     _by_search(_variant("hmc", "the default with --approach hmc: a random sample, not the minimum", approach="hmc")),
     _by_search(
         _variant("aligned", "--photo: the default, told where the faces of the undamaged photos are"), PHOTOS, told=True
