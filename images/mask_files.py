@@ -64,10 +64,6 @@ class MaskedReader:
         elif not options.folder:
             self.mask = make_mask(options.kind or "center", size, options, seed)
 
-    def has_mask(self, path: Path) -> bool:
-        """Whether there is a mask for the picture. It is not read."""
-        return not self.options.folder or bool(mask_files(self.options.folder, path))
-
     def read(self, path: Path) -> Loaded:
         """Reads a picture and its mask. Raises UserError if one cannot be read or the mask cannot be used."""
         if self.options.kind in WITHOUT_HOLE:
@@ -83,6 +79,11 @@ class MaskedReader:
     def final(self, loaded: Loaded, faces: np.ndarray) -> Final:
         """The picture to write, from its completed face, uint8 [1, size, size, c_dim]."""
         return Final(faces[0])
+
+
+def has_mask(options: MaskOptions, picture: Path) -> bool:
+    """Whether there is a mask for the picture. It is not read."""
+    return not options.folder or bool(mask_files(options.folder, picture))
 
 
 def load_masked(path: Path, size: int, c_dim: int, mask: np.ndarray, by_transparency: bool = False) -> Loaded:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from images.decoding import PictureError
-from images.mask_files import MaskedReader, find_mask, fit_mask, load_masked, read_mask
+from images.mask_files import MaskedReader, find_mask, fit_mask, has_mask, load_masked, read_mask
 from images.mask_options import MaskOptions
 from images.masks import make_mask
 from utils import UserError
@@ -181,11 +181,11 @@ def test_a_picture_whose_name_is_too_long_for_a_masks_has_none(tmp_path):
     Image.new("RGB", (8, 8)).save(long)
     (tmp_path / "masks").mkdir()
     reader = MaskedReader(MaskOptions(folder=tmp_path / "masks"), 8, 3, 0)
-    assert not reader.has_mask(long)
+    assert not has_mask(reader.options, long)
     with pytest.raises(PictureError, match="no mask"):
         find_mask(tmp_path / "masks", long)
     Image.fromarray(np.eye(8, dtype=np.uint8) * 255).save(tmp_path / "masks" / long.name)
-    assert reader.has_mask(long)
+    assert has_mask(reader.options, long)
     np.testing.assert_array_equal(reader.read(long).mask, np.eye(8, dtype=bool))
 
 
@@ -194,6 +194,6 @@ def test_several_masks_are_not_none(tmp_path):
     for suffix in (".png", ".bmp"):
         Image.new("L", (8, 8)).save(tmp_path / "masks" / f"a{suffix}")
     reader = MaskedReader(MaskOptions(folder=tmp_path / "masks"), 8, 3, 0)
-    assert reader.has_mask(tmp_path / "a.jpg")
+    assert has_mask(reader.options, tmp_path / "a.jpg")
     with pytest.raises(UserError, match=r"several masks, a.bmp, a.png"):
         find_mask(tmp_path / "masks", tmp_path / "a.jpg")

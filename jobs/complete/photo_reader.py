@@ -17,7 +17,7 @@ from faces.frame import Frame
 from images.decoding import PictureError, read_photo
 from images.files import load_each
 from images.incomplete import Incomplete
-from images.mask_files import Final, find_mask, mask_files, read_any_mask, stretched
+from images.mask_files import Final, find_mask, read_any_mask, stretched
 from images.mask_options import MaskOptions
 from images.masks import checked, make_mask
 from images.photo import Photo
@@ -67,10 +67,6 @@ class PhotoReader:
         self.points = [(points, frame_by(points, size)) for points in np.reshape(photos.points or (), (-1, 3, 2))]
         self.alignment = aligned_frames(photos.alignment, size) if photos.alignment else None
         self.kept: WeakSet[Photo] = WeakSet()
-
-    def has_mask(self, path: Path) -> bool:
-        """Whether there is a mask for the photo. It may be unreadable."""
-        return not self.options.folder or bool(mask_files(self.options.folder, path))
 
     def read(self, path: Path) -> LoadedPhoto:
         """Reads a photo and its mask; UserError if one is unreadable or they do not fit."""

@@ -12,6 +12,7 @@ from dcgan.workers import ALONE, Worker
 from images.decoding import read_picture
 from images.files import check_folder, find_pictures, load_each
 from images.incomplete import Face, Incomplete
+from images.mask_files import has_mask
 from images.mask_options import MaskOptions
 from images.masks import WITHOUT_HOLE
 from jobs.complete.arguments import PhotoOptions
@@ -94,7 +95,7 @@ class Plan:
         """how: identifies the model and the options. Reports the pictures without a mask."""
         self.imgs, self.reader, self.results, self.worker = imgs, reader, results, worker
         self.how = digest(how, reader.lowres)
-        numbers = [number for number, path in enumerate(imgs) if reader.has_mask(path)]
+        numbers = [number for number, path in enumerate(imgs) if has_mask(reader.options, path)]
         without = [imgs[number] for number in sorted(set(range(len(imgs))) - set(numbers))]
         if without:
             say(f"skipped: {some(without)} without a mask of the same name in {reader.options.folder}")
