@@ -72,7 +72,11 @@ class Folder:
 
     def make_room(self) -> None:
         """Deletes files older than `KEPT`, then the oldest ones until all fit into `ROOM`."""
-        files = [(path, path.stat()) for path in self.path.glob("*/*") if path not in self.permanent]
+        files = []
+        for path in self.path.glob("*/*"):
+            if path not in self.permanent:
+                with suppress(FileNotFoundError):  # Gradio renamed it meanwhile
+                    files.append((path, path.stat()))
         files.sort(key=lambda file: file[1].st_mtime)
         total = self.arriving + sum(status.st_size for _, status in files)
         for path, status in files:
