@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Trains the network that moves damaged faces into place (faces/placing.py), an hour on two cores.
+"""Trains the network that corrects guesses of where a damaged face is (faces/placing.py): an hour on two cores.
 
 python tools/train_placing.py data/your-dataset/raw data/your-dataset/aligned/alignment.csv
 
-The table is align.py's, of these photos, by innerEyesAndBottomLip. Each time a photo is drawn it is mirrored or not,
-has another hole, other colours and a wrong guess, from which the network is to find back to the face's place in the
-table.
+The table is the one that align.py wrote for these photos, by innerEyesAndBottomLip. Each time a photo is drawn, it gets
+another hole, other colours and a wrong guess, and half of the time it is mirrored. The network learns to find back to
+the face's place in the table.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from images.files import find_pictures
 from images.photo import Photo
 from kernels.tensorflow import keras, tf
 
-FRAME = 64  # pixels, in which all is reckoned here
+FRAME = 64  # pixels of the frames' side
 POINTS = np.array(list(TEMPLATES[LANDMARKS].values())) * FRAME
 GRID = np.array([[x, y, 1] for x in np.linspace(0, 1, 5) for y in np.linspace(0, 1, 5)], np.float32)
 BATCH, WIDTH, RATE = 64, 40, 3e-3
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def network() -> Any:
-    """Four convolutions and two dense layers, [SIDE, SIDE, 4] -> [6], in UNITs."""
+    """Four convolutions and two dense layers: [SIDE, SIDE, 4] -> [6], in UNITs."""
     layers = keras.layers
     stack = [keras.Input((SIDE, SIDE, 4))]
     for width in (WIDTH, 2 * WIDTH, 4 * WIDTH, 4 * WIDTH):
@@ -87,7 +87,7 @@ def norm() -> Any:
 
 
 def folded(net: Any) -> list[np.ndarray]:
-    """Weights and biases of each layer in float16, batch normalisation being part of them."""
+    """Weights and biases of each layer in float16, with batch normalisation folded into them."""
     *inner, last = [layer for layer in net.layers if layer.weights]
     arrays = []
     for layer, normal in zip(inner[::2], inner[1::2], strict=True):
@@ -97,14 +97,14 @@ def folded(net: Any) -> list[np.ndarray]:
 
 
 def errors(answers, right):
-    """[batch]: the mean distance, in 64ths of the frame's side, between where two maps bring its points."""
+    """[batch]: mean distance of a frame's points under the two maps, in 64ths of its side."""
     difference = UNIT * tf.reshape(answers, [-1, 2, 3]) + tf.eye(2, 3) - right
     apart = tf.einsum("bij,gj->bgi", difference, GRID) + 1e-8  # at 0 the norm has no gradient
     return 64 * tf.reduce_mean(tf.norm(apart, axis=2), axis=1)
 
 
 def batch(faces: list[tuple[Path, Frame]], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Views [BATCH, SIDE, SIDE, 4], and the right answers to them as maps [BATCH, 2, 3] of a frame with side 1."""
+    """Views [BATCH, SIDE, SIDE, 4], and the right answers as maps [BATCH, 2, 3] of a frame of side 1."""
     rng = np.random.default_rng(seed)
     drawn = [example(*faces[rng.integers(len(faces))], rng) for _ in range(BATCH)]
     return np.stack([x for x, _ in drawn]), np.stack([right for _, right in drawn]).astype(np.float32)
@@ -128,7 +128,7 @@ def example(path: Path, frame: Frame, rng: np.random.Generator) -> tuple[np.ndar
 
 
 def disturbance(rng: np.random.Generator) -> np.ndarray:
-    """A map [2, 3] of a frame with side 1 that is near the identity, as guesses are near the truth, or farther off."""
+    """A random map [2, 3] of a frame of side 1: about as far from the identity as guesses are from the truth."""
     amount = rng.choice([0.2, 0.5, 1.0, 2.0])
     angle = np.deg2rad(amount * rng.normal(0, 6))
     shear, stretch = amount * rng.normal(0, 0.04, 2)
@@ -139,7 +139,7 @@ def disturbance(rng: np.random.Generator) -> np.ndarray:
 
 
 def mask(rng: np.random.Generator) -> np.ndarray:
-    """bool [FRAME, FRAME], 1 where a pixel is known: a box, half, ellipses or a stroke are hidden, or nothing is."""
+    """A random mask, bool [FRAME, FRAME], True is known: hides a box, a half, ellipses, a stroke or nothing."""
     hole = np.zeros((FRAME, FRAME), np.uint8)
     kind = rng.choice(["box", "half", "ellipses", "stroke", "nothing"], p=[0.35, 0.2, 0.2, 0.15, 0.1])
     if kind == "box":
@@ -160,7 +160,7 @@ def mask(rng: np.random.Generator) -> np.ndarray:
 
 
 def recoloured(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A view under another light, at times in grey."""
+    """A view with other colours, sometimes in grey."""
     colours, seen = x[..., :3], x[..., 3:]
     if rng.random() < 0.15:
         colours = colours.mean(axis=2, keepdims=True).repeat(3, axis=2)
