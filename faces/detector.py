@@ -27,7 +27,7 @@ TEMPLATES = {
 LOOK = 640  # pixels of the longer side, in which `face_fills` looks for faces
 # Of a side: dlib's box takes 0.84 or more of OpenFace's frame; the next smaller size that dlib knows takes 0.7.
 FILLS = 0.65
-HUGE = 3 * 40_000_000  # bytes of a photo's pixels; from there on the detector does not see them all
+HUGE = 3 * 40_000_000  # bytes of a photo's pixels; larger photos are searched at a lower resolution
 
 
 class FaceFinder:
