@@ -4,6 +4,8 @@ import argparse
 import dataclasses
 import os
 import sys
+import textwrap
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -120,8 +122,6 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         code = _fail(OUT_OF_MEMORY)
     except ModuleNotFoundError as error:
         code = _fail(f"the library {error.name} is missing: pip install -r requirements.txt")
-    except ImportError as error:  # too little memory makes most libraries fail so
-        code = _fail(f"cannot load a library ({error}): free some memory, or install the requirements again")
     except WrongCommand as error:
         code = _fail(error, 2)
     except UserError as error:
@@ -130,12 +130,21 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         named = f"{error.strerror}: {error.filename}" if error.filename else error.strerror or error
         code = _fail(f"{named}: check the path, its permissions and the space on the disk")
     except Exception as error:
-        if type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's, which need not be imported here
+        if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's, which need not be imported here
+            code = _fail(OUT_OF_MEMORY)
+        elif isinstance(error, ImportError) or _while_importing(error):
+            reason = textwrap.shorten(str(error), 200)
+            code = _fail(f"cannot load a library ({reason}): free some memory, or install the requirements again")
+        else:
             raise
-        code = _fail(OUT_OF_MEMORY)
     finally:
         interrupts.ignore()
     sys.exit(code)
+
+
+def _while_importing(error: Exception) -> bool:
+    """Whether the error was raised at the top of a module; too little memory raises nearly anything there."""
+    return any(frame.f_code.co_name == "<module>" for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _open_outputs() -> None:

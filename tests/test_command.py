@@ -261,3 +261,27 @@ def test_a_missing_library_is_named(capsys, without_signals):
     assert capsys.readouterr().err == (
         "error: the library no_such_library is missing: pip install -r requirements.txt\n"
     )
+
+
+@pytest.mark.parametrize("error", ["ImportError('no room')", "RuntimeError('no room')", "SystemError('no room')"])
+def test_a_library_that_fails_at_its_import_is_one_line(capsys, without_signals, monkeypatch, tmp_path, error):
+    (tmp_path / "failing_library.py").write_text(f"raise {error}")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def main():
+        import failing_library  # noqa: F401
+
+    with pytest.raises(SystemExit) as ended:
+        run(main)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == (
+        "error: cannot load a library (no room): free some memory, or install the requirements again\n"
+    )
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(without_signals):
+    def main():
+        raise RuntimeError("a fault")
+
+    with pytest.raises(RuntimeError, match="a fault"):
+        run(main)
