@@ -60,6 +60,7 @@ def digest(*parts: Any) -> str:
 
 NAMED = 3  # paths in a message about many
 LIST, LOCK = ".dcgan-completion", ".dcgan-completion.lock"  # in every output folder
+PNG, PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 SCRATCH = "scratch"  # the note of a folder that is deleted at the end
 
 
@@ -274,15 +275,15 @@ class Outputs:
     def check(self, *names: str) -> None:
         """Raises UserError if one of the names is taken by something that this program did not write.
 
-        An empty file may be replaced. A symbolic link may not, nor a file behind one.
+        A symbolic link is never replaced, nor a file behind one. An empty file may be replaced, and so may a PNG
+        picture of this program that was cut short, by a full disk for example.
         """
         for name in names:
             path = self.folder / name
             if self._is_linked(name):
                 raise UserError(f"{path} is reached by a symbolic link: remove the link or choose another {self.flag}")
             there = next(each for each in (path, *path.parents) if os.path.lexists(each))
-            empty = path.is_file() and not path.stat().st_size
-            if not (self.owns(name) or empty if there == path else there.is_dir()):
+            if not (self.owns(name) or self._is_cut_short(name) if there == path else there.is_dir()):
                 raise UserError(
                     f"{there} was not written by this program, or was changed since: move it away or choose another "
                     f"{self.flag}"
@@ -370,6 +371,17 @@ class Outputs:
         """Returns whether the file, or a folder on the way to it, is a symbolic link or became one since the start."""
         expected = os.path.join(self.real, os.path.normpath(name))
         return os.path.normcase(os.path.realpath(self.folder / name)) != os.path.normcase(expected)
+
+    def _is_cut_short(self, name: str) -> bool:
+        """Returns whether the file is empty, or a PNG file of this program that lacks its end."""
+        path = self.folder / name
+        if not path.is_file():
+            return False
+        size = path.stat().st_size
+        if not any(size < entry.size for entry in self.entries.get(name, ())):
+            return not size
+        content = path.read_bytes()
+        return PNG.startswith(content[:8]) and not content.endswith(PNG_END)
 
     def _update(self) -> None:
         """Reads the lines that were added to the list since the last time, by this process or another."""

@@ -63,6 +63,20 @@ def test_a_file_that_was_changed_is_foreign(outputs, content):
     assert (outputs.folder / "a.txt").read_text() == content
 
 
+def test_a_picture_of_this_program_that_was_cut_short_is_replaced(outputs):
+    content = b"\x89PNG\r\n\x1a\n" + b"pixels" * 99 + b"\0\0\0\0IEND\xaeB`\x82"
+    outputs.write("a.png", lambda path: path.write_bytes(content))
+    (outputs.folder / "b.png").write_bytes(content[:-1])  # the user's
+    refused(outputs, "b.png")
+    for length in (0, 3, 100, len(content) - 1):
+        (outputs.folder / "a.png").write_bytes(content[:length])
+        assert not outputs.owns("a.png")
+        outputs.check("a.png")
+    for other in (content[:99] + content[-12:], b"text", content + b"more"):
+        (outputs.folder / "a.png").write_bytes(other)
+        refused(outputs, "a.png")
+
+
 def test_a_file_that_comes_while_another_is_written_stays(outputs):
     def slow(path):
         path.write_text("new")
