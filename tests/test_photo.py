@@ -369,7 +369,7 @@ def test_a_mask_that_may_be_the_other_way_round(tmp_path, photo, args, hinted):
     result = complete(tmp_path, f"{photo}.png", *args)
     assert_fails(result, 1, "none of the pictures")
     (line,) = (line for line in result.stdout.splitlines() if "no face found" in line)
-    assert line.endswith("hides 97% of it: white is known, --invertMask swaps that") == hinted
+    assert line.endswith("hides 97% of it: if white is the hole, add --invertMask") == hinted
     assert ("--invertMask" in line) == hinted
 
 

@@ -110,7 +110,7 @@ class PhotoReader:
         if self.alignment is None:
             return [frame for _, frame in self.points]
         if path.stem not in self.alignment:
-            raise UserError(f"no photo in the --alignment is named {path.stem}: name a file that has it, or none")
+            raise UserError(f"the --alignment has no photo named {path.stem}: name the alignment.csv that lists it")
         return [self.alignment[path.stem]]
 
     def with_faces(self, loaded: dict[int, LoadedPhoto]) -> dict[int, LoadedPhoto]:
@@ -169,7 +169,7 @@ class PhotoReader:
         )
         mask = self._mask(path)
         if mask is not None and not self.options.invert and mask.mean() < 0.5:
-            text += f"; its mask hides {1 - mask.mean():.0%} of it: white is known, --invertMask swaps that"
+            text += f"; its mask hides {1 - mask.mean():.0%} of it: if white is the hole, add --invertMask"
         return text
 
     def final(self, loaded: LoadedPhoto, faces: np.ndarray) -> Final:
