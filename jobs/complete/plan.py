@@ -94,12 +94,13 @@ class Plan:
     ):
         """how: identifies the model and the options. Reports the pictures without a mask."""
         self.imgs, self.reader, self.results, self.worker = imgs, reader, results, worker
-        self.how = digest(how, reader.lowres)
-        numbers = [number for number, path in enumerate(imgs) if has_mask(reader.options, path)]
-        without = [imgs[number] for number in sorted(set(range(len(imgs))) - set(numbers))]
-        if without:
+        with_mask = [has_mask(reader.options, path) for path in imgs]
+        numbers = [number for number, has in enumerate(with_mask) if has]
+        if len(numbers) < len(imgs):
+            without = [path for path, has in zip(imgs, with_mask, strict=True) if not has]
             say(f"skipped: {some(without)} without a mask of the same name in {reader.options.folder}")
         self.parts = [numbers[first : first + batch_size] for first in range(0, len(numbers), batch_size)]
+        self.how = digest(how, reader.lowres)
         self.progress = Progress(len(self.parts[worker.index :: worker.count]) * results.iterations, "iterations")
         self.tally: Counter[str] = Counter()
         self.faceless: list[Path] = []
