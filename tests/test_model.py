@@ -548,7 +548,7 @@ def test_what_is_no_model(tmp_path):
     with pytest.raises(UserError, match="no model in"):
         DCGAN.load(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(UserError, match="no checkpoint in"):
         DCGAN.load(tmp_path)
     (tmp_path / "config.json").unlink()
     small().save(tmp_path)
