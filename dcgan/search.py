@@ -113,7 +113,8 @@ def search(
         objective = Objective(measure, maps, options.seed, incomplete.ids)
         objective.restarts = point.restarts
         start = np.zeros((len(z), maps.z_dim), np.float32)
-        for point in islice(lbfgs(objective, start, replace(options, n_iter=options.refine_iter)), 1, None):
+        points = lbfgs(objective, start, replace(options, n_iter=options.refine_iter))
+        for point in islice(points, 1, None):  # the first has the images of the state before
             yield SearchState(z, point, partial(_images, maps, point.z, strategy))
 
 
@@ -192,6 +193,7 @@ def _lbfgs_direction(gradient: np.ndarray, pairs: list[tuple[np.ndarray, np.ndar
 
     Pairs of zeros are ignored. Without a pair, or if that would lead uphill: minus the gradient.
     """
+    # The two-loop recursion. `scale` is the inverse Hessian's first estimate, from the newest pair.
     direction = -gradient
     steepness = np.maximum(np.abs(gradient).sum(1, keepdims=True), 1e-12)
     scale = 1 / steepness
