@@ -24,10 +24,15 @@ GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineEx
 
 
 def chosen(precision: str) -> str:
-    """float32 or mixed, for a precision of `DeviceOptions`. Raises ValueError for another precision."""
+    """float32 or mixed, for a precision of `DeviceOptions`. Raises ValueError for another precision.
+
+    auto is mixed if the device computes faster in bfloat16 or float16.
+    """
     if DeviceOptions(precision).precision != "auto":
         return precision
-    return "mixed" if has_short_floats() else "float32"
+    gpus = _gpus()
+    is_faster = min(gpus) >= 7 if gpus else bool(BFLOAT16 & processor_flags())
+    return "mixed" if is_faster else "float32"
 
 
 def dtype_policy(precision: str) -> str:
@@ -35,12 +40,6 @@ def dtype_policy(precision: str) -> str:
     if precision == "float32":
         return precision
     return "mixed_float16" if min(_gpus(), default=8.0) < 8 else "mixed_bfloat16"
-
-
-def has_short_floats() -> bool:
-    """Whether the device computes faster in bfloat16 or float16."""
-    gpus = _gpus()
-    return min(gpus) >= 7 if gpus else bool(BFLOAT16 & processor_flags())
 
 
 def _gpus() -> list[float]:

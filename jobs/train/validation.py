@@ -23,12 +23,6 @@ COLUMNS = ("step", "pictures", "sliced_wasserstein", "ms_ssim")
 TABLE, CHOSEN = "validation.csv", "validation.json"
 
 
-def samples_of(dcgan: DCGAN, count: int) -> np.ndarray:
-    """uint8 [count, H, W, c_dim]: what G makes of random z, the same each time."""
-    z = np.random.default_rng(0).uniform(-1, 1, (count, dcgan.z_dim)).astype(np.float32)
-    return np.concatenate(list(dcgan.generate(z)))
-
-
 class Validation:
     """Compares samples with real pictures at each checkpoint, and keeps the best model.
 
@@ -91,7 +85,8 @@ class Validation:
     def measure(self) -> None:
         """Measures the model's samples; keeps the model if they are the best so far."""
         step, count = int(self.dcgan.step), len(self.real)
-        samples = samples_of(self.dcgan, count)
+        z = np.random.default_rng(0).uniform(-1, 1, (count, self.dcgan.z_dim)).astype(np.float32)
+        samples = np.concatenate(list(self.dcgan.generate(z)))
         distance, similarity = float(sliced_wasserstein(samples, self.real).mean()), alike(samples)
         with self.log.events(step):
             tf.summary.scalar("sliced_wasserstein", distance)
