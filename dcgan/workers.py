@@ -75,11 +75,13 @@ class Worker:
         with ExitStack() as connections:
             while len(there) < self.count - 1:
                 server.settimeout(max(0.01, deadline - time.monotonic()))
-                with suppress(ValueError, TimeoutError):  # something else has connected, or nobody
+                with suppress(ValueError, OSError):  # something else has connected, or nobody
                     connection = connections.enter_context(server.accept()[0])
                     connection.settimeout(1)
                     there[int(connection.recv(16))] = connection
-                there = {index: connection for index, connection in there.items() if _is_open(connection)}
+                there = {
+                    index: there[index] for index in range(1, self.count) if index in there and _is_open(there[index])
+                }
                 missing = [self.addresses[index] for index in range(1, self.count) if index not in there]
                 if missing and time.monotonic() > deadline:
                     raise _not_started(" and ".join(missing))
