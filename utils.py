@@ -158,6 +158,10 @@ def number(
     return check
 
 
+COUNT, POSITIVE, NOT_NEGATIVE = number(int, 1), number(float, above=0), number(float, 0)
+DECAY = number(float, 0, below=1)
+
+
 def option(default: Any, text: str, flag: str = "", check: Callable[[Any], Any] | None = None, **argument: Any) -> Any:
     """Returns a field of `Options`.
 

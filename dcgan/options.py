@@ -6,20 +6,18 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from images.mask_options import BLENDS
-from utils import Options, number, option
+from utils import COUNT, DECAY, NOT_NEGATIVE, POSITIVE, Options, number, option
 
 SIZES = tuple(2**i for i in range(3, 11))
 KEEP = 3  # checkpoints
 
-_count = number(int, 1, 65536)  # of a layer's channels or inputs
+_width = number(int, 1, 65536)  # of a layer: its channels or inputs
 
 
 def filters(value: Any) -> int | tuple[int, ...]:
     """A check for `option`: one number of channels or several, in text separated by commas."""
-    parts = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
-    if not isinstance(parts, list | tuple):
-        raise ValueError(f"{value} is not a whole number, and not a list of them")
-    numbers = tuple(_count(part) for part in parts)
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    numbers = tuple(map(_width, parts))
     return numbers[0] if len(numbers) == 1 else numbers
 
 
@@ -45,7 +43,7 @@ class NetworkOptions(Options):
 
     image_size: int = option(64, "width and height of the pictures, a power of two", check=size)
     c_dim: int = option(3, "channels of the pictures: 3 for color, 1 for grey", check=number(int), choices=(3, 1))
-    z_dim: int = option(100, "length of z", check=_count)
+    z_dim: int = option(100, "length of z", check=_width)
     gf_dim: int | Sequence[int] = option(
         64,
         "channels of G's last feature maps; earlier ones have twice as many each, up to eight times. Or a list for all "
@@ -58,13 +56,12 @@ class NetworkOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
-        for name, dims in (("gf_dim", self.g_dims), ("df_dim", self.d_dims)):
+        for name, dims, climbing in (("gf_dim", self.g_dims, self.g_dims), ("df_dim", self.d_dims, self.d_dims[::-1])):
             if len(dims) != self.stages:
                 raise ValueError(
                     f"{name} has {len(dims)} numbers, but image_size {self.image_size} needs {self.stages}"
                 )
-        # A list that doubles each time is replaced by its number, so that equal networks have equal options.
-        for name, dims, climbing in (("gf_dim", self.g_dims, self.g_dims), ("df_dim", self.d_dims, self.d_dims[::-1])):
+            # A list that doubles each time is replaced by its number, so that equal networks have equal options.
             usual = climbing == self._climb(climbing[-1])
             object.__setattr__(self, name, climbing[-1] if usual else tuple(dims))
 
@@ -123,12 +120,10 @@ seed_check = number(int, 0, 2**31 - 1)
 class TrainOptions(Options):
     """Training. The defaults are the post's, except for the averaging."""
 
-    epochs: int = option(
-        25, "passes over the pictures, including those before the run was resumed", "--epoch", check=number(int, 1)
-    )
-    batch_size: int = option(64, "pictures in a step, or all if there are fewer", check=number(int, 1))
-    learning_rate: float = option(0.0002, "Adam's learning rate for both networks", check=number(float, above=0))
-    beta1: float = option(0.5, "Adam's decay of the mean gradient", check=number(float, 0, below=1))
+    epochs: int = option(25, "passes over the pictures, including those before the run was resumed", "--epoch", COUNT)
+    batch_size: int = option(64, "pictures in a step, or all if there are fewer", check=COUNT)
+    learning_rate: float = option(0.0002, "Adam's learning rate for both networks", check=POSITIVE)
+    beta1: float = option(0.5, "Adam's decay of the mean gradient", check=DECAY)
     g_updates: int = option(
         2,
         "updates of G in a step, with the same z. With 2, as in the post, D does not win early; with 1, as in the "
@@ -140,18 +135,12 @@ class TrainOptions(Options):
         0.999,
         "decay of the moving average of G's weights, which samples and completions use. A larger value averages over "
         "more steps; 0 uses the latest weights",
-        check=number(float, 0, below=1),
+        check=DECAY,
     )
     local_norm: bool = option(
-        False,
-        "with several devices: batch normalisation over each device's part of the batch instead of the whole batch, "
-        "which needs fewer messages between the devices",
+        False, "with several devices: normalise over each device's part of the batch, which needs fewer messages"
     )
-    seed: int = option(
-        0,
-        "seed of the weights, the order of the pictures, z and flips; the same seed gives the same run",
-        check=seed_check,
-    )
+    seed: int = option(0, "seed of the weights, the order of the pictures, z and flips", check=seed_check)
 
     def batches(self, pictures: int) -> int:
         """Steps in an epoch of this many pictures."""
@@ -178,6 +167,7 @@ class DeviceOptions(Options):
 APPROACHES = ("lbfgs", "adam", "pgd", "hmc")
 STARTS = ("zero", "random", "fit")
 RATES = {"adam": 0.1, "pgd": 0.001}  # step sizes
+LR_DECAYS = ("cosine", "none")
 
 
 @dataclass(frozen=True)
@@ -194,39 +184,25 @@ class SearchOptions(Options):
         "the first z: zero; random, uniform in [-1, 1]; or fit, predicted from the known pixels by linear regression",
         choices=STARTS,
     )
-    n_iter: int = option(30, "iterations over z", "--nIter", check=number(int, 1))
+    n_iter: int = option(30, "iterations over z", "--nIter", COUNT)
     lr: float | None = option(
         None,
         f"adam, pgd: step size (default: {', '.join(f'{rate:g} for {approach}' for approach, rate in RATES.items())})",
-        check=number(float, above=0),
+        check=POSITIVE,
     )
     lr_decay: str = option(
-        "cosine",
-        "adam, pgd: let the step size fall to 0 along a cosine, or keep it",
-        "--lrDecay",
-        choices=("cosine", "none"),
+        "cosine", "adam, pgd: let the step size fall to 0 along a cosine, or keep it", "--lrDecay", choices=LR_DECAYS
     )
-    beta1: float = option(0.9, "adam: decay of the mean gradient", check=number(float, 0, below=1))
-    beta2: float = option(0.999, "adam: decay of the mean squared gradient", check=number(float, 0, below=1))
-    eps: float = option(
-        1e-8,
-        "adam: added to the root of the mean squared gradient, against division by 0",
-        check=number(float, above=0),
-    )
-    momentum: float = option(0.9, "pgd: momentum", check=number(float, 0, below=1))
+    beta1: float = option(0.9, "adam: decay of the mean gradient", check=DECAY)
+    beta2: float = option(0.999, "adam: decay of the mean squared gradient", check=DECAY)
+    eps: float = option(1e-8, "adam: added to the root of the mean squared gradient", check=POSITIVE)
+    momentum: float = option(0.9, "pgd: momentum", check=DECAY)
     hmc_beta: float = option(
-        2.0,
-        "hmc: factor of the loss; a larger value gives less random results (the post: 0.2)",
-        "--hmcBeta",
-        check=number(float, above=0),
+        2.0, "hmc: factor of the loss; a larger value gives less random results (the post: 0.2)", "--hmcBeta", POSITIVE
     )
-    hmc_eps: float = option(
-        0.02, "hmc: size of a leapfrog step (the post: 0.001)", "--hmcEps", check=number(float, above=0)
-    )
-    hmc_l: int = option(10, "hmc: leapfrog steps in an iteration (the post: 100)", "--hmcL", check=number(int, 1))
-    hmc_anneal: float = option(
-        1.0, "hmc: factor of hmcBeta after each iteration", "--hmcAnneal", check=number(float, above=0)
-    )
+    hmc_eps: float = option(0.02, "hmc: size of a leapfrog step (the post: 0.001)", "--hmcEps", POSITIVE)
+    hmc_l: int = option(10, "hmc: leapfrog steps in an iteration (the post: 100)", "--hmcL", COUNT)
+    hmc_anneal: float = option(1.0, "hmc: factor of hmcBeta after each iteration", "--hmcAnneal", POSITIVE)
     context_window: int = option(
         7,
         "a known pixel's weight is the share of the hole in the window of this side around it, so that pixels near the "
@@ -238,27 +214,27 @@ class SearchOptions(Options):
         0.1,
         "added to the weight of every known pixel: with a larger value, the result also fits pixels far from the hole",
         "--contextFloor",
-        check=number(float, 0),
+        NOT_NEGATIVE,
     )
     lam: float = option(
         0.0,
         "weight of the perceptual loss: with a larger value, D must take the result for real; 0 leaves D out and "
         "halves the time",
-        check=number(float, 0),
+        check=NOT_NEGATIVE,
     )
     z_penalty: float = option(
         15.0,
         "how strictly the length of z is kept near zLength: with a larger value, the result looks more like a face but "
         "fits the known pixels less",
         "--zPenalty",
-        check=number(float, 0),
+        NOT_NEGATIVE,
     )
     z_length: float = option(
         0.4,
         "length of z, relative to a random z: with a larger value, the result is sharper and more varied; with a "
         "smaller one, it is smoother and closer to an average face",
         "--zLength",
-        check=number(float, 0),
+        NOT_NEGATIVE,
     )
     refine: int = option(
         8,
@@ -267,15 +243,12 @@ class SearchOptions(Options):
         check=number(int),
         choices=(0, *(2**i for i in range(2, 10))),
     )
-    refine_iter: int = option(30, "iterations over the feature maps", "--refineIter", check=number(int, 1))
+    refine_iter: int = option(30, "iterations over the feature maps", "--refineIter", COUNT)
     refine_penalty: float = option(
-        0.001,
-        "with a larger value, the feature maps stay closer to those of z",
-        "--refinePenalty",
-        check=number(float, 0),
+        0.001, "with a larger value, the feature maps stay closer to those of z", "--refinePenalty", NOT_NEGATIVE
     )
     out_interval: int = option(
-        50, "iterations between frames; 0: no frames, only results", "--outInterval", check=number(int, 0)
+        50, "iterations between frames; 0: no frames, only results", "--outInterval", number(int, 0)
     )
     seed: int = option(0, "seed of random masks, random z and momenta", check=seed_check)
 
@@ -300,29 +273,18 @@ class Preset:
         return asdict(self.search) | {"blend": self.blend}
 
 
-PRESETS = {
-    preset.name: preset
-    for preset in (
-        Preset("default", "a compromise: close to the truth, and fairly sharp"),
-        Preset("likely", "smooth, and closest to the truth pixel by pixel", SearchOptions(z_length=0.0)),
-        Preset(
-            "lively", "as sharp as the generator's samples, but further from the truth", SearchOptions(z_length=0.85)
-        ),
-        Preset(
-            "post",
-            "the search of the post's repository: 1000 iterations of Adam, without blending; some 30 times slower",
-            SearchOptions(
-                approach="adam",
-                start="random",
-                n_iter=1000,
-                lr=0.01,
-                lr_decay="none",
-                context_window=0,
-                lam=0.1,
-                z_penalty=0.0,
-                refine=0,
-            ),
-            "none",
-        ),
-    )
-}
+_POST = SearchOptions(
+    "adam", "random", n_iter=1000, lr=0.01, lr_decay="none", context_window=0, lam=0.1, z_penalty=0.0, refine=0
+)
+_PRESETS = (
+    Preset("default", "a compromise: close to the truth, and fairly sharp"),
+    Preset("likely", "smooth, and closest to the truth pixel by pixel", SearchOptions(z_length=0.0)),
+    Preset("lively", "as sharp as the generator's samples, but further from the truth", SearchOptions(z_length=0.85)),
+    Preset(
+        "post",
+        "the search of the post's repository: 1000 iterations of Adam, without blending; some 30 times slower",
+        _POST,
+        "none",
+    ),
+)
+PRESETS = {preset.name: preset for preset in _PRESETS}
