@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Aligns the faces of photos as OpenFace does, for training and for completion.
+"""Aligns the faces in photos: rotates, scales and crops them as OpenFace does, for training and for completion.
 
 python align.py data/your-dataset/raw align innerEyesAndBottomLip data/your-dataset/aligned --size 64
 python align.py photos align outerEyesAndNose faces --size 128 --skipMulti

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Fills holes in pictures and photos with what a trained DCGAN generates.
+"""Fills holes in pictures and photos with pixels that a trained DCGAN generates.
 
 python complete.py --photo portrait.png --maskFile hole.png --outDir completions
 python complete.py face.png --maskFile hole.png --outInterval 2 --checkpointDir checkpoints/pretrained
+
+G is the generator of the DCGAN, D its discriminator, and z the random vector that G turns into a picture. The
+search looks for the z whose G(z) agrees with the known pixels.
 """
 
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on

@@ -5,19 +5,19 @@ python evaluate.py data/your-test-data/aligned --faces 8 --masks center half --m
 python evaluate.py data/your-test-data/aligned --samples
 
 Measures of completions, each with its standard error:
-  psnr, ssim: PSNR in dB and SSIM of the whole picture
+  psnr, ssim: peak signal-to-noise ratio in dB and structural similarity, over the whole picture
   psnr_hole, ssim_hole: the same in the hole
   sharp: mean gradient in the hole, divided by that of the true picture
   identity: distance between dlib's face descriptors of the completed and the true face; below 0.6 is the same person
   found: share of faces that dlib detects after the completion
-  seconds: time a picture
+  seconds: time per picture
   own_loss: the loss that the method minimizes; compare it only between methods with the same loss
 
 Measures of samples:
   frechet: Frechet distance between dlib's face descriptors of samples and real faces
   found: share of samples in which dlib detects a face
-  swd: sliced Wasserstein distance between patches, x 1000: the mean, and for each size
-  ms_ssim: similarity between pairs of samples; a higher value means less variety
+  swd: sliced Wasserstein distance between patches, times 1000, for each size (swd_64, ...) and the mean
+  ms_ssim: multi-scale structural similarity (MS-SSIM) between pairs of samples; a higher value means less variety
 """
 
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on

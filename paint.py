@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Opens a page in the browser: paint a hole on a photo and complete it.
+"""Opens a page in the browser, where you paint a hole on a photo and complete it.
 
 python paint.py
 python paint.py --port 8000 --checkpointDir checkpoints/pretrained

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Looks into z space: samples of a model, walks between them, arithmetic with faces, and the nearest training faces.
+"""Draws samples of a model, walks between them, sums and differences of faces, and the nearest training pictures.
 
 python sample.py --number 24 --columns 6
 python sample.py --z sampled/samples.npz --walk 8 --checkpointDir checkpoints/pretrained
 
-Beside each picture lies a .npz file with its z, for --z, --plus and --minus.
+A sample is the picture G(z) that the generator G makes of a random vector z. The z are written to a .npz file next to
+the picture. --z, --plus and --minus accept this file.
 """
 
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Trains a DCGAN on a folder of pictures, such as the faces that align.py wrote.
 
-  python train-dcgan.py --dataset data/your-dataset/aligned --epoch 25
-  python train-dcgan.py --dataset digits --c_dim 1 --checkpoint_dir d/model --sample_dir d/samples --log_dir d/logs
+python train-dcgan.py --dataset data/your-dataset/aligned --epoch 25
+python train-dcgan.py --dataset digits --c_dim 1 --checkpoint_dir d/model --sample_dir d/samples --log_dir d/logs
 
-Give the same command again to resume a run. To watch it: tensorboard --logdir logs
+Run the same command again to resume a run. To watch it, run: tensorboard --logdir logs
+
+G is the generator of the DCGAN, D its discriminator, and z the random vector that G turns into a picture. A step
+trains on one batch of pictures.
 """
 
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line

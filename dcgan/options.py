@@ -42,16 +42,19 @@ class NetworkOptions(Options):
     """Networks. A model's config.json holds these options."""
 
     image_size: int = option(64, "width and height of the pictures, a power of two", check=size)
-    c_dim: int = option(3, "channels of the pictures: 3 for color, 1 for grey", check=number(int), choices=(3, 1))
-    z_dim: int = option(100, "length of z", check=_width)
+    c_dim: int = option(3, "channels of the pictures: 3 for color, 1 for gray", check=number(int), choices=(3, 1))
+    z_dim: int = option(100, "number of elements of z", check=_width)
     gf_dim: int | Sequence[int] = option(
         64,
-        "channels of G's last feature maps; earlier ones have twice as many each, up to eight times. Or a list for all "
-        "feature maps, from 4x4 up: 512,256,...",
+        "channels of G's last feature maps. Going back, each layer has twice as many, up to eight times this number. "
+        "Or the numbers for all layers, from 4x4 up: 512,256,...",
         check=filters,
     )
     df_dim: int | Sequence[int] = option(
-        64, "channels of D's first feature maps, likewise. Or a list for all, down to 4x4: 64,128,...", check=filters
+        64,
+        "channels of D's first feature maps. Each further layer has twice as many, up to eight times this number. Or "
+        "the numbers for all layers, down to 4x4: 64,128,...",
+        check=filters,
     )
 
     def __post_init__(self):
@@ -120,27 +123,27 @@ seed_check = number(int, 0, 2**31 - 1)
 class TrainOptions(Options):
     """Training. The defaults are the post's, except for the averaging."""
 
-    epochs: int = option(25, "passes over the pictures, including those before the run was resumed", "--epoch", COUNT)
-    batch_size: int = option(64, "pictures in a step, or all if there are fewer", check=COUNT)
+    epochs: int = option(25, "passes over all pictures, including passes before the run was resumed", "--epoch", COUNT)
+    batch_size: int = option(64, "pictures in a step, or all pictures if there are fewer", check=COUNT)
     learning_rate: float = option(0.0002, "Adam's learning rate for both networks", check=POSITIVE)
     beta1: float = option(0.5, "Adam's decay of the mean gradient", check=DECAY)
     g_updates: int = option(
         2,
-        "updates of G in a step, with the same z. With 2, as in the post, D does not win early; with 1, as in the "
-        "DCGAN paper, a step takes two thirds of the time",
+        "updates of G in a step, with the same z. 2, as in the post, keeps D from winning early. 1, as in the DCGAN "
+        "paper, takes two thirds of the time",
         check=number(int, 1, 16),
     )
-    flip: bool = option(False, "mirror each picture with probability 1/2, each time it is used")
+    flip: bool = option(False, "each time a picture is used, mirror it with probability 1/2")
     ema: float = option(
         0.999,
-        "decay of the moving average of G's weights, which samples and completions use. A larger value averages over "
-        "more steps; 0 uses the latest weights",
+        "decay of the moving average of G's weights. Samples and completions use this average. A larger value averages "
+        "over more steps; 0 uses the latest weights",
         check=DECAY,
     )
     local_norm: bool = option(
-        False, "with several devices: normalise over each device's part of the batch, which needs fewer messages"
+        False, "with several devices: normalize over each device's part of the batch, which needs fewer messages"
     )
-    seed: int = option(0, "seed of the weights, the order of the pictures, z and flips", check=seed_check)
+    seed: int = option(0, "seed of the initial weights, the order of the pictures, z and flips", check=seed_check)
 
     def batches(self, pictures: int) -> int:
         """Steps in an epoch of this many pictures."""
@@ -153,8 +156,8 @@ class DeviceOptions(Options):
 
     precision: str = option(
         "auto",
-        "number format of feature maps: float32; mixed, which is mostly bfloat16 (float16 on older GPUs); or auto: "
-        "mixed for training if the processor or GPU supports it, and float32 for completion",
+        "number format of feature maps. float32; mixed: mostly bfloat16 (float16 on older GPUs); auto: mixed for "
+        "training if the processor or GPU supports it, and float32 for everything else",
         choices=("auto", "float32", "mixed"),
     )
 
@@ -176,12 +179,13 @@ class SearchOptions(Options):
 
     approach: str = option(
         "lbfgs",
-        "lbfgs: limited-memory BFGS; adam; pgd: the post's projected gradient descent; hmc: Hamiltonian Monte Carlo",
+        "the optimizer. lbfgs: limited-memory BFGS; adam; pgd: the post's projected gradient descent; hmc: Hamiltonian "
+        "Monte Carlo, which draws random samples",
         choices=APPROACHES,
     )
     start: str = option(
         "zero",
-        "the first z: zero; random, uniform in [-1, 1]; or fit, predicted from the known pixels by linear regression",
+        "the first z. zero; random: uniform in [-1, 1]; fit: predicted from the known pixels by linear regression",
         choices=STARTS,
     )
     n_iter: int = option(30, "iterations over z", "--nIter", COUNT)
@@ -191,7 +195,7 @@ class SearchOptions(Options):
         check=POSITIVE,
     )
     lr_decay: str = option(
-        "cosine", "adam, pgd: let the step size fall to 0 along a cosine, or keep it", "--lrDecay", choices=LR_DECAYS
+        "cosine", "adam, pgd: reduce the step size to 0 along a cosine, or keep it", "--lrDecay", choices=LR_DECAYS
     )
     beta1: float = option(0.9, "adam: decay of the mean gradient", check=DECAY)
     beta2: float = option(0.999, "adam: decay of the mean squared gradient", check=DECAY)
@@ -202,11 +206,11 @@ class SearchOptions(Options):
     )
     hmc_eps: float = option(0.02, "hmc: size of a leapfrog step (the post: 0.001)", "--hmcEps", POSITIVE)
     hmc_l: int = option(10, "hmc: leapfrog steps in an iteration (the post: 100)", "--hmcL", COUNT)
-    hmc_anneal: float = option(1.0, "hmc: factor of hmcBeta after each iteration", "--hmcAnneal", POSITIVE)
+    hmc_anneal: float = option(1.0, "hmc: factor by which hmcBeta changes in each iteration", "--hmcAnneal", POSITIVE)
     context_window: int = option(
         7,
-        "a known pixel's weight is the share of the hole in the window of this side around it, so that pixels near the "
-        "hole count most; 0: all known pixels count the same",
+        "side of the window that gives each known pixel its weight: the share of the hole in the window around the "
+        "pixel, so that pixels near the hole count most. 0: all known pixels count the same",
         "--contextWindow",
         window,
     )
@@ -218,8 +222,8 @@ class SearchOptions(Options):
     )
     lam: float = option(
         0.0,
-        "weight of the perceptual loss: with a larger value, D must take the result for real; 0 leaves D out and "
-        "halves the time",
+        "weight of the perceptual loss: with a larger value, the result must look more real to D; 0 does not use D, "
+        "which halves the time",
         check=NOT_NEGATIVE,
     )
     z_penalty: float = option(
@@ -238,8 +242,8 @@ class SearchOptions(Options):
     )
     refine: int = option(
         8,
-        "side of G's feature maps that are searched after z: with a larger value, the result fits the known pixels "
-        "more closely but looks less like a face; 0 searches z only",
+        "side in pixels of G's feature maps that are searched after z: with a larger value, the result fits the "
+        "known pixels more closely but looks less like a face; 0 searches z only",
         check=number(int),
         choices=(0, *(2**i for i in range(2, 10))),
     )
@@ -248,9 +252,9 @@ class SearchOptions(Options):
         0.001, "with a larger value, the feature maps stay closer to those of z", "--refinePenalty", NOT_NEGATIVE
     )
     out_interval: int = option(
-        50, "iterations between frames; 0: no frames, only results", "--outInterval", number(int, 0)
+        50, "iterations between frames (pictures of the current result); 0: no frames", "--outInterval", number(int, 0)
     )
-    seed: int = option(0, "seed of random masks, random z and momenta", check=seed_check)
+    seed: int = option(0, "seed of the random masks, the random z and hmc", check=seed_check)
 
     @property
     def iterations(self) -> int:
@@ -277,12 +281,12 @@ _POST = SearchOptions(
     "adam", "random", n_iter=1000, lr=0.01, lr_decay="none", context_window=0, lam=0.1, z_penalty=0.0, refine=0
 )
 _PRESETS = (
-    Preset("default", "a compromise: close to the truth, and fairly sharp"),
-    Preset("likely", "smooth, and closest to the truth pixel by pixel", SearchOptions(z_length=0.0)),
-    Preset("lively", "as sharp as the generator's samples, but further from the truth", SearchOptions(z_length=0.85)),
+    Preset("default", "a compromise: close to the true picture, and fairly sharp"),
+    Preset("likely", "smooth, and closest to the true picture pixel by pixel", SearchOptions(z_length=0.0)),
+    Preset("lively", "as sharp as G's samples, but further from the true picture", SearchOptions(z_length=0.85)),
     Preset(
         "post",
-        "the search of the post's repository: 1000 iterations of Adam, without blending; some 30 times slower",
+        "the search of the post's repository: 1000 iterations of Adam, without blending; about 30 times slower",
         _POST,
         "none",
     ),

@@ -22,31 +22,32 @@ class MaskOptions(Options):
 
     kind: str | None = option(
         None,
-        "the hole: center; random: single pixels; pattern: blobs; left, right, top, bottom: a half; grid: all but "
-        "single pixels; lowres: everything, but block means are known; full: none, to see in hats_imgs how well G "
-        "reconstructs a picture. By default the transparent pixels, or the center if there are none",
+        "the hole. center; random: single pixels; pattern: blobs; left, right, top, bottom: this half; grid: "
+        "everything except a grid of pixels; lowres: everything, but the mean color of each block is known; full: no "
+        "hole, so that hats_imgs shows how well G reconstructs a picture (default: the transparent pixels, or the center "
+        "if there are none)",
         "--maskType",
         choices=MASK_TYPES,
     )
     file: Path | None = option(
-        None, "mask for all pictures: white = keep, black = fill", "--maskFile", check=Path, metavar="FILE"
+        None, "one mask for all pictures: white = keep, black = fill", "--maskFile", check=Path, metavar="FILE"
     )
     folder: Path | None = option(
-        None, "masks for single pictures: DIR/anna.png for anna.jpg", "--maskDir", check=Path, metavar="DIR"
+        None, "a mask for each picture, of the same name: DIR/anna.png for anna.jpg", "--maskDir", Path, metavar="DIR"
     )
     invert: bool = option(False, "with --maskFile or --maskDir: white = fill, black = keep", "--invertMask")
     center_scale: float = option(
         0.25,
-        "center: distance of the hole from the edges, as a share of the side",
+        "center: distance of the hole from the edges of the picture, as a share of its side",
         "--centerScale",
         check=number(float, 0, 0.5),
     )
     random_share: float = option(
-        0.2, "random: share of the pixels in the hole", "--randomShare", check=number(float, above=0, below=1)
+        0.2, "random: share of the pixels that are in the hole", "--randomShare", check=number(float, above=0, below=1)
     )
-    grid_step: int = option(4, "grid: one pixel of each N by N is kept", "--gridStep", check=number(int, 2))
+    grid_step: int = option(4, "grid: one pixel of each N by N is known", "--gridStep", check=number(int, 2))
     lowres_block: int = option(
-        8, "lowres: side of the blocks whose means are known", "--lowresBlock", check=number(int, 2)
+        8, "lowres: side of the blocks whose mean colors are known", "--lowresBlock", check=number(int, 2)
     )
 
     def __post_init__(self):

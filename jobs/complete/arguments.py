@@ -20,16 +20,16 @@ class CompleteOptions(Options):
         MISSING, "pictures of any size, or folders of pictures", "imgs", check=Path, nargs="+", metavar="IMG"
     )
     checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path, metavar="DIR")
-    img_size: int | None = option(None, "stop with an error unless the model has this size", "--imgSize", check=size)
+    img_size: int | None = option(None, "stop with an error if the model has another size", "--imgSize", check=size)
     out_dir: Path = option(
         Path("completions"), "folder for everything that is written", "--outDir", check=Path, metavar="DIR"
     )
-    batch_size: int = option(64, "pictures that are searched together", "--batchSize", check=number(int, 1))
-    all_frames: bool = option(False, "write frames, logs and a GIF for every batch instead of the first", "--allFrames")
+    batch_size: int = option(64, "pictures that are completed together", "--batchSize", check=number(int, 1))
+    all_frames: bool = option(False, "write frames, logs and a GIF for all batches, not only the first", "--allFrames")
     blend: str = option(
         BLENDS[0],
-        "how G(z) is fitted into the hole: tension adds a smooth correction (a spline in tension), poisson is the "
-        "paper's blending, none copies G(z)",
+        "how G(z) is fitted into the hole. tension: with a smooth correction of its colors (a spline in tension); "
+        "poisson: the blending of the paper; none: G(z) is copied",
         choices=BLENDS,
     )
 
@@ -52,21 +52,22 @@ class PhotoOptions(Options):
 
     photo: bool = option(
         False,
-        "IMG are whole photos: complete the faces that a hole damages. Needs a model that was trained on faces aligned "
-        "by innerEyesAndBottomLip",
+        "IMG are whole photos instead of single faces: find the faces that touch the hole, and complete them. The model "
+        "must have been trained on faces aligned with innerEyesAndBottomLip, like the bundled models",
         "--photo",
     )
     points: tuple[tuple[float, float], ...] | None = option(
         None,
-        "where a face is, in pixels of the photo: the inner corners of the eyes and the middle of the lower edge of "
-        "the lower lip; add three points for each other face",
+        "with --photo: position of a face that was not found, in pixels from the upper left corner: the inner corners "
+        "of the eyes and the middle of the lower edge of the lower lip. Add three points for each further face",
         "--points",
         check=points,
         metavar='"X,Y X,Y X,Y"',
     )
     alignment: Path | None = option(
         None,
-        "alignment.csv that align.py wrote for undamaged versions of the photos; it tells where their faces are",
+        "with --photo: positions of the faces, from the alignment.csv that align.py wrote for undamaged versions of "
+        "the photos",
         "--alignment",
         check=Path,
         metavar="FILE",

@@ -26,30 +26,30 @@ class EvaluateOptions(Options):
     )
     faces: int | None = option(
         None,
-        "number of pictures, spread evenly over the folder (default: 64; with --samples 2048)",
+        "number of pictures, spread evenly over the folder (default: 64, or 2048 with --samples)",
         check=number(int, 1),
     )
     masks: tuple[str, ...] | None = option(
         None,
-        f"masks (default: the paper's, {', '.join(PAPERS_MASKS)}; with --photo {', '.join(PHOTO_MASKS)})",
+        f"masks (default: {' '.join(PAPERS_MASKS)}, as in the paper, or {' '.join(PHOTO_MASKS)} with --photo)",
         choices=MASKS,
         nargs="+",
     )
     methods: tuple[str, ...] | None = option(
-        None, "methods, see above (default: all but the slow post)", choices=tuple(METHODS), nargs="+"
+        None, "methods, see above (default: all except post, which is slow)", choices=tuple(METHODS), nargs="+"
     )
-    batch_size: int = option(64, "pictures that are searched together", "--batchSize", check=number(int, 1))
+    batch_size: int = option(64, "pictures that are completed together", "--batchSize", check=number(int, 1))
     seed: int = option(0, "seed of the random masks", check=seed_check)
     photo: bool = option(
         False,
-        "DIR contains whole photos: cut holes into their faces, find these faces, complete the photos, and measure in "
-        "the hole",
+        "DIR contains whole photos: cut holes into the faces, locate the damaged faces, complete the photos, and "
+        "measure in the hole",
         "--photo",
     )
     samples: bool = option(
         False,
-        "measure samples of random z instead of completions; half of the pictures in DIR, of any kind, are the "
-        "reference, and the other half is measured as well, as the baseline",
+        "measure samples of random z instead of completions. The first half of the pictures in DIR, of any kind, is "
+        "the reference; the second half is measured as well, as the baseline",
         "--samples",
     )
 

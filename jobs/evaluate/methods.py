@@ -82,10 +82,10 @@ _ALL = (
     _by_search(_variant("poisson", "the default with --blend poisson, as in the paper", blend="poisson")),
     _by_search(_variant("unblended", "the default with --blend none", blend="none")),
     _by_search(POST, slow=True),
-    _by_search(_variant("post-fast", "the post's loss, minimized by L-BFGS from a fitted z", POST, **FAST)),
-    _by_search(_variant("hmc", "the default with --approach hmc: a random sample, not the minimum", approach="hmc")),
+    _by_search(_variant("post-fast", "the post's loss, minimized by L-BFGS with --start fit", POST, **FAST)),
+    _by_search(_variant("hmc", "the default with --approach hmc: a random sample, not the best fit", approach="hmc")),
     _by_search(
-        _variant("aligned", "--photo: the default, told where the faces of the undamaged photos are"), PHOTOS, told=True
+        _variant("aligned", "only with --photo: the default with the true positions of the faces"), PHOTOS, told=True
     ),
     _by_filling("spline", "a spline in tension through the known pixels", spline, FACES, PHOTOS),
     _by_filling("telea", "OpenCV's inpainting by Telea's method", opencv("INPAINT_TELEA"), FACES, PHOTOS),

@@ -12,5 +12,5 @@ class PaintOptions(Options):
     """Page."""
 
     checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path, metavar="DIR")
-    host: str = option("127.0.0.1", "address to serve at; 0.0.0.0 is open to other machines", metavar="ADDRESS")
-    port: int = option(7860, "port to serve at", check=number(int, 1, 65535))
+    host: str = option("127.0.0.1", "address of the page; 0.0.0.0 lets other machines open it", metavar="ADDRESS")
+    port: int = option(7860, "port of the page", check=number(int, 1, 65535))

@@ -15,26 +15,26 @@ class RunOptions(Options):
     train_size: int | None = option(None, "use only the first N pictures", check=number(int, 1))
     init: Path | None = option(
         None,
-        "start from the model in DIR instead of random weights; a larger --image_size adds layers to it",
+        "start from the model in the folder DIR instead of random weights; a larger --image_size adds layers to it",
         check=Path,
         metavar="DIR",
     )
-    checkpoint_dir: Path = option(Path("checkpoints"), "where the model is saved", check=Path, metavar="DIR")
-    sample_dir: Path = option(Path("samples"), "where samples are written", check=Path, metavar="DIR")
-    log_dir: Path = option(Path("logs"), "where losses are written, also for TensorBoard", check=Path, metavar="DIR")
-    sample_interval: int = option(100, "steps between two samples", check=number(int, 1))
+    checkpoint_dir: Path = option(Path("checkpoints"), "folder for the model", check=Path, metavar="DIR")
+    sample_dir: Path = option(Path("samples"), "folder for samples", check=Path, metavar="DIR")
+    log_dir: Path = option(Path("logs"), "folder for losses and TensorBoard files", check=Path, metavar="DIR")
+    sample_interval: int = option(100, "steps between two grids of samples", check=number(int, 1))
     checkpoint_interval: int = option(500, "steps between two checkpoints", check=number(int, 1))
     keep: int = option(KEEP, "number of checkpoints to keep", check=number(int, 1))
     validation: Path | None = option(
         None,
-        "folder of pictures that are not trained on: at each checkpoint, compare samples with them, and keep the best "
-        "model in the folder `best` beside the checkpoints",
+        "folder of pictures to compare samples with, at each checkpoint. The best model is kept in the folder `best` "
+        "in --checkpoint_dir. The model is not trained on these pictures",
         check=Path,
         metavar="DIR",
     )
     memory: float | None = option(
         None,
-        "memory for decoded pictures; if they do not fit, they are decoded again in each epoch (default: half of the "
+        "memory for decoded pictures. If they do not fit, they are decoded again in each epoch (default: half of the "
         "free memory)",
         check=number(float, 0),
         metavar="GB",
