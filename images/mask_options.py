@@ -24,8 +24,8 @@ class MaskOptions(Options):
         None,
         "the hole. center; random: single pixels; pattern: blobs; left, right, top, bottom: this half; grid: "
         "everything except a grid of pixels; lowres: everything, but the mean color of each block is known; full: no "
-        "hole, so that hats_imgs shows how well G reconstructs a picture (default: the transparent pixels, or the center "
-        "if there are none)",
+        "hole, so that hats_imgs shows how well G reconstructs a picture (default: the transparent pixels, or the "
+        "center if there are none)",
         "--maskType",
         choices=MASK_TYPES,
     )

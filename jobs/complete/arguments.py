@@ -52,8 +52,8 @@ class PhotoOptions(Options):
 
     photo: bool = option(
         False,
-        "IMG are whole photos instead of single faces: find the faces that touch the hole, and complete them. The model "
-        "must have been trained on faces aligned with innerEyesAndBottomLip, like the bundled models",
+        "IMG are whole photos instead of single faces: find the faces that touch the hole, and complete them. The "
+        "model must have been trained on faces aligned with innerEyesAndBottomLip, like the bundled models",
         "--photo",
     )
     points: tuple[tuple[float, float], ...] | None = option(
