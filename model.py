@@ -48,46 +48,30 @@ Pictures = np.ndarray | Dataset
 class TrainStep:
     """The state after one training step or several. Its tensors may still be computing on the device."""
 
-    step: int
-    """Steps done, from 1. All fields except the losses describe the latest step."""
-    epoch: int
-    """From 0."""
-    batch: int
-    """The step's place in its epoch, from 1 to `batches`."""
-    batches: int
-    """Steps in an epoch."""
+    step: int  # steps done, from 1. All fields except the losses describe the latest step
+    epoch: int  # from 0
+    batch: int  # the step's place in its epoch, from 1 to `batches`
+    batches: int  # steps in an epoch
+    # [n, 4]: the LOSSES of each of the n steps since the last yield, all in this epoch. d_loss is computed before D's
+    # update, g_loss before G's last update.
     losses: Any
-    """[n, 4]: the LOSSES of each of the n steps since the last yield, all in this epoch.
-
-    d_loss is computed before D's update, g_loss before G's last update.
-    """
-    z: Any
-    """[batch, z_dim]; with several workers, this worker's part, as for the logits."""
-    d_logits_real: Any
-    """[batch, 1], before D's update."""
-    d_logits_fake: Any
-    """[batch, 1], before D's update."""
+    z: Any  # [batch, z_dim]; with several workers, this worker's part, as for the logits
+    d_logits_real: Any  # [batch, 1], before D's update
+    d_logits_fake: Any  # [batch, 1], before D's update
 
 
 @dataclass(frozen=True)
 class SearchStep:
     """The state of the search for z at its start or after an iteration."""
 
-    iteration: int
-    """Iterations done, in z and then in G's feature maps."""
-    z: np.ndarray
-    """float32 [batch, z_dim] in [-1, 1]. It stays the same while the feature maps are searched."""
+    iteration: int  # iterations done, in z and then in G's feature maps
+    z: np.ndarray  # float32 [batch, z_dim] in [-1, 1]. It stays the same while the feature maps are searched
+    # [batch, 3]: contextual, perceptual and total loss; not finite until a point with a finite loss is found. The
+    # perceptual loss is NaN if it is not computed: with lam 0, the default, and in G's feature maps.
     losses: np.ndarray
-    """[batch, 3]: contextual, perceptual and total loss; not finite until a point with a finite loss is found.
-
-    The perceptual loss is NaN if it is not computed: with lam 0, the default, and in G's feature maps.
-    """
-    restarts: np.ndarray
-    """[batch]: how often the search has restarted because the loss was not finite."""
-    generated: Any
-    """uint8 [batch, H, W, c_dim]: G(z), or G of the feature maps; None between frames."""
-    completed: Any
-    """uint8 [batch, H, W, c_dim]: the known pixels unchanged, `generated` in the hole; None between frames."""
+    restarts: np.ndarray  # [batch]: how often the search has restarted because the loss was not finite
+    generated: Any  # uint8 [batch, H, W, c_dim]: G(z), or G of the feature maps; None between frames
+    completed: Any  # uint8 [batch, H, W, c_dim]: the known pixels, and `generated` in the hole; None between frames
 
 
 class DCGAN:

@@ -45,10 +45,8 @@ def warp_known(known: np.ndarray, transform: np.ndarray, width: int, height: int
 class Frame:
     """The square of a photo that shows one face as align.py would crop it, upright and in a fixed size."""
 
-    transform: np.ndarray
-    """[2, 3]: the map from the photo into the frame."""
-    size: int
-    """Pixels of the frame's side."""
+    transform: np.ndarray  # [2, 3]: the map from the photo into the frame
+    size: int  # pixels of the frame's side
 
     @cached_property
     def back(self) -> np.ndarray:

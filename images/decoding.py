@@ -2,7 +2,6 @@
 
 import logging
 import os
-import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -19,8 +18,6 @@ from utils import UserError, quiet_stderr
 # Only these decoders are used, whatever a file's name says. EPS, for example, would start an interpreter.
 FORMATS = ["AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]
 LARGEST_FILE = 600_000_000  # bytes, of the largest picture that Pillow opens, uncompressed
-MOST_NUMBERS = 1_000_000  # in the tags of a TIFF, most of which may be the places of its strips
-TIFF_BYTES = (1, 2, 7)  # types of tags that Pillow keeps as bytes
 LARGE = 25_000_000  # pixels, of 4 to 8 bytes each; larger pictures are decoded one at a time
 OPAQUE = 128  # the alpha from which a pixel is known
 STRIP = 4_000_000  # pixels converted at a time
@@ -50,16 +47,13 @@ def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
 def read_photo(path: str | Path) -> Photo:
     """Reads a picture file, rotated upright. Transparent pixels are unknown. PictureError if it cannot be read."""
     with _decoded(path) as picture:
-        pixels = _pixels(picture, "RGB")
-        known = np.ones(pixels.shape[:2], bool)
-        if picture.has_transparency_data:
-            strips = _strips(picture, "RGBA", (0, 0, *picture.size))
-            known = np.concatenate([np.asarray(strip)[..., 3] >= OPAQUE for strip in strips])
+        pixels = _pixels(picture, "RGBA" if picture.has_transparency_data else "RGB")
         grey, profile = Image.getmodebase(picture.mode) == "L", picture.info.get("icc_profile")
-    # The profile's colour space is at byte 16 (ICC.1:2022, section 7.2). Profiles of other spaces, as CMYK, do not fit
-    # the decoded pixels.
+    known = pixels[..., 3] >= OPAQUE if pixels.shape[2] == 4 else np.ones(pixels.shape[:2], bool)
+    # The profile's color space is at byte 16 (ICC.1:2022, section 7.2). A profile of another space, such as CMYK, does
+    # not fit the decoded pixels.
     fits = profile and profile[16:20] == (b"GRAY" if grey else b"RGB ")
-    return Photo(pixels, known, grey, profile if fits else None)
+    return Photo(np.ascontiguousarray(pixels[..., :3]), known, grey, profile if fits else None)
 
 
 def load_picture(path: str | Path, size: int, c_dim: int) -> tuple[np.ndarray, bool]:
@@ -70,9 +64,8 @@ def load_picture(path: str | Path, size: int, c_dim: int) -> tuple[np.ndarray, b
     with _decoded(path) as picture:
         strips = _strips(picture, "L" if c_dim == 1 else "RGB", _central_box(*picture.size))
         # In the order of Pillow's resize: first the width, then the height.
-        narrow = [np.asarray(_resized(strip, size, strip.height)) for strip in strips]
-        fitted = np.asarray(_resized(Image.fromarray(np.concatenate(narrow)), size, size))
-        return fitted.reshape(size, size, c_dim), picture.size != (size, size)
+        narrow = [np.asarray(strip.resize((size, strip.height), Image.Resampling.BICUBIC)) for strip in strips]
+        return resized(np.concatenate(narrow), size).reshape(size, size, c_dim), picture.size != (size, size)
 
 
 def load_pictures(paths: Sequence[Path], size: int, c_dim: int) -> np.ndarray:
@@ -101,15 +94,11 @@ def _central_box(width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def resized(pixels: np.ndarray, size: int) -> np.ndarray:
-    """uint8 [S, S] or [S, S, C] resized to [size, size].
+    """uint8 [H, W] or [H, W, C] resized to [size, size].
 
-    The last of two or four channels is alpha: transparent pixels do not run into their neighbours.
+    The last of two or four channels is alpha: transparent pixels do not run into their neighbors.
     """
-    return np.asarray(_resized(Image.fromarray(pixels), size, size))
-
-
-def _resized(picture: Image.Image, width: int, height: int) -> Image.Image:
-    return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))
 
 
 # ------------------------------------------------------------------------------------------ opening
@@ -122,8 +111,6 @@ def _decoded(path: str | Path) -> Iterator[Image.Image]:
         if file.format == "TIFF":
             with _libtiff, quiet_stderr():
                 file.load()
-        if len(file.info.get("exif") or b"") > MOST_NUMBERS:
-            raise ValueError("its EXIF data is too large")
         ImageOps.exif_transpose(file, in_place=True)
         yield file
 
@@ -134,36 +121,13 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
         what = "it is not a regular file" if os.path.exists(path) else "no such file"
         raise PictureError(f"cannot read the picture {path}: {what}")
     try:
-        _check_bytes(path)
+        size = os.path.getsize(path)
+        if size > LARGEST_FILE:
+            raise ValueError(f"it has {size / 1e9:.1f} GB, more than the limit of {LARGEST_FILE / 1e9:g} GB")
         with Image.open(path, formats=FORMATS) as file:
             yield file
     except Exception as error:  # Pillow's decoders raise nearly anything on a damaged file
         raise PictureError(f"cannot read the picture {path}: {error or type(error).__name__}") from error
-
-
-def _check_bytes(path: str | Path) -> None:
-    """Raises ValueError for a file that would take too much memory.
-
-    That is a file of too many bytes, or a TIFF with too many numbers in its tags, which Pillow makes Python objects of.
-    """
-    size = os.path.getsize(path)
-    if size > LARGEST_FILE:
-        raise ValueError(f"it has {size / 1e9:.1f} GB, more than the limit of {LARGEST_FILE / 1e9:g} GB")
-    with open(path, "rb") as file:
-        head = file.read(16)
-        if head[:2] not in (b"II", b"MM") or not {42, 43} & set(head[2:4]):
-            return
-        order, is_big = "<" if head[:2] == b"II" else ">", head[2] == 43
-        offset, count, entry = ("8xQ", "Q", "HHQ8x") if is_big else ("4xI", "H", "HHI4x")
-        file.seek(*struct.unpack_from(order + offset, head))
-        (tags,) = struct.unpack(order + count, file.read(struct.calcsize(order + count)))
-        table = file.read(struct.calcsize(order + entry) * min(tags, MOST_NUMBERS))
-    whole = len(table) // struct.calcsize(order + entry) * struct.calcsize(order + entry)
-    entries = struct.iter_unpack(order + entry, table[:whole])
-    # Pillow ignores tags that are longer than the file.
-    numbers = sum(number for _, kind, number in entries if kind not in TIFF_BYTES and number <= size)
-    if max(tags, numbers) > MOST_NUMBERS:
-        raise ValueError("its tags hold more numbers than any picture needs")
 
 
 # --------------------------------------------------------------------------------------- conversion
@@ -181,22 +145,15 @@ def _pixels(picture: Image.Image, mode: str) -> np.ndarray:
 
 def _strips(picture: Image.Image, mode: str, box: tuple[int, int, int, int]) -> Iterator[Image.Image]:
     """Converts a box (left, top, right, bottom) to mode "L", "LA", "RGB" or "RGBA", strip by strip to save memory."""
-    deep = picture.mode == "F" or picture.mode.startswith("I")
-    white = _white(picture) if picture.mode == "F" else 65535
-    for strip in _cut(picture, box):
-        yield (Image.fromarray(_to_8_bits(np.asarray(strip), white)) if deep else strip).convert(mode)
-
-
-def _cut(picture: Image.Image, box: tuple[int, int, int, int]) -> Iterator[Image.Image]:
     left, top, right, bottom = box
     rows = max(1, STRIP // (right - left))
-    return (picture.crop((left, row, right, min(row + rows, bottom))) for row in range(top, bottom, rows))
-
-
-def _white(picture: Image.Image) -> int:
-    """The value of white in a picture of floats: 1 if no value is larger, otherwise 255."""
-    strips = _cut(picture, (0, 0, *picture.size))
-    return 1 if all(_finite(np.asarray(strip)).max() <= 1 for strip in strips) else 255
+    deep = picture.mode == "F" or picture.mode.startswith("I")
+    white = 65535
+    if picture.mode == "F":
+        white = 1 if _finite(np.asarray(picture)).max() <= 1 else 255
+    for row in range(top, bottom, rows):
+        strip = picture.crop((left, row, right, min(row + rows, bottom)))
+        yield (Image.fromarray(_to_8_bits(np.asarray(strip), white)) if deep else strip).convert(mode)
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

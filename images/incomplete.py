@@ -12,24 +12,19 @@ HIDDEN = 128  # grey, shown in the hole
 class Face:
     """Identifies a picture to complete: a face of a photo, or an aligned picture, which is face 0 of itself."""
 
-    photo: int
-    """Index of the photo among all photos of the call."""
-    index: int = 0
-    """Index of the face in the photo."""
+    photo: int  # index of the photo among all photos of the call
+    index: int = 0  # index of the face in the photo
 
 
 @dataclass(frozen=True, eq=False)
 class Incomplete:
     """A batch of pictures with their holes. ValueError if the shapes do not match."""
 
-    pictures: np.ndarray
-    """uint8 [N, H, W, C]. Pixels in the hole are ignored."""
-    masks: np.ndarray
-    """bool [N, H, W], True where a pixel is known. One [H, W] may be given for all pictures."""
-    lowres: int = 0
-    """Side of the blocks whose means are known everywhere; 0 if no means are known."""
+    pictures: np.ndarray  # uint8 [N, H, W, C]. Pixels in the hole are ignored
+    masks: np.ndarray  # bool [N, H, W], True where a pixel is known. One [H, W] may be given for all pictures
+    lowres: int = 0  # side of the blocks whose means are known everywhere; 0 if no means are known
+    # [N], by default Face(0), Face(1), ... The random numbers of a picture's search depend on its id alone.
     ids: Sequence[Face] = ()
-    """[N], by default Face(0), Face(1), ... The random numbers of a picture's search depend on its id alone."""
 
     def __post_init__(self):
         pictures, masks = self.pictures, np.asarray(self.masks, bool)

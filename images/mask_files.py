@@ -23,12 +23,9 @@ class Loaded(NamedTuple):
     """A picture to complete, with the size of the model."""
 
     path: Path
-    mask: np.ndarray
-    """bool [size, size], True where a pixel is known."""
-    picture: np.ndarray
-    """uint8 [size, size, c_dim]."""
-    fitted: bool
-    """Whether it was cropped or resized."""
+    mask: np.ndarray  # bool [size, size], True where a pixel is known
+    picture: np.ndarray  # uint8 [size, size, c_dim]
+    fitted: bool  # whether it was cropped or resized
 
     @property
     def made_of(self) -> tuple[np.ndarray, np.ndarray]:
@@ -44,12 +41,9 @@ class Loaded(NamedTuple):
 class Final(NamedTuple):
     """A completed picture as it is written."""
 
-    pixels: np.ndarray
-    """uint8 [H, W, C]."""
-    profile: bytes | None = None
-    """Its color profile."""
-    row: Sequence[np.ndarray] = ()
-    """Thumbnails of a photo, original, masked and completed, each uint8 [h, w, 3]."""
+    pixels: np.ndarray  # uint8 [H, W, C]
+    profile: bytes | None = None  # its color profile
+    row: Sequence[np.ndarray] = ()  # thumbnails of a photo, original, masked and completed, each uint8 [h, w, 3]
 
 
 class MaskedReader:

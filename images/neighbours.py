@@ -13,12 +13,9 @@ AT_ONCE = 2**23  # pixel values compared at a time
 class Neighbours(NamedTuple):
     """The k nearest pictures in a data set for each of N pictures, nearest first."""
 
-    numbers: np.ndarray
-    """int [N, k], indices into the data set."""
-    distances: np.ndarray
-    """[N, k]: root mean squared differences of the pixel values, 0 to 255."""
-    mirrored: np.ndarray
-    """bool [N, k]: whether the mirror image is the near one."""
+    numbers: np.ndarray  # int [N, k], indices into the data set
+    distances: np.ndarray  # [N, k]: root mean squared differences of the pixel values, 0 to 255
+    mirrored: np.ndarray  # bool [N, k]: whether the mirror image is the near one
 
 
 def nearest(

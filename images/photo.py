@@ -15,14 +15,10 @@ Part = tuple[slice, slice]
 class Photo:
     """A photo and which of its pixels are known. The others are its hole."""
 
-    pixels: np.ndarray
-    """uint8 [H, W, 3]. Pixels in the hole are ignored."""
-    known: np.ndarray
-    """bool [H, W]."""
-    grey: bool = False
-    """Whether its file has one channel of colour."""
-    profile: bytes | None = None
-    """ICC profile of its file."""
+    pixels: np.ndarray  # uint8 [H, W, 3]. Pixels in the hole are ignored
+    known: np.ndarray  # bool [H, W]
+    grey: bool = False  # whether its file has one channel of colour
+    profile: bytes | None = None  # ICC profile of its file
 
     @property
     def shape(self) -> tuple[int, int]:

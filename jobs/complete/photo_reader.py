@@ -37,15 +37,11 @@ class LoadedPhoto:
     """A photo to complete, and once they are located its damaged faces."""
 
     path: Path
-    made_of: tuple[str]
-    """A digest of all that its completion depends on."""
-    by_face: bool
-    """Whether its mask is one of the model's frame, the same in each face."""
-    photo: Photo | None
-    """None if it takes too much memory; then it is read again."""
+    made_of: tuple[str]  # a digest of all that its completion depends on
+    by_face: bool  # whether its mask is one of the model's frame, the same in each face
+    photo: Photo | None  # None if it takes too much memory; then it is read again
     frames: Sequence[Frame] = ()
-    incomplete: Incomplete | None = None
-    """The faces in these frames."""
+    incomplete: Incomplete | None = None  # the faces in these frames
 
     fitted = False  # into a square
 
