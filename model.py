@@ -77,7 +77,7 @@ class SearchStep:
 class DCGAN:
     """A generator and a discriminator, with their training and the search for z.
 
-    Both networks run batch normalisation in inference mode unless they are called with `training=True`.
+    Both networks run batch normalization in inference mode unless they are called with `training=True`.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from kernels.tensorflow import keras, tf
 
 
 class Weights(keras.initializers.RandomNormal):
-    """Initial weights N(0, 0.02). One object initialises all layers of a network; each layer draws its own weights."""
+    """Initial weights N(0, 0.02). One object initializes all layers of a network; each layer draws its own weights."""
 
     def __init__(self, seed: int):
         super().__init__(stddev=0.02, seed=keras.random.SeedGenerator(seed))
@@ -53,7 +53,7 @@ def conv2d_transpose(filters: int, weights: Weights, name: str) -> keras.layers.
 
 
 def batch_norm(name: str) -> keras.layers.Layer:
-    """Normalises each channel: by the batch in training, else by moving statistics (momentum 0.9), in float32."""
+    """Normalizes each channel: by the batch in training, else by moving statistics (momentum 0.9), in float32."""
     return BatchNorm(momentum=0.9, epsilon=1e-5, name=name)
 
 

@@ -16,7 +16,7 @@ ENLARGING, HALVING = np.outer(_TWICE, _TWICE), np.outer(_HALF, _HALF)
 
 
 def grow_generator(small: keras.Model, large: keras.Model, z: np.ndarray) -> None:
-    """Gives `large` the weights of `small`. z: [N, z_dim], sets the statistics of batch normalisation."""
+    """Gives `large` the weights of `small`. z: [N, z_dim], sets the statistics of batch normalization."""
     kept = len(small.layers) - 2
     _copy(small.layers[:kept], large.layers[:kept])
     to_pixels, (to_maps, norm, _, last) = small.layers[kept], large.layers[kept:-1]
@@ -33,7 +33,7 @@ def grow_generator(small: keras.Model, large: keras.Model, z: np.ndarray) -> Non
 
 
 def grow_discriminator(small: keras.Model, large: keras.Model, images: np.ndarray) -> None:
-    """Gives `large` the weights of `small`. images: [N, H, W, c], set the statistics of batch normalisation."""
+    """Gives `large` the weights of `small`. images: [N, H, W, c], set the statistics of batch normalization."""
     kept = len(small.layers) - 1
     _copy(small.layers[1:], large.layers[-kept:])
     (first, activation, to_maps, norm), of_pixels = large.layers[:4], small.layers[0]

@@ -1,7 +1,7 @@
 """Reads the TensorFlow 1 checkpoints of the post's repository, whose variables have names such as generator/g_h1/w.
 
 There are two layouts, with or without the slots of Adam. The published model names D's last layer d_h3_lin and numbers
-its batch normalisations from d_bn1. The later code has d_h4_lin and d_bn0, and wider first feature maps in G.
+its batch normalizations from d_bn1. The later code has d_h4_lin and d_bn0, and wider first feature maps in G.
 """
 
 import re
@@ -49,7 +49,7 @@ def read(path: Path) -> tuple[NetworkOptions, dict[str, np.ndarray]]:
 
 
 def _renamed(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Numbers D's batch normalisations from 1, like the convolutions before them, and its last layer after these."""
+    """Numbers D's batch normalizations from 1, like the convolutions before them, and its last layer after these."""
     bns = layers(values, "discriminator/d_bn")
     names = {old: f"discriminator/d_bn{i}" for i, old in enumerate(bns, 1)}
     names[layers(values, "discriminator/d_h", "_lin")[0]] = f"discriminator/d_h{len(bns) + 1}_lin"

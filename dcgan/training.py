@@ -43,7 +43,7 @@ class Training:
         self.d_optimizer.build(discriminator.trainable_variables)
 
     def set_options(self, options: TrainOptions) -> None:
-        """Sets the optimizers' rates and the scope of batch normalisation."""
+        """Sets the optimizers' rates and the scope of batch normalization."""
         for optimizer in (self.g_optimizer, self.d_optimizer):
             optimizer.learning_rate, optimizer.beta_1 = options.learning_rate, options.beta1
         for network in (self.generator, self.discriminator):
@@ -81,7 +81,7 @@ class Training:
     def d_step(self, x_real, x_fake):
         """Updates D: its logits rise for real images and fall for fake ones. Returns its losses and logits."""
         with tf.GradientTape() as tape:
-            # Two passes, as batch normalisation must see real and fake images apart.
+            # Two passes, as batch normalization must see real and fake images apart.
             d_logits_real = self.discriminator(x_real, training=True)
             d_logits_fake = self.discriminator(x_fake, training=True)
             d_loss_real = cross_entropy(d_logits_real, 1.0)

@@ -35,7 +35,7 @@ def composite(photo: Photo, frames: Sequence[Frame], faces: np.ndarray, fade: fl
         weight * face + spline(weight * (photo - face)) + (1 - weight) * spline(photo)
 
     where `spline` interpolates into the hole (images/spline.py). The weight is 1 in the frames. It falls to 0 within
-    `fade` of a frame's side towards places where the hole goes on outside of the frame. So the face meets the known
+    `fade` of a frame's side toward places where the hole goes on outside of the frame. So the face meets the known
     pixels around it without an edge, as in images/blending.py, and the spline alone fills the hole outside of all
     frames. Known pixels stay as they are, and no other pixel of the photo is read.
     """

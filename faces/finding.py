@@ -6,7 +6,7 @@ Then a short search with the model fills the hole, and dlib finds landmarks in t
 of two estimates from these landmarks, because their errors differ:
 
 - the map under which the visible landmarks are the most likely, given how landmarks of aligned faces scatter: those of
-  the eyes by half a pixel, those of the jaw by seven, and neighbours together;
+  the eyes by half a pixel, those of the jaw by seven, and neighbors together;
 - align.py's map, which moves three landmarks to fixed places.
 """
 

@@ -71,7 +71,7 @@ def descriptors(
 
 
 def _enlarged(picture: np.ndarray) -> np.ndarray:
-    """A picture [H, W, C] as dlib needs it: in colour, enlarged, with its edge pixels continued outwards."""
+    """A picture [H, W, C] as dlib needs it: in color, enlarged, with its edge pixels continued outwards."""
     large = cv2.resize(_colour(picture), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     return cv2.copyMakeBorder(large, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REPLICATE)
 

@@ -1,7 +1,7 @@
 """Corrects a rough guess of where a damaged face is, by a small convolutional network.
 
 The network sees the guessed frame and a margin of a quarter of its side, and which pixels are known. It answers with
-the affine map that corrects the guess towards the frame that align.py would find in the undamaged photo. It was trained
+the affine map that corrects the guess toward the frame that align.py would find in the undamaged photo. It was trained
 as by tools/train_placing.py, but in PyTorch on a GPU, with random holes and wrong guesses in 10,363 photos of Labeled
 Faces in the Wild, without the people held out (checkpoints/pretrained/README.md).
 """
@@ -60,7 +60,7 @@ def surroundings(guess: Frame) -> Frame:
 
 
 def view(photo: Photo, guess: Frame) -> np.ndarray:
-    """float32 [SIDE, SIDE, 4]: the network's input: colours in [-1, 1], 0 in the hole, and 1 where they are known."""
+    """float32 [SIDE, SIDE, 4]: the network's input: colors in [-1, 1], 0 in the hole, and 1 where they are known."""
     pixels, known = surroundings(guess).view(photo)
     seen = known[..., None].astype(np.float32)
     return np.dstack([(pixels / np.float32(127.5) - 1) * seen, seen])

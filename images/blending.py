@@ -2,7 +2,7 @@
 
 The generated picture is off by the residual y - G(z), which is known at the known pixels and, for `lowres`, as the mean
 of each block. Blending interpolates the residual into the hole and adds it to G(z) there. The interpolated residual r
-minimises a sum over all pixels while it keeps its known values:
+minimizes a sum over all pixels while it keeps its known values:
 
     poisson: |grad r|^2. So G(z) + r has the gradients of G(z) in the hole: the paper's equation 6.
     tension: |laplace r|^2 + TENSION |grad r|^2, a spline in tension (Smith & Wessel, Geophysics 55, 1990). It is smooth
@@ -104,9 +104,9 @@ def _energy(height: int, width: int, kind: str) -> sparse.csr_matrix:
 
 
 def laplacian(where: np.ndarray) -> sparse.csr_matrix:
-    """Sums of differences from the neighbours in the picture, between the pixels `where`, bool [H, W], row by row.
+    """Sums of differences from the neighbors in the picture, between the pixels `where`, bool [H, W], row by row.
 
-    Rows of pixels with neighbours outside of `where` are incomplete.
+    Rows of pixels with neighbors outside of `where` are incomplete.
     """
     number = numbered(where)
     neighbours = np.zeros(where.shape, np.float32)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-HIDDEN = 128  # grey, shown in the hole
+HIDDEN = 128  # gray, shown in the hole
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Incomplete:
         return Incomplete(self.pictures[part], self.masks[part], self.lowres, self.ids[part])
 
     def shown(self) -> np.ndarray:
-        """uint8 [N, H, W, C]: the known pixels with a grey hole; for `lowres` the means of the blocks."""
+        """uint8 [N, H, W, C]: the known pixels with a gray hole; for `lowres` the means of the blocks."""
         if not self.lowres:
             return np.where(self.masks[..., None], self.pictures, np.uint8(HIDDEN))
         n, height, width, channels = self.pictures.shape

@@ -17,7 +17,7 @@ class Photo:
 
     pixels: np.ndarray  # uint8 [H, W, 3]. Pixels in the hole are ignored
     known: np.ndarray  # bool [H, W]
-    grey: bool = False  # whether its file has one channel of colour
+    grey: bool = False  # whether its file has one channel of color
     profile: bytes | None = None  # ICC profile of its file
 
     @property
@@ -35,11 +35,11 @@ class Photo:
         return replace(self, known=self.known & ~hole)
 
     def masked(self) -> np.ndarray:
-        """uint8 [H, W, 3] with a grey hole."""
+        """uint8 [H, W, 3] with a gray hole."""
         return np.where(self.known[..., None], self.pixels, np.uint8(HIDDEN))
 
     def to_save(self) -> np.ndarray:
-        """uint8 [H, W, C] as its file has it: C is 1 for a grey photo, else 3."""
+        """uint8 [H, W, C] as its file has it: C is 1 for a gray photo, else 3."""
         return self.pixels[..., :1] if self.grey else self.pixels
 
     def __getitem__(self, part: Part) -> "Photo":

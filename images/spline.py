@@ -75,7 +75,7 @@ def _dropped(kept: np.ndarray, depth: np.ndarray, step: int) -> np.ndarray:
 def _coarsening(kept: np.ndarray, dropped: np.ndarray, step: int) -> sparse.csr_matrix:
     """[n, m]: makes the values at the n `kept` pixels from those at the m of them that are not `dropped`.
 
-    A dropped pixel is the mean of the two neighbours on its edge of the coarser grid, or of the four corners.
+    A dropped pixel is the mean of the two neighbors on its edge of the coarser grid, or of the four corners.
     """
     following = kept & ~dropped
     old, new = numbered(kept), numbered(following)

@@ -138,7 +138,7 @@ def _workers(processes: int, predictor: Path, options: AlignOptions) -> Iterator
         earlier, threading.excepthook = threading.excepthook, lambda _: None
         for worker in multiprocessing.active_children():
             worker.kill()
-        pool.shutdown(cancel_futures=True)  # its thread may fail on cancelled work
+        pool.shutdown(cancel_futures=True)  # its thread may fail on canceled work
         threading.excepthook = earlier
         raise
     finally:

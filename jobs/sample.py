@@ -145,7 +145,7 @@ def draw_arithmetic(dcgan: "DCGAN", terms: Iterable[tuple[int, Sequence[Path]]],
 
 
 def draw_nearest(dcgan: "DCGAN", paths: Sequence[Path], z: np.ndarray, outputs: Outputs) -> None:
-    """Writes a row for each picture with its nearest neighbours among the `paths`, and reports their distances."""
+    """Writes a row for each picture with its nearest neighbors among the `paths`, and reports their distances."""
     pictures = images(dcgan, z, 1 + len(NEIGHBOURS))
     dataset = Dataset(paths, dcgan.image_size, dcgan.c_dim, memory=0)
     found = nearest(pictures, dataset, len(NEIGHBOURS), Progress(len(paths), "pictures").update)

@@ -32,10 +32,10 @@ class Linear(keras.layers.Dense):
 
 
 class BatchNorm(keras.layers.BatchNormalization):
-    """Keras' batch normalisation, faster in training.
+    """Keras' batch normalization, faster in training.
 
     It uses TensorFlow's fused kernel on one device, and one message per pass between several. If `synchronized`, it
-    normalises by the statistics of all replicas' parts of a batch, which must be equally large. All replicas keep the
+    normalizes by the statistics of all replicas' parts of a batch, which must be equally large. All replicas keep the
     same moving statistics: those of all parts, or the mean of the parts' statistics.
     """
 
@@ -60,7 +60,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         return y
 
     def _by_all(self, x):
-        """x normalised over all replicas, and their mean and variance."""
+        """x normalized over all replicas, and their mean and variance."""
         maps = tf.cast(x, tf.float32)
         mean, variance = tf.nn.moments(maps, list(range(x.shape.rank - 1)))
         # E[x^2] - E[x]^2 loses all digits where the mean is large, so means are taken of the offset from moving_mean.

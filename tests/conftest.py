@@ -125,7 +125,7 @@ def lively(width: int, factor: int):
 
 
 def blobs(n: int, size: int, seed: int = 0) -> np.ndarray:
-    """uint8 [n, size, size, 3] pictures with something to learn: a bright spot on a coloured ground."""
+    """uint8 [n, size, size, 3] pictures with something to learn: a bright spot on a colored ground."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:size, :size] / size
     centre, ground = rng.uniform(0.3, 0.7, (n, 2, 1, 1)), rng.uniform(0, 120, (n, 1, 1, 3))

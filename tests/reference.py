@@ -9,7 +9,7 @@ from kernels.tensorflow import tf
 
 EPSILON = 1e-5
 Weights = dict[str, np.ndarray]
-Seen = list[tuple]  # (layer, mean, variance) of each batch that a batch normalisation saw in training
+Seen = list[tuple]  # (layer, mean, variance) of each batch that a batch normalization saw in training
 
 
 def variables_of(network) -> Weights:

@@ -34,7 +34,7 @@ def smooth(n=2, size=12):
 
 
 def energy(residual, kind):
-    """What blending minimises, summed by hand over neighbours within the picture."""
+    """What blending minimizes, summed by hand over neighbors within the picture."""
     dx, dy = np.diff(residual, axis=1), np.diff(residual, axis=0)
     tension = (dx**2).sum() + (dy**2).sum()
     if kind == "poisson":
@@ -76,7 +76,7 @@ def test_a_constant_offset_is_taken_away(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_pixel_gets_its_neighbours_mean_residual(kind):
-    """By symmetry: all residuals are 0 but at the four neighbours, or at all pixels 8."""
+    """By symmetry: all residuals are 0 but at the four neighbors, or at all pixels 8."""
     mask = HOLES["one pixel"]
     pictures = np.full((1, 12, 12, 1), 100, np.uint8)
     incomplete = Incomplete(pictures, mask)

@@ -69,7 +69,7 @@ def test_two_devices_train_as_one(two, tmp_path):
     one = trained(tmp_path / "one", False)
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-3)
     for name, value in one.items():
-        # A bias before a batch normalisation has no gradient but rounding, which Adam makes as large as any.
+        # A bias before a batch normalization has no gradient but rounding, which Adam makes as large as any.
         if "bias" not in name and "moving_mean" not in name:
             assert np.linalg.norm(two[name] - value) <= 0.02 * np.linalg.norm(value), name
 
@@ -81,7 +81,7 @@ def test_resuming_on_two_devices_is_exact(two, tmp_path):
     for name, value in whole.items():
         if name != "losses":
             np.testing.assert_array_equal(again[name], value, err_msg=name)
-    assert not np.allclose(whole["losses"], two["losses"], rtol=1e-3, atol=0)  # they are normalised otherwise
+    assert not np.allclose(whole["losses"], two["losses"], rtol=1e-3, atol=0)  # they are normalized otherwise
 
 
 @pytest.mark.parametrize(("gpus", "replicas", "by_xla"), [(0, 1, False), (1, 1, True), (2, 2, False)])

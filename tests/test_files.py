@@ -111,7 +111,7 @@ def test_load_picture_keeps_the_right_size_and_fits_any_other(tmp_path):
     assert not fitted
 
     wide = np.zeros((64, 128, 3), np.uint8)
-    wide[:, 32:96] = PICTURE[:1, :1]  # the central square has one colour, the margins another
+    wide[:, 32:96] = PICTURE[:1, :1]  # the central square has one color, the margins another
     Image.fromarray(wide).save(tmp_path / "wide.png")
     picture, fitted = decoding.load_picture(tmp_path / "wide.png", 16, 3)
     assert fitted and picture.shape == (16, 16, 3)

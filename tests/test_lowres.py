@@ -43,7 +43,7 @@ def energy(residual, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_residual_has_the_least_energy_of_those_with_these_block_means(kind):
-    """Against a minimiser that knows only the energy's values and the constraints."""
+    """Against a minimizer that knows only the energy's values and the constraints."""
     generated, pictures = RNG.integers(110, 140, (2, 1, 8, 8, 1), np.uint8)
     completed = blend(generated, Incomplete(pictures, np.zeros((8, 8)), 4), kind)
     wanted = (block_sums(pictures, 4) - block_sums(generated, 4)).ravel()

@@ -56,7 +56,7 @@ for name, width in {"d_bn1": 128, "d_bn2": 256, "d_bn3": 512}.items():
     PUBLISHED_D |= {f"{name}/{v}": (width,) for v in ("beta", "gamma", "moving_mean", "moving_variance")}
 
 
-WIDE_LAYER = 25 * 512 * 512 + 512 + 4 * 512  # 512 to 512 channels, and its batch normalisation
+WIDE_LAYER = 25 * 512 * 512 + 512 + 4 * 512  # 512 to 512 channels, and its batch normalization
 
 
 def count(shapes: dict) -> int:
@@ -107,7 +107,7 @@ def test_variables_are_those_of_the_published_model():
 @pytest.mark.parametrize(
     ("size", "c_dim", "g_count", "d_count"),
     [
-        # Counted by hand: 100 z; kernels 25 * in * out + out; batch normalisation 4 a channel.
+        # Counted by hand: 100 z; kernels 25 * in * out + out; batch normalization 4 a channel.
         (8, 3, 101 * 1024 + 4 * 64 + 25 * 64 * 3 + 3, 25 * 3 * 64 + 64 + 1024 + 1),
         (
             16,
@@ -220,7 +220,7 @@ def networks(dcgan) -> tuple[reference.Weights, reference.Weights]:
 
 
 def assert_gradients_equal(given, expected) -> None:
-    """To a hundredth of each variable's; biases before a batch normalisation have none but rounding."""
+    """To a hundredth of each variable's; biases before a batch normalization have none but rounding."""
     assert given.keys() == expected.keys()
     largest = max(np.linalg.norm(gradient) for gradient in expected.values())
     for name, gradient in expected.items():
@@ -313,7 +313,7 @@ def test_each_update_leaves_the_other_network_alone():
     g, d = trainable(training.generator), trainable(dcgan.discriminator)
     training.d_step(x_real, x_fake)
     assert all((a == b).all() for a, b in zip(g, trainable(training.generator), strict=True))
-    # Biases before a batch normalisation have no gradient; all else has moved.
+    # Biases before a batch normalization have no gradient; all else has moved.
     assert sum((a != b).any() for a, b in zip(d, trainable(dcgan.discriminator), strict=True)) >= len(d) - 1
 
     d = trainable(dcgan.discriminator)
@@ -589,7 +589,7 @@ def test_a_grown_model_makes_enlarged_pictures_and_judges_by_small_ones():
     assert larger.options == NetworkOptions(64, 3, 5, gf_dim=(24, 18, 9, 6), df_dim=(6, 6, 10, 20))
     z = np.random.default_rng(2).uniform(-1, 1, (3, 5))
     before_tanh = zip(np.arctanh(small.generator(z)), np.arctanh(larger.generator(z)), strict=True)
-    for few, many in before_tanh:  # but at the edge, where there are no neighbours
+    for few, many in before_tanh:  # but at the edge, where there are no neighbors
         twice = cv2.resize(cv2.resize(few, (32, 32)), (64, 64))
         np.testing.assert_allclose(many[4:-4, 4:-4], twice[4:-4, 4:-4], atol=1e-4)
     images = np.random.default_rng(3).uniform(-1, 1, (3, 64, 64, 3)).astype(np.float32)

@@ -97,7 +97,7 @@ def test_a_hole_without_a_face_is_filled_by_the_spline():
 
 
 def test_where_a_frame_ends_in_a_hole_there_is_no_edge():
-    """A face that gets brighter up to x = 200, where its frame ends in the hole, and grey beyond: bit by bit."""
+    """A face that gets brighter up to x = 200, where its frame ends in the hole, and gray beyond: bit by bit."""
     photo = np.full((160, 300, 3), 90, np.uint8)
     photo[:, 72:200] = np.linspace(90, 200, 128)[:, None]
     known = np.ones((160, 300), bool)

@@ -34,7 +34,7 @@ def test_a_photo_is_no_mask_and_a_soft_brush_makes_one(tmp_path):
 
 @pytest.mark.parametrize("painted", [0, 255])
 def test_what_is_transparent_in_a_mask_is_the_opposite_of_what_is_painted(tmp_path, painted):
-    """A layer on its own: strokes of one colour, and beside them nothing, which drawing programs save as black."""
+    """A layer on its own: strokes of one color, and beside them nothing, which drawing programs save as black."""
     layer = np.zeros((8, 8, 4))
     layer[:3] = (painted, painted, painted, 255)
     path = write(tmp_path / "layer.png", layer)

@@ -94,10 +94,10 @@ def test_training_begins_with_what_it_is(trained, monkeypatch, capsys):
     go(1, SMALL, checkpoint_dir=Path("a"), sample_dir=Path("b"), log_dir=Path("c"))
     dcgan = DCGAN.load("a")
     g, d = (sum(weights.size for weights in net.get_weights()) for net in (dcgan.generator, dcgan.discriminator))
-    statistics = 2 * 4  # a mean and a variance for each channel of G's one batch normalisation, which are not learned
+    statistics = 2 * 4  # a mean and a variance for each channel of G's one batch normalization, which are not learned
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == (
-        "21 pictures of 8x8 in colour, 5 steps an epoch, 1 left over each time; "
+        "21 pictures of 8x8 in color, 5 steps an epoch, 1 left over each time; "
         f"{g - statistics:,} in G and {d:,} in D to learn"
     )
     assert lines[1].startswith("warning: 21 pictures are few")

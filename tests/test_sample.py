@@ -98,7 +98,7 @@ def test_a_walk(dcgan, folder):
     with Image.open(folder / "sampled" / "walk.gif") as gif:
         assert (gif.n_frames, gif.size) == (17, (136, 136))  # 9 there, 8 back
         middle = np.asarray(gif.convert("RGB"), float) if gif.seek(4) is None else None
-        assert abs(middle[4:132:8, 4:132:8] - generated(dcgan, points[1:2])[0]).mean() < 10  # of few colours
+        assert abs(middle[4:132:8, 4:132:8] - generated(dcgan, points[1:2])[0]).mean() < 10  # of few colors
 
 
 def test_arithmetic(dcgan, folder):

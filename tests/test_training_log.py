@@ -64,7 +64,7 @@ def test_a_discriminator_that_has_won_is_said_once(log, capsys):
 def test_samples_that_are_alike_are_said_once(samples, capsys):
     sample(samples, 10, 190)  # too early for them to differ
     assert warnings(capsys) == []
-    sample(samples, 300, 400, 500)  # those of an untrained generator are all grey
+    sample(samples, 300, 400, 500)  # those of an untrained generator are all gray
     (warning,) = warnings(capsys)
     assert "at step 300 samples are alike" in warning and "--learning_rate" in warning
 

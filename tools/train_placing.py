@@ -4,7 +4,7 @@
 python tools/train_placing.py data/your-dataset/raw data/your-dataset/aligned/alignment.csv
 
 The table is the one that align.py wrote for these photos, by innerEyesAndBottomLip. Each time a photo is drawn, it gets
-another hole, other colours and a wrong guess, and half of the time it is mirrored. The network learns to find back to
+another hole, other colors and a wrong guess, and half of the time it is mirrored. The network learns to find back to
 the face's place in the table.
 """
 
@@ -87,7 +87,7 @@ def norm() -> Any:
 
 
 def folded(net: Any) -> list[np.ndarray]:
-    """Weights and biases of each layer in float16, with batch normalisation folded into them."""
+    """Weights and biases of each layer in float16, with batch normalization folded into them."""
     *inner, last = [layer for layer in net.layers if layer.weights]
     arrays = []
     for layer, normal in zip(inner[::2], inner[1::2], strict=True):
@@ -160,7 +160,7 @@ def mask(rng: np.random.Generator) -> np.ndarray:
 
 
 def recoloured(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A view with other colours, sometimes in grey."""
+    """A view with other colors, sometimes in gray."""
     colours, seen = x[..., :3], x[..., 3:]
     if rng.random() < 0.15:
         colours = colours.mean(axis=2, keepdims=True).repeat(3, axis=2)

@@ -31,7 +31,7 @@ def evaluate_samples(options: EvaluateOptions, devices: DeviceOptions) -> None:
         half = len(pictures) // 2
         if half < 2:
             raise UserError(f"{options.dataset} has {len(pictures)} readable pictures, but 4 are needed: add some")
-        # Neighbours in a folder often show the same person, so the two halves are not interleaved.
+        # Neighbors in a folder often show the same person, so the two halves are not interleaved.
         reference, others = pictures[:half], pictures[half : 2 * half]
         samples = np.concatenate(list(dcgan.generate(random_z(half, dcgan.z_dim))))
         say(f"{half} pictures as the reference, {half} others as the baseline, {half} samples")

@@ -107,7 +107,7 @@ class Stage:
     view: np.ndarray | None = None
     """uint8 [h, w, 3] of the canvas's size, once there is something to see."""
     result: np.ndarray | None = None
-    """uint8 [H, W, C] at the end; C is 1 if the photo is grey."""
+    """uint8 [H, W, C] at the end; C is 1 if the photo is gray."""
 
 
 class Painter:

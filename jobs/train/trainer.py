@@ -143,7 +143,7 @@ def introduce(dcgan: DCGAN, pictures: Dataset, options: TrainOptions) -> None:
         f"{sum(variable.shape.num_elements() for variable in network.trainable_variables):,} in {name}"
         for name, network in (("G", dcgan.generator), ("D", dcgan.discriminator))
     )
-    kind = f"{dcgan.image_size}x{dcgan.image_size} in {'grey' if dcgan.c_dim == 1 else 'colour'}"
+    kind = f"{dcgan.image_size}x{dcgan.image_size} in {'gray' if dcgan.c_dim == 1 else 'color'}"
     say(
         f"{len(pictures):,} pictures of {kind}, {batches:,} steps an epoch, {left_over} left over each time; "
         f"{' and '.join(weights)} to learn"
@@ -152,6 +152,6 @@ def introduce(dcgan: DCGAN, pictures: Dataset, options: TrainOptions) -> None:
         say("the first step takes half a minute, as it is compiled for the GPU")
     if len(pictures) < FEW:
         say(
-            f"warning: {len(pictures)} pictures are few: with fewer than about {FEW}, G memorises them and fills holes "
+            f"warning: {len(pictures)} pictures are few: with fewer than about {FEW}, G memorizes them and fills holes "
             "in other pictures with noise"
         )
