@@ -122,7 +122,8 @@ def test_sizes_need_not_be_named_again(here, capsys):
 def test_help_says_the_defaults_that_a_model_replaces(capsys):
     with pytest.raises(SystemExit):
         importlib.import_module("train-dcgan").main(["--help"])
-    assert "number of elements of z (default: the model's value; 100 for a new model)" in " ".join(capsys.readouterr().out.split())
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "number of elements of z (default: the model's value; 100 for a new model)" in shown
 
 
 def test_what_has_changed_is_said_and_epochs_are_counted_rightly(here, capsys):

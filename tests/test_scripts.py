@@ -19,7 +19,7 @@ SCRIPTS = {
         "(default: 50)",
         "(default: 0.25)",
         "(default: tension)",
-        "lively: as sharp as the generator",
+        "lively: as sharp as G",
         "(default: 0)",
     ],
     "evaluate.py": ["(default: 64)", "biharmonic: no model", "(default: evaluation)"],
