@@ -65,6 +65,7 @@ def two(tmp_path_factory) -> dict:
     return trained(tmp_path_factory.mktemp("two"), True)
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one(two, tmp_path):
     one = trained(tmp_path / "one", False)
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-3)
@@ -74,6 +75,7 @@ def test_two_devices_train_as_one(two, tmp_path):
             assert np.linalg.norm(two[name] - value) <= 0.02 * np.linalg.norm(value), name
 
 
+@pytest.mark.slow
 def test_resuming_on_two_devices_is_exact(two, tmp_path):
     whole = trained(tmp_path / "whole", True, local_norm=True)
     trained(tmp_path / "parts", True, local_norm=True, epochs=1)
@@ -116,6 +118,7 @@ for devices in (1, 2):
 """
 
 
+@pytest.mark.slow
 def test_two_devices_complete_as_one(tmp_path):
     """Five pictures, three for the first device."""
     code = COMPLETE.format(root=str(ROOT), tests=str(ROOT / "tests"), folder=str(tmp_path))
@@ -151,6 +154,7 @@ np.savez({file!r} + ".npz", y=tf.stack(y.values), mean=mean, variance=variance)
 
 
 @pytest.mark.parametrize("synchronized", [False, True])
+@pytest.mark.slow
 def test_each_device_normalises_its_part_or_by_the_whole(synchronized, tmp_path):
     """The statistics that both keep are the mean of the two parts', or those of the whole."""
     halves = np.random.default_rng(0).normal([[[[[0]]]], [[[[3]]]]], 1, (2, 4, 2, 2, 3)).astype(np.float32)
@@ -225,6 +229,7 @@ def start_workers(folder: Path, *args, second: tuple = ()) -> list[subprocess.Po
     return [start_worker(folder, addresses, index, *args, *others) for index, others in enumerate(((), second))]
 
 
+@pytest.mark.slow
 def test_two_workers_train_as_one_and_do_not_outlive_each_other(tmp_path):
     write_pictures(tmp_path / "faces", blobs(16, 16))
     workers = start_workers(tmp_path, "--epoch", 2)
@@ -259,6 +264,7 @@ def test_two_workers_train_as_one_and_do_not_outlive_each_other(tmp_path):
         (("--batch_size", 7), (), "2 devices cannot have equal shares of 7 pictures a step: set --batch_size"),
     ],
 )
+@pytest.mark.slow
 def test_workers_that_cannot_train_together_begin_nothing(args, second, words, tmp_path):
     write_pictures(tmp_path / "faces", blobs(16, 16))
     workers = start_workers(tmp_path, *args, second=second)

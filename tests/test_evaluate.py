@@ -33,6 +33,7 @@ def folder(trained, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_row_a_mask_and_method(folder):
     with open(folder / "evaluation" / "evaluation.csv", newline="") as file:
         rows = list(csv.DictReader(file))

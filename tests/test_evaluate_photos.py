@@ -47,6 +47,7 @@ def test_boxes_hide_what_they_are_named_after():
     assert mask_of("center", 64, 0).mean() == 0.75
 
 
+@pytest.mark.slow
 def test_the_table(tmp_path):
     args = ["--photo", "--faces", 1, "--masks", "mouth", "--methods", "default", "spline"]
     assert_works(

@@ -20,6 +20,7 @@ def other():
     return read_picture(ROOT / "checkpoints" / "pretrained" / "samples.png")[:64, :64]
 
 
+@pytest.mark.slow
 def test_the_nearer_a_face_is_the_smaller_its_distance(demo_face, other):
     judge = FaceJudge(PREDICTOR, PREDICTOR.with_name(RECOGNIZER), np.stack([demo_face] * 4))
     blurred = cv2.GaussianBlur(demo_face, (0, 0), 1.5)

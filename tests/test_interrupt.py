@@ -45,6 +45,7 @@ def test_during_the_first_imports(tmp_path, script, name, said):
     assert not list(work.iterdir())
 
 
+@pytest.mark.slow
 def test_at_some_moments(tmp_path):
     """Signals after Python has started, which takes long on a busy machine; no script can say anything before."""
     script = "import runpy; print('up', flush=True); runpy.run_path('simple-distributions.py', run_name='__main__')"

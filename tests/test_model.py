@@ -277,6 +277,7 @@ def test_a_training_step_equals_its_recomputation(eagerly, monkeypatch, g_update
 
 
 @pytest.mark.parametrize("by_xla", [False, True])
+@pytest.mark.slow
 def test_a_compiled_step_equals_one_in_plain_python(request, monkeypatch, by_xla):
     """The optimizers' means of the gradients tell of these; and both average."""
     monkeypatch.setattr(devices, "compiles", lambda strategy: by_xla)
@@ -360,6 +361,7 @@ def test_each_epoch_sees_all_pictures_in_another_order():
     assert sorted(first) == sorted(second) == list(range(5)) and first != second
 
 
+@pytest.mark.slow
 def test_steps_executed_at_once_are_the_steps_one_by_one(monkeypatch):
     """Two epochs of 7 steps, as XLA does them on a GPU, parted in two ways, and otherwise."""
     found = []
@@ -757,6 +759,7 @@ def of_full_size():
 
 
 @pytest.mark.parametrize(("n", "approach"), [(1, "lbfgs"), (2, "adam"), (3, "lbfgs"), (17, "lbfgs")])
+@pytest.mark.slow
 def test_completing_alone_equals_completing_in_a_batch(of_full_size, n, approach):
     """But for rounding, which on some processors goes with the size of a batch."""
     whole = of_full_size(approach, 0, 20)

@@ -99,6 +99,7 @@ def demo():
     return opened, painted(opened, [layer(512, 512, 138, 152, 205, 240)])
 
 
+@pytest.mark.slow
 def test_a_completion_changes_the_hole_alone(painter, demo, monkeypatch):
     opened, photo = demo
     *frames, last = painter.complete(opened, photo, 0)
@@ -291,6 +292,7 @@ class Visit:
 
 
 @pytest.mark.skipif(bool(MISSING), reason=f"no {' and no '.join(MISSING)}: see tests/requirements-paint.txt")
+@pytest.mark.slow
 def test_the_page_in_a_browser(tmp_path):
     for name in ("work", "tmp", "downloads"):
         (tmp_path / name).mkdir()

@@ -414,6 +414,7 @@ def test_nothing_stays_in_the_temporary_folder(tmp_path, monkeypatch, number):
             each.stdout.close()
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_ends_the_page(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

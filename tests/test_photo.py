@@ -63,6 +63,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_hole_is_completed_and_every_known_pixel_stays(folder):
     for name in ("erased", "two"):
         photo, final = pixels(folder / "in" / f"{name}.png"), pixels(folder / "out" / "final" / f"{name}.png")
@@ -89,6 +90,7 @@ def test_frames_show_the_faces_and_a_second_sheet_the_photos(folder):
     assert "out/photos.png" in (folder / "stdout").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_call_again_does_nothing_and_one_without_a_result_does_that(folder):
     finals = sorted((folder / "out" / "final").iterdir())
     times = [path.stat().st_mtime_ns for path in finals]
@@ -128,6 +130,7 @@ def test_a_grey_photo_stays_grey(tmp_path):
     assert pixels(tmp_path / "completions" / "final" / "grey.png").shape == DEMO.size[::-1]
 
 
+@pytest.mark.slow
 def test_an_undamaged_versions_alignment(folder, tmp_path, finder):
     DEMO.save(tmp_path / "erased.png")
     result = run_script(
@@ -172,6 +175,7 @@ def roughly(photo, frames):
 
 
 @pytest.mark.parametrize("box", [(4, 2, 60, 22), (12, 38, 52, 60), (0, 0, 32, 64)])
+@pytest.mark.slow
 def test_a_damaged_face_is_found_where_it_is(finder, completer, box):
     """The eyes, the mouth and the left half hidden: displaced by a twentieth of the frame at most."""
     photo = np.asarray(DEMO)
@@ -251,6 +255,7 @@ def test_what_scatters_is_a_face_only_if_dlib_is_sure(monkeypatch, scatter, scor
 
 
 @pytest.mark.parametrize("radius", [10, 20, 30])
+@pytest.mark.slow
 def test_where_there_is_no_face_none_is_found(finder, radius):
     """The badge of the demonstration photo, which dlib takes for a face, with a hole in it."""
     photo = np.array(Image.open(PHOTO).convert("RGB"))[230:]
@@ -358,6 +363,7 @@ def test_points_of_a_face_that_the_photos_edge_cuts(folder, tmp_path):
         ("erased", ["--maskFile", "black_hole.png"], False),
     ],
 )
+@pytest.mark.slow
 def test_a_mask_that_may_be_the_other_way_round(tmp_path, photo, args, hinted):
     """A hint if no face is found, but not where the mask has been turned, or the photo itself is erased."""
     DEMO.save(tmp_path / "photo.png")

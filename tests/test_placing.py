@@ -53,6 +53,7 @@ def test_a_view_is_one_and_a_half_frames_wide():
     assert not x[~seen].any()
 
 
+@pytest.mark.slow
 def test_a_wrong_guess_is_put_right(face):
     box, true = face
     assert by_box(box, 64).displacement(true) < 8

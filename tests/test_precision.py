@@ -83,6 +83,7 @@ def of_full_size():
     return complete
 
 
+@pytest.mark.slow
 def test_a_completion_depends_on_its_own_known_pixels_alone(of_full_size):
     """Bit for bit; of how many are beside it, but for rounding, which goes with that on some processors."""
     pictures = blobs(20, 64)

@@ -95,6 +95,7 @@ def call(command: str, cwd: Path) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_the_first_command_leaves_the_pictures_that_it_names(clone):
     *_, said = [bash(command, clone) for _, block in blocks(QUICK_START) for command in shortened(block)]
     named = re.findall(r"[\w/.-]+\.(?:png|gif)", said)
@@ -103,6 +104,7 @@ def test_the_first_command_leaves_the_pictures_that_it_names(clone):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.slow
 def test_commands_and_examples_run_in_their_order(page, clone, monkeypatch):
     monkeypatch.chdir(clone)
     for language, block in blocks(page.read_text().replace(QUICK_START, ""), "bash|python"):
@@ -115,6 +117,7 @@ def test_commands_and_examples_run_in_their_order(page, clone, monkeypatch):
                 assert "model: checkpoints, trained for 1 steps" in said
 
 
+@pytest.mark.slow
 def test_the_pictures_beside_the_models_are_what_their_commands_make(clone, monkeypatch):
     (_, shell), (_, drawing), *_ = blocks(PICTURES, "shell|python")
     (clone / "shown").mkdir()
@@ -136,6 +139,7 @@ def test_the_pictures_beside_the_models_are_what_their_commands_make(clone, monk
         assert differences.reshape(height // side, side, -1, side).mean(axis=(1, 3)).max() < 10, name
 
 
+@pytest.mark.slow
 def test_the_python_example_has_the_shapes_that_it_names(clone, monkeypatch):
     monkeypatch.chdir(clone)
     ((_, example),) = blocks(README.read_text(), "python")

@@ -74,6 +74,7 @@ MISSING = "missing/x"
         ("sample.py", f"--checkpointDir {MISSING}", f"no model in {MISSING}"),
     ],
 )
+@pytest.mark.slow
 def test_what_is_missing_is_told_before_tensorflow_is_loaded(script, args, words, tmp_path):
     env = broken(tmp_path, "tensorflow", "keras")
     write_pictures(tmp_path / "faces", blobs(4, 16))
@@ -99,6 +100,7 @@ def test_an_unknown_option(script, tmp_path):
         ("simple-distributions.py", "", "normal-pdf.png"),
     ],
 )
+@pytest.mark.slow
 def test_a_process_is_quiet_and_works_in_any_folder(trained, tmp_path, script, args, leaves):
     """train-dcgan.py as a process is in its own tests."""
     write_pictures(tmp_path / "faces", blobs(2, 16))

@@ -79,6 +79,7 @@ def write_checkpoint(folder, layout, z, x, version=2, extra=None, step=7):
 
 
 @pytest.mark.parametrize(("layout", "version"), [(PUBLISHED, 2), (LATER, 2), (LATER, 1), (SMALL, 2)])
+@pytest.mark.slow
 def test_networks_equal_those_of_the_original_graph(tmp_path, layout, version):
     shape = (3, 32, 32, 1) if layout is SMALL else (3, 64, 64, 3)
     z, x = rng.uniform(-1, 1, (3, 100)).astype(np.float32), rng.uniform(-1, 1, shape).astype(np.float32)

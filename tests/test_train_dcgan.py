@@ -138,6 +138,7 @@ def assert_stopped_well(folder, out):
     np.testing.assert_allclose(mean, np.mean(saved.layers[1](saved.layers[0](z)), axis=(0, 1, 2)), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_running_process_keeps_others_out_and_saves_at_ctrl_c(tmp_path):
     write_pictures(tmp_path / "faces", blobs(40, 16))
     args = ["train-dcgan.py", *COMMON, *ENDLESS]
@@ -210,6 +211,7 @@ def everything(folder):
     )
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_ends_as_one_that_was_not(tmp_path):
     """SIGKILL while it makes its directories, starts its logs, trains, and between its many checkpoints."""
     paths = write_pictures(tmp_path / "faces", blobs(20, 16))
@@ -324,6 +326,7 @@ def test_bad_calls(tmp_path, args, code, words):
     assert not any((tmp_path / name).exists() for name in ("checkpoints", "samples", "logs", "digits"))
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_training_quietly_and_saves(tmp_path):
     write_pictures(tmp_path / "faces", blobs(20, 16))
     command = shlex.join(process("train-dcgan.py", *COMMON, *SMALL, "--epoch", 100000, "--sample_interval", 5))

@@ -148,6 +148,7 @@ def test_samples_are_measured_by_half_of_the_pictures(run):
     np.testing.assert_array_equal(read_picture(run / "evaluation" / "generator.png")[:, :32], np.hstack(samples[:2]))
 
 
+@pytest.mark.slow
 def test_faces_are_measured_as_faces(tmp_path):
     sheet = read_picture(ROOT / "checkpoints" / "pretrained" / "samples.png")
     tiles = sheet.reshape(4, 64, 16, 64, 3).swapaxes(1, 2).reshape(64, 64, 64, 3)
