@@ -92,7 +92,7 @@ def test_losses_that_are_not_this_runs_are_not_cut(tmp_path):
     assert path.read_bytes() == before
     for step, content in ((7, before), (5, before.replace(b"\n5,", b"\nfive,")), (5, b"\0" * 9)):
         path.write_bytes(content)
-        with pytest.raises(UserError, match=rf"losses.csv is damaged or belongs to another run.* step {step}"):
+        with pytest.raises(UserError, match=r"losses.csv is damaged.*choose another --log_dir"):
             new_log(tmp_path, step=step)
         assert path.read_bytes() == content
 

@@ -4,7 +4,7 @@ import csv
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from kernels.tensorflow import event_writer, plain_path, tf
 from model import DCGAN, LOSSES, TrainStep
 from utils import Outputs, UserError, clock, read_rows, say, write_rows
 
-COLUMNS = ["step", "epoch", "seconds", *LOSSES, "images_per_second"]
+COLUMNS = ("step", "epoch", "seconds", *LOSSES, "images_per_second")
 PACE = 5.0  # seconds between two lines
 RECORD_FRAME = 16  # bytes that the TFRecord format adds to a record: its length and two checksums
 WON, WON_STEPS = 0.1, 200  # D has won if its mean loss over so many steps is lower
@@ -31,44 +31,45 @@ class TrainingLog:
     """
 
     def __init__(self, dcgan: DCGAN, outputs: Outputs, run: str, last: int):
-        """Continues the logs in a folder after the model's step. run: its identity. last: its last step."""
+        """Continues the logs after the model's step. run: its identity. last: its last step."""
         self.dcgan, self.outputs, self.run, self.last = dcgan, outputs, run, last
         self.d_losses: deque[float] = deque(maxlen=WON_STEPS)
         self.warned: set[str] = set()
         self.messages: list[str] = []
         step = int(dcgan.step)
-        rows = earlier_rows(outputs.folder / FILE, step)
+        path = outputs.folder / FILE
+        rows = earlier_rows(path, COLUMNS, step)
+        if step and path.exists() and (not rows or int(rows[-1][0]) != step):
+            raise UserError(f"{path} is damaged, as it lacks step {step}: choose another --log_dir")
         self.earlier = float(rows[-1][2]) if rows else 0.0
         cut_events(outputs, run, step)
         outputs.write(FILE, lambda path: write_rows(path, [COLUMNS, *rows]), f"{run} {step}", grows=True)
-        self._open_events(with_graph=not rows)
+        self.writer = self._open_events(with_graph=not rows)
         self.pending: list[tuple[TrainStep, float]] = []
         self.start = self.written = time.monotonic()
         self.first: tuple[int, float] | None = None  # step and time of the first, which includes compiling
 
-    def _open_events(self, with_graph: bool) -> None:
+    def _open_events(self, with_graph: bool) -> tf.summary.SummaryWriter:
+        """Opens a new TensorBoard file and puts it on the list of the folder."""
         folder = self.outputs.folder
         before = set(folder.glob(f"{EVENTS}*"))
-        with writable(folder):
-            self.writer = event_writer(folder)
-        with self.events():
+        with writable(folder), (writer := event_writer(folder)).as_default():
             if with_graph:
-                tf.summary.graph(self._graph())
+                networks = tf.function(lambda z: self.dcgan.discriminator(self.dcgan.generator(z)))
+                z = tf.TensorSpec([None, self.dcgan.z_dim])
+                tf.summary.graph(networks.get_concrete_function(z).graph)
         for path in set(folder.glob(f"{EVENTS}*")) - before:
             self.outputs.adopt(path.name, self.run)
+        return writer
 
     @contextmanager
     def events(self, step: int | None = None) -> Iterator[None]:
-        """What tf.summary records in here is on disk at the end."""
+        """Lets tf.summary record events in this context, which are on disk at its end."""
         with writable(self.outputs.folder), self.writer.as_default(step):
             yield
 
-    def _graph(self) -> tf.Graph:
-        networks = tf.function(lambda z: self.dcgan.discriminator(self.dcgan.generator(z)))
-        return networks.get_concrete_function(tf.TensorSpec([None, self.dcgan.z_dim])).graph
-
     def record(self, state: TrainStep) -> None:
-        """Takes note of the losses, and writes them every few seconds. `say` prints what there is to say."""
+        """Remembers the losses, and writes them every few seconds."""
         self.pending.append((state, time.monotonic()))
         self.first = self.first or (state.step, time.monotonic())
         if time.monotonic() - self.written > PACE:
@@ -81,7 +82,7 @@ class TrainingLog:
             say(message)
 
     def warn_once(self, topic: str, text: str) -> None:
-        """Collects a warning, unless there was one of the topic."""
+        """Collects a warning, unless there was one about this topic."""
         if topic not in self.warned:
             self.messages.append(f"warning: {text}")
         self.warned.add(topic)
@@ -140,18 +141,15 @@ class TrainingLog:
                 )
 
 
-def earlier_rows(path: Path, step: int) -> list[list[str]]:
-    """The rows of losses.csv up to the `step` that the run resumes at. Raises UserError if the file is damaged."""
-    if not step or not path.exists():
-        return []
+def earlier_rows(path: Path, columns: Sequence[str], step: int) -> list[list[str]]:
+    """The rows of numbers up to the `step` that the run resumes at, without the header. UserError if damaged."""
     try:
-        rows = [row for row in read_rows(path, len(COLUMNS))[1:] if int(row[0]) <= step]
-        if [int(row[0]) for row in rows[-1:]] != [step] or not float(rows[-1][2]) >= 0:
-            raise ValueError
+        rows = [row for row in read_rows(path, len(columns))[1:] if step and int(row[0]) <= step]
+        np.array(rows, float)  # raises ValueError if a cell is not a number
+    except FileNotFoundError:
+        return []
     except (ValueError, csv.Error):
-        raise UserError(
-            f"{path} is damaged or belongs to another run, as it does not reach step {step}: choose another --log_dir"
-        ) from None
+        raise UserError(f"{path} is damaged: restore it from a copy, or choose another --log_dir") from None
     return rows
 
 
@@ -165,17 +163,19 @@ def cut_events(outputs: Outputs, run: str, step: int) -> None:
         if not name.startswith(EVENTS) or not outputs.owns(name):
             continue
         try:
-            length = _length_up_to(path, step)
-            if length is not None and length < path.stat().st_size:
+            length = length_up_to(path, step)
+            if length < path.stat().st_size:
                 os.truncate(path, length)
                 outputs.adopt(name, run)
+        except tf.errors.DataLossError:
+            pass  # others may save what is left of a damaged file
         except (tf.errors.OpError, OSError) as error:
             reason = error.message if isinstance(error, tf.errors.OpError) else error.strerror
             raise UserError(f"cannot cut {path} after step {step} ({reason}): change its permissions") from error
 
 
-def _length_up_to(path: Path, step: int) -> int | None:
-    """Bytes of an event file up to a step; None if it is damaged."""
+def length_up_to(path: Path, step: int) -> int:
+    """Returns the bytes of an event file up to a step. DataLossError if it is damaged."""
     length = 0
     try:
         with plain_path(path) as plain:
@@ -184,6 +184,6 @@ def _length_up_to(path: Path, step: int) -> int | None:
                     break
                 length += RECORD_FRAME + len(record)
     except tf.errors.DataLossError as error:
-        if "truncated" not in error.message:  # a killed run truncates its last record; leave other damage alone
-            return None
+        if "truncated" not in error.message:  # the process was killed while it wrote the last record
+            raise
     return length

@@ -1,6 +1,7 @@
 """Loads or builds the model that a run trains."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -27,12 +28,14 @@ def model_of(run: Run, named: Mapping[str, Any], seed: int, **devices: Any) -> D
         dcgan = dcgan.grown(named["image_size"], seed)
     flag = "--checkpoint_dir" if run.resumed else "--init"
     for name, value in named.items():
-        if not _has(dcgan.options, name, value):
-            theirs = getattr(dcgan.options, name)
-            raise UserError(
-                f"the model in {source} has --{name} {_text(theirs)}, not {_text(value)}: change that option, or "
-                f"choose another {flag}"
-            )
+        with suppress(ValueError):
+            if replace(dcgan.options, **{name: value}) == dcgan.options:
+                continue
+        theirs = _text(getattr(dcgan.options, name))
+        raise UserError(
+            f"the model in {source} has --{name} {theirs}, not {_text(value)}: change that option, or choose another "
+            f"{flag}"
+        )
     if run.resumed:
         say(f"resumed from {source} at step {steps}" + ("; --init is ignored" if run.options.init else ""))
     else:
@@ -40,14 +43,6 @@ def model_of(run: Run, named: Mapping[str, Any], seed: int, **devices: Any) -> D
         say(f"starts from the model in {source}, trained for {steps} steps{growth}")
         dcgan.step.assign(0)
     return dcgan
-
-
-def _has(options: NetworkOptions, name: str, value: Any) -> bool:
-    """Whether the networks stay the same with this value of the option."""
-    try:
-        return replace(options, **{name: value}) == options
-    except ValueError:
-        return False
 
 
 def _text(value: Any) -> str:

@@ -80,7 +80,7 @@ class Record:
     def going_on(
         self, step: int, settings: dict[str, Any], names: Sequence[str], batches: int
     ) -> tuple["Record", list[str]]:
-        """The record of the run that continues after `step`, and the changes.
+        """The record of the run that continues after `step`, and the changes as texts.
 
         If the number of steps in an epoch has changed, the new stretch begins at the same share of its epoch.
         """

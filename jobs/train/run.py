@@ -1,6 +1,5 @@
 """A training run on disk. Nothing here needs TensorFlow, so that errors come before it is loaded."""
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -11,13 +10,13 @@ from typing import Any
 from dcgan.directories import adopt_model, check_model, checkpoints, newest_of_tensorflow1
 from images.files import check_folder, find_pictures
 from jobs.train.arguments import RunOptions
-from jobs.train.record import Record, Stretch
+from jobs.train.record import Record
 from utils import Outputs, UserError, only_writer, say
 
 SAMPLE = re.compile(r"train_\d{2,}_\d{4,}\.png")
 EVENTS = "events.out.tfevents."
 LOSSES, BEST = "losses.csv", "best"
-OLD_LOGS = re.compile(rf"{re.escape(EVENTS)}(?!.*completion).*|losses\.csv|validation\.csv|log\.json")
+OLDER = re.compile(rf"{SAMPLE.pattern}|{re.escape(EVENTS)}(?!.*completion).*|losses\.csv|validation\.(csv|json)")
 
 
 def check_options(options: RunOptions) -> None:
@@ -95,10 +94,10 @@ class Run:
                 self.samples.check(name)
                 raise UserError(f"{self.samples.folder / name} is a sample of another run: choose another --sample_dir")
 
-    def continue_at(self, step: int, settings: dict[str, Any], batches: int) -> Stretch:
-        """Adds what follows `step` to the history, and says what has changed. batches: steps in an epoch.
+    def continue_at(self, step: int, settings: dict[str, Any], batches: int) -> int:
+        """Adds what follows `step` to the history, and reports what has changed. batches: steps in an epoch.
 
-        Raises UserError if none of the pictures was in the run before.
+        Returns the step that epochs are counted from. UserError if none of the pictures was in the run before.
         """
         directory = self.options.checkpoint_dir
         if self.record.knows_none(self.names):
@@ -114,50 +113,23 @@ class Run:
             say(f"changed at step {step}: {', '.join(changes)}; no single command repeats this run")
         folders = [outputs.folder for outputs in (self.checkpoints, self.samples, self.logs)]
         self.record = record.writing(folders, directory)
-        return self.record.stretches[-1]
+        return self.record.stretches[-1].origin
 
     def save_record(self) -> None:
-        """Writes run.json if it has changed. Other files come later: only run.json tells whose they are."""
+        """Writes run.json if it has changed. Call it before the logs and samples are written, which belong to it."""
         if self.record != self.saved:
             self.record.save(self.checkpoints)
 
     def _adopt_older_files(self) -> None:
-        """Lists the files of a run that began before this program listed its files.
-
-        The model's config.json and checkpoints must be valid. run.json names the folder of the samples, and log.json
-        and best/validation.json name the run.
-        """
-        model, best = self.checkpoints, Outputs(self.checkpoints.folder / BEST)
-        samples_listed = self.samples.list.exists()
-        adopt_model(model)
-        if not self.saved:
+        """Lists the files of a run that began before this program listed its files; run.json names their folders."""
+        adopt_model(self.checkpoints)
+        if not self.saved or "run.json" in self.checkpoints.names() or not self.checkpoints.owns("config.json"):
             return
-        run = self.record.run
-        if "run.json" not in model.names() and model.owns("config.json"):
-            model.adopt("run.json")
-            if _read_json(best.folder / "validation.json").get("run") == run:
-                adopt_model(best)
-                best.adopt("validation.json")
-        if not samples_listed and self.samples.folder.resolve() in self.record.places(model.folder):
-            _adopt(self.samples, SAMPLE, run)
-        owner = _read_json(self.logs.folder / "log.json")
-        if owner.get("run") == run:
-            _adopt(self.logs, OLD_LOGS, run)
-            if self.logs.owns(LOSSES):
-                self.logs.adopt(LOSSES, f"{run} {owner.get('step', 0)}")
-            self.logs.remove("log.json")
-
-
-def _adopt(outputs: Outputs, names: re.Pattern, note: str) -> None:
-    for name in sorted(os.listdir(outputs.folder)):
-        if names.fullmatch(name):
-            outputs.adopt(name, note)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """The object in a file, or {} if there is none."""
-    try:
-        value = json.loads(path.read_text()) if path.is_file() else {}
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        best = Outputs(self.checkpoints.folder / BEST)
+        adopt_model(best)
+        written = {best.folder.resolve(), *self.record.places(self.checkpoints.folder)}
+        for outputs in (best, self.samples, self.logs):
+            if outputs.folder.exists() and outputs.folder.resolve() in written:
+                for name in filter(OLDER.fullmatch, sorted(os.listdir(outputs.folder))):
+                    outputs.adopt(name, f"{self.record.run} 0")
+        self.checkpoints.adopt("run.json")  # last, as a stop in between leaves the rest to the next call

@@ -1,8 +1,8 @@
 """Trains the model of a run; logs, samples, saves and validates it when due."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,14 +21,13 @@ from utils import OutputError, drop_output, say
 FEW = 1000  # with fewer pictures D knows them by heart and G stops learning (Karras et al., arXiv:2006.06676, figure 1)
 
 
-@dataclass(frozen=True)
-class Hook:
-    """Something to do during training: every so many steps, and after the last one."""
+class Hook(NamedTuple):
+    """Something to do every so many steps, and after the last one."""
 
     every: int
-    run: Callable[[TrainStep], None]
+    run: Callable[[TrainStep], Any]
     when_stopped: bool = True
-    """Whether to do it also when a signal stops the run."""
+    """Whether to do it also after the step at which a signal stops the run."""
 
 
 class Trainer:
@@ -66,7 +65,7 @@ class Trainer:
         self.batches = options.batches(len(run.paths))
         settings = asdict(options) | {"precision": self.dcgan.precision}
         del settings["epochs"]
-        self.origin = run.continue_at(int(self.dcgan.step), settings, self.batches).origin
+        self.origin = run.continue_at(int(self.dcgan.step), settings, self.batches)
         self.last = self.origin + options.epochs * self.batches
 
     @property
@@ -76,13 +75,19 @@ class Trainer:
 
     def fit(self, stop: Sequence[int]) -> None:
         """Trains to the last step, or until `stop` holds a signal."""
-        self.pictures = self._load_pictures()
-        self.hooks = self._begin() if self.is_chief else [Hook(1, _wait_for_device)]
+        memory = self.run.options.memory
+        limit = free_memory() / 2 if memory is None else memory * 1e9
+        self.pictures = Dataset(self.run.paths, self.dcgan.image_size, self.dcgan.c_dim, limit)
+        self.pictures[[0]]  # raises UserError if none can be read, before anything is written
+        # np.asarray waits for the device, so that a worker does not run ahead of the chief.
+        hooks = self._begin() if self.is_chief else [Hook(1, lambda state: np.asarray(state.losses))]
         intervals = self.run.options.sample_interval, self.run.options.checkpoint_interval
         try:
             for state in self.dcgan.train(self.pictures, self.options, self.origin, intervals):
                 stopping = bool(stop)
-                self._call_hooks(state, stopping)
+                for hook in hooks:
+                    if state.step == self.last or (hook.when_stopped if stopping else state.step % hook.every == 0):
+                        hook.run(state)
                 if stopping:
                     return
         except (BrokenPipeError, OutputError):
@@ -90,19 +95,6 @@ class Trainer:
             if self.is_chief:
                 self._save()
             raise
-
-    def _call_hooks(self, state: TrainStep, stopping: bool) -> None:
-        for hook in self.hooks:
-            due = state.step == self.last or (hook.when_stopped if stopping else state.step % hook.every == 0)
-            if due:
-                hook.run(state)
-
-    def _load_pictures(self) -> Dataset:
-        memory = self.run.options.memory
-        limit = free_memory() / 2 if memory is None else memory * 1e9
-        pictures = Dataset(self.run.paths, self.dcgan.image_size, self.dcgan.c_dim, limit)
-        pictures[[0]]  # raises UserError if none can be read, before anything is written
-        return pictures
 
     def _begin(self) -> list[Hook]:
         """Writes the run's first files and returns the hooks of its training."""
@@ -129,10 +121,6 @@ class Trainer:
         self.log.flush()
         self.dcgan.save(self.run.options.checkpoint_dir, self.run.options.keep)
         self.log.saved(int(self.dcgan.step))
-
-
-def _wait_for_device(state: TrainStep) -> None:
-    np.asarray(state.losses)  # keeps a worker from running further ahead than the chief
 
 
 def introduce(dcgan: DCGAN, pictures: Dataset, options: TrainOptions) -> None:

@@ -1,6 +1,5 @@
 """Validates a model in training, and keeps the best one."""
 
-import csv
 import hashlib
 import json
 from pathlib import Path
@@ -12,11 +11,11 @@ from images.decoding import load_pictures
 from images.files import evenly, find_pictures
 from images.likeness import alike, sliced_wasserstein
 from images.metrics import SMALLEST
-from jobs.train.log import TrainingLog
+from jobs.train.log import TrainingLog, earlier_rows
 from jobs.train.run import BEST, Run
 from kernels.tensorflow import tf
 from model import DCGAN
-from utils import Outputs, UserError, read_rows, write_rows
+from utils import Outputs, UserError, write_rows
 
 COUNT = 512  # real pictures, at most
 COLUMNS = ("step", "pictures", "sliced_wasserstein", "ms_ssim")
@@ -44,11 +43,11 @@ class Validation:
         self.real = load_pictures(evenly(find_pictures(folder), COUNT), dcgan.image_size, dcgan.c_dim)
         if len(self.real) < 2:
             raise UserError(f"{folder} has fewer than two pictures that can be read: choose another --validation")
-        self.digest = hashlib.sha256(self.real.tobytes()).hexdigest()
+        self.pictures = hashlib.sha256(self.real.tobytes()).hexdigest()
         self.best = Outputs(run.checkpoints.folder / BEST, "--checkpoint_dir")
         self.lowest = self._lowest_so_far()
         self.logs.check(TABLE)
-        self.rows = self._earlier_rows(int(dcgan.step))
+        self.rows = earlier_rows(self.logs.folder / TABLE, COLUMNS, int(dcgan.step))
 
     def _lowest_so_far(self) -> float:
         """The distance of the best model so far, infinite if there is none. UserError if it is not this run's."""
@@ -56,7 +55,7 @@ class Validation:
             return np.inf
         try:
             chosen = json.loads((self.best.folder / CHOSEN).read_text())
-            if self.best.owns(CHOSEN) and (chosen["run"], chosen["pictures"]) == (self.run, self.digest):
+            if self.best.owns(CHOSEN) and (chosen["run"], chosen["pictures"]) == (self.run, self.pictures):
                 return float(chosen["sliced_wasserstein"])
         except (OSError, ValueError, TypeError, LookupError, RecursionError):
             pass
@@ -64,16 +63,6 @@ class Validation:
             f"{self.best.folder} was not chosen by these pictures in this run: use the same --validation, or move it "
             "away"
         )
-
-    def _earlier_rows(self, step: int) -> list[list[str]]:
-        """The rows of the table up to the `step` that the run resumes at."""
-        path = self.logs.folder / TABLE
-        try:
-            return [row for row in read_rows(path, len(COLUMNS))[1:] if int(row[0]) <= step]
-        except FileNotFoundError:
-            return []
-        except (ValueError, csv.Error):
-            raise UserError(f"{path} is damaged: restore it from a copy, or choose another --log_dir") from None
 
     def begin(self, log: TrainingLog) -> None:
         """Starts the table. Measures the checkpoint that the run resumes from if that was not done."""
@@ -110,5 +99,5 @@ class Validation:
         remove(self.best, [step])  # later ones, if the run was resumed before them
 
     def _note(self, step: int, distance: float) -> None:
-        chosen = {"run": self.run, "pictures": self.digest, "step": step, "sliced_wasserstein": distance}
+        chosen = {"run": self.run, "pictures": self.pictures, "step": step, "sliced_wasserstein": distance}
         self.best.write(CHOSEN, lambda path: path.write_text(json.dumps(chosen) + "\n"))
