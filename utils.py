@@ -165,9 +165,8 @@ DECAY = number(float, 0, below=1)
 def option(default: Any, text: str, flag: str = "", check: Callable[[Any], Any] | None = None, **argument: Any) -> Any:
     """Returns a field of `Options`.
 
-    default: may be dataclasses.MISSING. text: for --help. flag: the command line's name for it, by default --NAME.
-    check: converts a text or a value into the field's value, or raises ValueError. argument: more arguments for
-    argparse's add_argument.
+    default: may be dataclasses.MISSING. text: for --help. flag: by default --NAME. check: converts a text or a value
+    into the field's value, or raises ValueError. argument: more arguments for argparse's add_argument.
     """
     metadata = {"text": text, "flag": flag, "check": check, "argument": argument}
     return dataclasses.field(default=default, metadata=metadata)

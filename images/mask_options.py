@@ -29,9 +29,7 @@ class MaskOptions(Options):
         "--maskType",
         choices=MASK_TYPES,
     )
-    file: Path | None = option(
-        None, "one mask for all pictures: white = keep, black = fill", "--maskFile", check=Path, metavar="FILE"
-    )
+    file: Path | None = option(None, "one mask for all pictures: white = keep, black = fill", "--maskFile", check=Path)
     folder: Path | None = option(
         None, "a mask for each picture, of the same name: DIR/anna.png for anna.jpg", "--maskDir", Path, metavar="DIR"
     )

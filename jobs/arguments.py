@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dcgan.options import seed_check
-from utils import Options, number, option
+from utils import COUNT, Options, number, option
 
 MODEL = "folder of the model. If the default has no model, a bundled model is used: 128x128 for photos, else 64x64"
 LANDMARKS = ("innerEyesAndBottomLip", "outerEyesAndNose")
@@ -32,7 +32,6 @@ class AlignOptions(Options):
         "model of dlib with 68 facial landmarks (default: that of the package face_recognition_models)",
         "--dlibFacePredictor",
         check=Path,
-        metavar="FILE",
     )
     skip_multi: bool = option(False, "skip photos with several faces; by default, align the largest", "--skipMulti")
     verbose: bool = option(False, "print the status of each photo")
@@ -58,16 +57,15 @@ class SampleOptions(Options):
         f"use the z of these files instead of random z: {FILES}. A search finds the z of a picture",
         check=Path,
         nargs="+",
-        metavar="FILE",
     )
     count: int | None = option(
         None,
         "number of random z, uniform in [-1, 1] (default: 64, or 8 with --walk or --nearest)",
         "--number",
-        check=number(int, 1, 1_000_000),
+        number(int, 1, 1_000_000),
     )
     seed: int = option(0, "seed of the random z", check=seed_check)
-    columns: int = option(8, "samples in a row of the grid", check=number(int, 1))
+    columns: int = option(8, "samples in a row of the grid", check=COUNT)
     single: bool = option(False, "write each sample to a file of its own, in the size of the model, instead of a grid")
     walk: int | None = option(
         None, "move from each z to the next in N steps, and write a grid and a GIF", check=number(int, 1, 1000)
@@ -75,29 +73,26 @@ class SampleOptions(Options):
     plus: tuple[tuple[Path, ...], ...] | None = option(
         None,
         f"add the mean z of these files ({FILES}). Repeat the option to add another term",
-        check=term,
+        "--plus",
+        term,
         nargs="+",
         action="append",
-        metavar="FILE",
     )
     minus: tuple[tuple[Path, ...], ...] | None = option(
         None,
         "subtract the mean z of these files. Repeat the option to subtract another term",
-        check=term,
+        "--minus",
+        term,
         nargs="+",
         action="append",
-        metavar="FILE",
     )
     nearest: Path | None = option(
         None,
         "show each sample next to the most similar pictures of this folder, for example the training pictures",
         check=Path,
-        metavar="DIR",
     )
-    checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path, metavar="DIR")
-    out_dir: Path = option(
-        Path("sampled"), "folder for everything that is written", "--outDir", check=Path, metavar="DIR"
-    )
+    checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path)
+    out_dir: Path = option(Path("sampled"), "folder for everything that is written", "--outDir", check=Path)
 
     def __post_init__(self):
         super().__post_init__()
@@ -136,4 +131,4 @@ class SampleOptions(Options):
 class DistributionsOptions(Options):
     """Plots."""
 
-    out_dir: Path = option(Path("."), "folder for the four plots", "--outDir", check=Path, metavar="DIR")
+    out_dir: Path = option(Path("."), "folder for the four plots", "--outDir", check=Path)

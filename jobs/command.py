@@ -83,7 +83,7 @@ def _add(group, field: dataclasses.Field, of_model: bool) -> None:
     if field.default is False:
         argument["action"] = "store_true"
     elif "choices" not in field.metadata["argument"]:
-        argument["metavar"] = "N"
+        argument["metavar"] = "PATH" if "Path" in str(field.type) else "N"
     if field.metadata["check"]:
         argument["type"] = _type(field.metadata["check"])
     group.add_argument(flag, **argument | field.metadata["argument"])

@@ -7,7 +7,7 @@ from typing import Any
 from dcgan.options import size
 from images.mask_options import BLENDS
 from jobs.arguments import MODEL
-from utils import Options, number, option
+from utils import COUNT, Options, option
 
 LIMIT = 1e9  # pixels, more than a photo can have
 
@@ -19,12 +19,10 @@ class CompleteOptions(Options):
     imgs: tuple[Path, ...] = option(
         MISSING, "pictures of any size, or folders of pictures", "imgs", check=Path, nargs="+", metavar="IMG"
     )
-    checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path, metavar="DIR")
+    checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path)
     img_size: int | None = option(None, "stop with an error if the model has another size", "--imgSize", check=size)
-    out_dir: Path = option(
-        Path("completions"), "folder for everything that is written", "--outDir", check=Path, metavar="DIR"
-    )
-    batch_size: int = option(64, "pictures that are completed together", "--batchSize", check=number(int, 1))
+    out_dir: Path = option(Path("completions"), "folder for everything that is written", "--outDir", check=Path)
+    batch_size: int = option(64, "pictures that are completed together", "--batchSize", check=COUNT)
     all_frames: bool = option(False, "write frames, logs and a GIF for all batches, not only the first", "--allFrames")
     blend: str = option(
         BLENDS[0],
@@ -70,7 +68,6 @@ class PhotoOptions(Options):
         "the photos",
         "--alignment",
         check=Path,
-        metavar="FILE",
     )
 
     def __post_init__(self):

@@ -6,7 +6,7 @@ from pathlib import Path
 from dcgan.options import seed_check
 from jobs.arguments import MODEL
 from jobs.evaluate.methods import FACES, METHODS, PHOTOS
-from utils import Options, number, option
+from utils import COUNT, Options, option
 
 PAPERS_MASKS = ("center", "pattern", "random80", "half")
 PHOTO_MASKS = ("center", "eyes", "mouth", "half")  # by default; the paper's others can be named, too
@@ -18,16 +18,12 @@ class EvaluateOptions(Options):
     """Evaluation."""
 
     dataset: Path = option(
-        MISSING, "folder of aligned faces that the model was not trained on", "dataset", check=Path, metavar="DIR"
+        MISSING, "folder of aligned faces that the model was not trained on", "dataset", Path, metavar="DIR"
     )
-    checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path, metavar="DIR")
-    out_dir: Path = option(
-        Path("evaluation"), "folder for the table and pictures", "--outDir", check=Path, metavar="DIR"
-    )
+    checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path)
+    out_dir: Path = option(Path("evaluation"), "folder for the table and pictures", "--outDir", check=Path)
     faces: int | None = option(
-        None,
-        "number of pictures, spread evenly over the folder (default: 64, or 2048 with --samples)",
-        check=number(int, 1),
+        None, "number of pictures, spread evenly over the folder (default: 64, or 2048 with --samples)", check=COUNT
     )
     masks: tuple[str, ...] | None = option(
         None,
@@ -38,7 +34,7 @@ class EvaluateOptions(Options):
     methods: tuple[str, ...] | None = option(
         None, "methods, see above (default: all except post, which is slow)", choices=tuple(METHODS), nargs="+"
     )
-    batch_size: int = option(64, "pictures that are completed together", "--batchSize", check=number(int, 1))
+    batch_size: int = option(64, "pictures that are completed together", "--batchSize", check=COUNT)
     seed: int = option(0, "seed of the random masks", check=seed_check)
     photo: bool = option(
         False,

@@ -4,38 +4,37 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 
 from dcgan.options import KEEP
-from utils import Options, number, option
+from utils import COUNT, NOT_NEGATIVE, Options, option
 
 
 @dataclass(frozen=True)
 class RunOptions(Options):
     """Pictures and files."""
 
-    dataset: Path = option(MISSING, "folder of pictures to train on, with its subfolders", check=Path, metavar="DIR")
-    train_size: int | None = option(None, "use only the first N pictures", check=number(int, 1))
+    dataset: Path = option(MISSING, "folder of pictures to train on, with its subfolders", check=Path)
+    train_size: int | None = option(None, "use only the first N pictures", check=COUNT)
     init: Path | None = option(
         None,
         "start from the model in the folder DIR instead of random weights; a larger --image_size adds layers to it",
         check=Path,
         metavar="DIR",
     )
-    checkpoint_dir: Path = option(Path("checkpoints"), "folder for the model", check=Path, metavar="DIR")
-    sample_dir: Path = option(Path("samples"), "folder for samples", check=Path, metavar="DIR")
-    log_dir: Path = option(Path("logs"), "folder for losses and TensorBoard files", check=Path, metavar="DIR")
-    sample_interval: int = option(100, "steps between two grids of samples", check=number(int, 1))
-    checkpoint_interval: int = option(500, "steps between two checkpoints", check=number(int, 1))
-    keep: int = option(KEEP, "number of checkpoints to keep", check=number(int, 1))
+    checkpoint_dir: Path = option(Path("checkpoints"), "folder for the model", check=Path)
+    sample_dir: Path = option(Path("samples"), "folder for samples", check=Path)
+    log_dir: Path = option(Path("logs"), "folder for losses and TensorBoard files", check=Path)
+    sample_interval: int = option(100, "steps between two grids of samples", check=COUNT)
+    checkpoint_interval: int = option(500, "steps between two checkpoints", check=COUNT)
+    keep: int = option(KEEP, "number of checkpoints to keep", check=COUNT)
     validation: Path | None = option(
         None,
         "folder of pictures to compare samples with, at each checkpoint. The best model is kept in the folder `best` "
         "in --checkpoint_dir. The model is not trained on these pictures",
         check=Path,
-        metavar="DIR",
     )
     memory: float | None = option(
         None,
         "memory for decoded pictures. If they do not fit, they are decoded again in each epoch (default: half of the "
         "free memory)",
-        check=number(float, 0),
+        check=NOT_NEGATIVE,
         metavar="GB",
     )
