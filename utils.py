@@ -235,10 +235,11 @@ def read_rows(path: Path, columns: int) -> list[list[str]]:
 def only_writer(directory: Path) -> Iterator[None]:
     """Creates a directory and locks it. UserError if another process has locked it.
 
-    The lock ends with the process. The directory is deleted again if nothing was written there.
+    The lock ends with the process. Directories that were created are deleted again if nothing was written there.
     """
     from filelock import FileLock, Timeout  # here, as --help does not need it
 
+    created = [each for each in (directory, *directory.parents) if not each.exists()]
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / LOCK
     lock = FileLock(path, timeout=0)
@@ -254,9 +255,10 @@ def only_writer(directory: Path) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            if [entry.name for entry in os.scandir(directory)] == [LOCK]:
+            if os.listdir(directory) == [LOCK]:
                 path.unlink()
-                directory.rmdir()
+            for each in created:  # until one is not empty
+                each.rmdir()
         lock.release()
 
 

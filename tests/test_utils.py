@@ -17,7 +17,11 @@ def test_only_one_process_writes_into_a_directory(tmp_path):
         with pytest.raises(UserError, match="another process writes into"), utils.only_writer(folder):
             pass
         assert folder.is_dir()
-    assert not folder.exists()  # nothing was written there
+    assert not folder.parent.exists()  # nothing was written there
+    folder.mkdir(parents=True)
+    with utils.only_writer(folder):
+        pass
+    assert not any(folder.iterdir())  # the user's folder stays, as it was
     with utils.only_writer(folder):
         (folder / "x").touch()
     with pytest.raises(BlockingIOError), utils.only_writer(folder):  # what is raised in there is left alone
