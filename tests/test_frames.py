@@ -43,7 +43,7 @@ def test_every_file_is_listed_and_every_frame_titled(tmp_path):
         generated = np.full_like(pictures, 40 * i)
         frames.record(SearchStep(i, np.zeros((2, 4)), np.ones((2, 3)), np.zeros(2), generated, generated))
     frames.finish(pictures, pictures, "done")
-    frames.writer.close()
+    frames.events.writer.close()
     written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("[!.]*") if path.is_file()}
     assert {name for name in written if outputs.note(name) == "done"} == {"sheet_2.png"}
     assert {outputs.note(name) for name in written - {"sheet_2.png"}} == {"frames of batch 2: "}

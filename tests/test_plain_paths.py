@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from dcgan import checkpoints
 from dcgan.options import NetworkOptions
-from jobs.train.log import cut_events
+from jobs.events import cut_events
 from kernels.tensorflow import event_writer, plain_path
 from model import DCGAN
 from ops import to_uint8

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from conftest import blobs
 
-from jobs.train.log import TrainingLog, cut_events
+from jobs.events import cut_events
+from jobs.train.log import TrainingLog
 from jobs.train.samples import Samples
 from kernels.tensorflow import tf
 from model import DCGAN, TrainStep

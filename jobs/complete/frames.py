@@ -4,11 +4,11 @@ from functools import partial
 
 import numpy as np
 
-from dcgan.checkpoints import writable
 from images.files import save_gif, save_picture
 from images.sheets import ROWS, framed, grid, titled
 from jobs.complete.results import Batch, frames_note, log_name, suffix
-from kernels.tensorflow import event_writer, tf
+from jobs.events import EventFile
+from kernels.tensorflow import tf
 from model import SearchStep
 from utils import Outputs
 
@@ -26,21 +26,10 @@ class Frames:
         self.seen, self.stride = 0, 1
         self.losses: list[np.ndarray] = []
         outputs.check(*map(log_name, self.incomplete.ids))
-        self.logs = outputs.folder / "logs"
-        self.writer = self._open_writer()
+        # Its suffix tells the file from those of train-dcgan.py.
+        self.events = EventFile(outputs, "logs", self.note, f".completion{self.suffix}")
         self._save("before", grid(self.incomplete.pictures))
         self._save("masked", grid(self.masked))
-
-    def _open_writer(self) -> tf.summary.SummaryWriter:
-        """TensorBoard's writer; the suffix of its file's name tells it from that of train-dcgan.py."""
-        self.logs.mkdir(parents=True, exist_ok=True)
-        before = set(self.logs.iterdir())
-        with writable(self.logs):
-            writer = event_writer(self.logs, f".completion{self.suffix}")
-            writer.flush()
-        for path in set(self.logs.iterdir()) - before:
-            self.outputs.adopt(f"logs/{path.name}", self.note)
-        return writer
 
     def _save(self, name: str, pixels: np.ndarray, note: str | None = None) -> None:
         self.outputs.write(f"{name}{self.suffix}.png", partial(save_picture, pixels=pixels), note or self.note)
@@ -56,7 +45,7 @@ class Frames:
         for face, (*_, total), z in zip(self.incomplete.ids, state.losses, state.z, strict=True):
             line = " ".join([str(state.iteration), *(f"{value:.8g}" for value in (total, *z))])
             self.outputs.add_text(log_name(face), line + "\n", self.note)
-        with writable(self.logs), self.writer.as_default():
+        with self.events.recording():
             for i, losses in enumerate(self.losses, state.iteration + 1 - len(self.losses)):
                 for name, mean in zip(("contextual_loss", "perceptual_loss", "loss"), losses.mean(axis=0), strict=True):
                     if not np.isnan(mean):  # the search in feature maps has no perceptual loss

@@ -1,26 +1,22 @@
 """Logs a training run: losses.csv, TensorBoard's events, and lines on the terminal."""
 
 import csv
-import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from dcgan.checkpoints import writable
 from dcgan.devices import worker_of
-from jobs.train.run import EVENTS
+from jobs.events import EventFile, cut_events
 from jobs.train.run import LOSSES as FILE
-from kernels.tensorflow import event_writer, plain_path, tf
+from kernels.tensorflow import tf
 from model import DCGAN, LOSSES, TrainStep
 from utils import Outputs, UserError, clock, read_rows, say, write_rows
 
 COLUMNS = ("step", "epoch", "seconds", *LOSSES, "images_per_second")
 PACE = 5.0  # seconds between two lines
-RECORD_FRAME = 16  # bytes that the TFRecord format adds to a record: its length and two checksums
 WON, WON_STEPS = 0.1, 200  # D has won if its mean loss over so many steps is lower
 
 
@@ -44,29 +40,17 @@ class TrainingLog:
         self.earlier = float(rows[-1][2]) if rows else 0.0
         cut_events(outputs, run, step)
         outputs.write(FILE, lambda path: write_rows(path, [COLUMNS, *rows]), f"{run} {step}", grows=True)
-        self.writer = self._open_events(with_graph=not rows)
+        self.events = EventFile(outputs, "", run)
+        if not rows:
+            self._record_graph()
         self.pending: list[tuple[TrainStep, float]] = []
         self.start = self.written = time.monotonic()
         self.first: tuple[int, float] | None = None  # step and time of the first, which includes compiling
 
-    def _open_events(self, with_graph: bool) -> tf.summary.SummaryWriter:
-        """Opens a new TensorBoard file and puts it on the list of the folder."""
-        folder = self.outputs.folder
-        before = set(folder.glob(f"{EVENTS}*"))
-        with writable(folder), (writer := event_writer(folder)).as_default():
-            if with_graph:
-                networks = tf.function(lambda z: self.dcgan.discriminator(self.dcgan.generator(z)))
-                z = tf.TensorSpec([None, self.dcgan.z_dim])
-                tf.summary.graph(networks.get_concrete_function(z).graph)
-        for path in set(folder.glob(f"{EVENTS}*")) - before:
-            self.outputs.adopt(path.name, self.run)
-        return writer
-
-    @contextmanager
-    def events(self, step: int | None = None) -> Iterator[None]:
-        """Lets tf.summary record events in this context, which are on disk at its end."""
-        with writable(self.outputs.folder), self.writer.as_default(step):
-            yield
+    def _record_graph(self) -> None:
+        networks = tf.function(lambda z: self.dcgan.discriminator(self.dcgan.generator(z)))
+        with self.events.recording():
+            tf.summary.graph(networks.get_concrete_function(tf.TensorSpec([None, self.dcgan.z_dim])).graph)
 
     def record(self, state: TrainStep) -> None:
         """Remembers the losses, and writes them every few seconds."""
@@ -103,7 +87,7 @@ class TrainingLog:
         rate = images / max(now - self.written, 1e-6)  # some clocks tick slowly
         self.written = now
         rows = []
-        with self.events():
+        with self.events.recording():
             for (state, moment), of_steps in zip(pending, losses, strict=True):
                 seconds = self.earlier + moment - self.start
                 for step, values in enumerate(of_steps, state.step + 1 - len(of_steps)):
@@ -151,39 +135,3 @@ def earlier_rows(path: Path, columns: Sequence[str], step: int) -> list[list[str
     except (ValueError, csv.Error):
         raise UserError(f"{path} is damaged: restore it from a copy, or choose another --log_dir") from None
     return rows
-
-
-def cut_events(outputs: Outputs, run: str, step: int) -> None:
-    """Cuts the run's TensorBoard files after `step`, as later steps are trained again.
-
-    Raises UserError if a file cannot be read or written.
-    """
-    for name in outputs.names(run):
-        path = outputs.folder / name
-        if not name.startswith(EVENTS) or not outputs.owns(name):
-            continue
-        try:
-            length = length_up_to(path, step)
-            if length < path.stat().st_size:
-                os.truncate(path, length)
-                outputs.adopt(name, run)
-        except tf.errors.DataLossError:
-            pass  # others may save what is left of a damaged file
-        except (tf.errors.OpError, OSError) as error:
-            reason = error.message if isinstance(error, tf.errors.OpError) else error.strerror
-            raise UserError(f"cannot cut {path} after step {step} ({reason}): change its permissions") from error
-
-
-def length_up_to(path: Path, step: int) -> int:
-    """Returns the bytes of an event file up to a step. DataLossError if it is damaged."""
-    length = 0
-    try:
-        with plain_path(path) as plain:
-            for record in tf.data.TFRecordDataset(plain).as_numpy_iterator():
-                if tf.compat.v1.Event.FromString(record).step > step:
-                    break
-                length += RECORD_FRAME + len(record)
-    except tf.errors.DataLossError as error:
-        if "truncated" not in error.message:  # the process was killed while it wrote the last record
-            raise
-    return length

@@ -14,9 +14,8 @@ from jobs.train.record import Record
 from utils import Outputs, UserError, only_writer, say
 
 SAMPLE = re.compile(r"train_\d{2,}_\d{4,}\.png")
-EVENTS = "events.out.tfevents."
 LOSSES, BEST = "losses.csv", "best"
-OLDER = re.compile(rf"{SAMPLE.pattern}|{re.escape(EVENTS)}(?!.*completion).*|losses\.csv|validation\.(csv|json)")
+OLDER = re.compile(rf"{SAMPLE.pattern}|events\.out\.tfevents\.(?!.*completion).*|losses\.csv|validation\.(csv|json)")
 
 
 def check_options(options: RunOptions) -> None:

@@ -32,7 +32,7 @@ class Samples:
         sheet = grid(samples)
         name = f"train_{state.epoch:02d}_{state.batch:04d}.png"
         self.outputs.write(name, lambda path: save_picture(path, sheet), self.log.run)
-        with self.log.events(state.step):
+        with self.log.events.recording(state.step):
             tf.summary.image("G", sheet[None])
             tf.summary.histogram("z", state.z)
             tf.summary.histogram("d", tf.sigmoid(state.d_logits_real))

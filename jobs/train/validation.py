@@ -77,7 +77,7 @@ class Validation:
         z = np.random.default_rng(0).uniform(-1, 1, (count, self.dcgan.z_dim)).astype(np.float32)
         samples = np.concatenate(list(self.dcgan.generate(z)))
         distance, similarity = float(sliced_wasserstein(samples, self.real).mean()), alike(samples)
-        with self.log.events(step):
+        with self.log.events.recording(step):
             tf.summary.scalar("sliced_wasserstein", distance)
             tf.summary.scalar("ms_ssim", similarity)
         is_best = distance < self.lowest
