@@ -14,9 +14,10 @@ from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_
 from PIL import Image
 
 from dcgan.options import PRESETS, DeviceOptions
-from jobs.evaluate.aligned import closeness, mean_and_error, paper_mask
+from jobs.evaluate.aligned import closeness, paper_mask
 from jobs.evaluate.arguments import PAPERS_MASKS, EvaluateOptions
 from jobs.evaluate.methods import METHODS as REGISTRY
+from jobs.evaluate.report import mean_and_error
 from model import DCGAN
 
 METHODS = ["default", "poisson", "unblended", "spline", "telea", "navier-stokes"]

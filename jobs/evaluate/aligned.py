@@ -1,10 +1,7 @@
 """Measures completions of aligned faces: the paper's experiment, with the post's search and classical inpainting."""
 
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,7 +16,7 @@ from faces.detector import face_fills, predictor_path
 from faces.identity import FaceJudge
 from images.blending import blend
 from images.decoding import load_picture, read_picture
-from images.files import evenly, find_pictures, load_each, save_picture
+from images.files import load_each
 from images.incomplete import Incomplete
 from images.mask_options import MaskOptions
 from images.masks import HALVES, make_mask
@@ -27,7 +24,8 @@ from images.metrics import SMALLEST, psnr, sharpness, ssim
 from images.sheets import framed
 from jobs.evaluate.arguments import PAPERS_MASKS, EvaluateOptions
 from jobs.evaluate.methods import METHODS, Method
-from utils import Outputs, UserError, only_writer, say, some, write_rows
+from jobs.evaluate.report import Report, columns, mean_and_error
+from utils import UserError, say, some
 
 if TYPE_CHECKING:
     from model import DCGAN
@@ -36,26 +34,20 @@ SHOWN = 8  # faces in the pictures
 MEASURES = ("psnr", "psnr_hole", "ssim", "ssim_hole", "sharp", "identity", "found")
 RECOGNIZER = "dlib_face_recognition_resnet_model_v1.dat"  # beside the landmark model
 COLUMNS = (*MEASURES, "seconds", "own_loss")
-TABLE = "evaluation.csv"
 
 
 def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
-    """Prints the table and writes it, with a picture for each mask, into `out_dir`.
-
-    UserError if there is nothing to measure.
-    """
+    """Writes a table, and a picture for each mask, into `out_dir`. UserError if there is nothing to measure."""
     kinds = options.masks or PAPERS_MASKS
-    drawn = [f"{kind}.png" for kind in kinds]
-    with chosen_pictures(options, TABLE, *drawn) as (outputs, paths):
+    with Report.open(options, "evaluation.csv", *map("{}.png".format, kinds)) as report:
         methods = usable(options)
         dcgan = model_to_measure(options, devices)
-        pictures = aligned_faces(paths, dcgan)
+        pictures = aligned_faces(report.paths, dcgan)
         predictor = predictor_path(None)
         judge = FaceJudge(predictor, predictor.with_name(RECOGNIZER), pictures)
         compile_search(dcgan, pictures[: options.batch_size])
-        errors = (f"{name}_error" for name in MEASURES)  # standard errors of the means
-        table: list[list] = [["mask", "method", "faces", *COLUMNS, *errors]]
-        for kind, name in zip(kinds, drawn, strict=True):
+        report.add("mask", "method", "faces", *COLUMNS, *map("{}_error".format, MEASURES))
+        for kind in kinds:
             masks = np.stack([paper_mask(kind, dcgan.image_size, options.seed + i) for i in range(len(pictures))])
             faces = HiddenFaces(dcgan, pictures, masks, options.batch_size)
             shown = {"true": pictures[:SHOWN], "masked": faces.incomplete.pictures[:SHOWN]}
@@ -68,29 +60,12 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
                 values = [*means, completed.seconds, completed.loss]
                 say(f"{method.name:14}" + columns(values))
                 say(f"{'  +-':14}" + columns(errors_of_means))
-                table.append([kind, method.name, len(pictures), *cells(values), *cells(errors_of_means)])
-                outputs.write(TABLE, partial(write_rows, rows=table))
+                report.add(kind, method.name, len(pictures), *values, *errors_of_means)
                 shown[method.name] = completed.pictures[:SHOWN]
-                outputs.write(name, partial(save_picture, pixels=named_rows(shown)))
-        say("look at " + ", ".join(str(options.out_dir / name) for name in (TABLE, *drawn)))
+                report.draw(f"{kind}.png", named_rows(shown))
 
 
 # ------------------------------------------------------------------------------- what is measured
-
-
-@contextmanager
-def chosen_pictures(options: EvaluateOptions, *names: str) -> Iterator[tuple[Outputs, list[Path]]]:
-    """Locks `out_dir` and yields it with the pictures to use.
-
-    names: the files to be written there. UserError if one of them is the user's or if the pictures are in that folder.
-    """
-    if os.path.realpath(options.out_dir) == os.path.realpath(options.dataset):
-        raise UserError(f"{options.dataset} holds the pictures: choose another --outDir")
-    with only_writer(options.out_dir):
-        outputs = Outputs(options.out_dir, "--outDir")
-        outputs.check(*names)
-        paths = find_pictures(options.dataset, [options.out_dir])
-        yield outputs, evenly(paths, options.count)
 
 
 def usable(options: EvaluateOptions) -> list[Method]:
@@ -204,28 +179,6 @@ def closeness(completed: np.ndarray, pictures: np.ndarray, masks: np.ndarray) ->
     in_hole = [values[where].mean() if where.any() else np.nan for values, where in zip(similar, hole, strict=True)]
     whole = psnr(completed, pictures), psnr(completed, pictures, ~masks), similar.mean(axis=(1, 2))
     return np.stack([*whole, np.array(in_hole), sharpness(completed, pictures, ~masks)])
-
-
-def mean_and_error(measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[M] and [M]: the means of [M, N], without values that are not a number, and their standard errors."""
-    count = (~np.isnan(measured)).sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.nansum(measured, axis=1) / count
-        squares = np.nansum((measured - mean[:, None]) ** 2, axis=1)
-        return mean, np.sqrt(squares / (count - 1) / count)
-
-
-# -------------------------------------------------------------------------------- how it is shown
-
-
-def columns(values: Iterable[float]) -> str:
-    """The values in columns of ten characters; blank where one is not a number."""
-    return "".join(f"{'' if np.isnan(value) else f'{value:.3f}':>10}" for value in values).rstrip()
-
-
-def cells(values: Iterable[float]) -> list[str]:
-    """The values as cells of a CSV file; empty where one is not a number."""
-    return ["" if np.isnan(value) else f"{value:.5g}" for value in values]
 
 
 def named_rows(rows: dict[str, np.ndarray]) -> np.ndarray:

@@ -7,27 +7,23 @@ from dcgan.options import DeviceOptions
 from faces.detector import predictor_path
 from faces.identity import descriptors, faces_found
 from images.decoding import load_pictures
-from images.files import save_picture
 from images.likeness import alike, frechet, sliced_wasserstein
 from images.sheets import grid
-from jobs.evaluate.aligned import RECOGNIZER, chosen_pictures, model_to_measure
+from jobs.evaluate.aligned import RECOGNIZER, model_to_measure
 from jobs.evaluate.arguments import EvaluateOptions
-from utils import Progress, UserError, say, write_rows
+from jobs.evaluate.report import Report, columns
+from utils import Progress, UserError, say
 
 SHOWN = 64  # samples in the picture
 LOOKED_AT = 64  # pictures, to find out whether they are faces
 FACES = 0.5  # share of them in which dlib must find a face
-TABLE, PICTURE = "generator.csv", "generator.png"
 
 
 def evaluate_samples(options: EvaluateOptions, devices: DeviceOptions) -> None:
-    """Prints the table and writes it, with a picture of samples, into `out_dir`.
-
-    UserError if there is nothing to measure.
-    """
-    with chosen_pictures(options, TABLE, PICTURE) as (outputs, paths):
+    """Writes a table and a picture of samples into `out_dir`. UserError if there is nothing to measure."""
+    with Report.open(options, "generator.csv", "generator.png") as report:
         dcgan = model_to_measure(options, devices)
-        pictures = load_pictures(paths, dcgan.image_size, dcgan.c_dim)
+        pictures = load_pictures(report.paths, dcgan.image_size, dcgan.c_dim)
         half = len(pictures) // 2
         if half < 2:
             raise UserError(f"{options.dataset} has {len(pictures)} readable pictures, but 4 are needed: add some")
@@ -36,14 +32,13 @@ def evaluate_samples(options: EvaluateOptions, devices: DeviceOptions) -> None:
         samples = np.concatenate(list(dcgan.generate(random_z(half, dcgan.z_dim))))
         say(f"{half} pictures as the reference, {half} others as the baseline, {half} samples")
         rows = compare(reference, {"samples": samples, "real": others})
-        table: list[list] = [["set", "pictures", *rows["real"]]]
-        table += [[name, half, *(f"{value:.5g}" for value in row.values())] for name, row in rows.items()]
-        say("".join(f"{column:>10}" for column in table[0]))
+        header = "set", "pictures", *rows["real"]
+        report.add(*header)
+        say("".join(f"{column:>10}" for column in header))
         for name, row in rows.items():
-            say(f"{name:>10}{half:>10}" + "".join(f"{value:>10.4g}" for value in row.values()))
-        outputs.write(TABLE, lambda path: write_rows(path, table))
-        outputs.write(PICTURE, lambda path: save_picture(path, grid(samples[:SHOWN])))
-        say(f"look at {options.out_dir / TABLE}, {options.out_dir / PICTURE}")
+            report.add(name, half, *row.values())
+            say(f"{name:>10}{half:>10}" + columns(row.values(), ".4g"))
+        report.draw("generator.png", grid(samples[:SHOWN]))
 
 
 def compare(reference: np.ndarray, sets: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:

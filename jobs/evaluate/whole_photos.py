@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,47 +13,42 @@ from faces.finding import by_landmarks
 from faces.frame import Frame
 from images.blending import blend
 from images.decoding import read_picture
-from images.files import load_each, save_picture
+from images.files import load_each
 from images.incomplete import Incomplete
 from images.metrics import WINDOW, psnr
 from images.photo import Photo
 from images.sheets import ROWS, framed, on_white, thumbnail, titled
-from jobs.evaluate.aligned import chosen_pictures, closeness, mean_and_error, paper_mask, usable
+from jobs.evaluate.aligned import closeness, paper_mask, usable
 from jobs.evaluate.arguments import PHOTO_MASKS, EvaluateOptions
 from jobs.evaluate.methods import Method
-from utils import Progress, UserError, say, write_rows
+from jobs.evaluate.report import Report, mean_and_error
+from utils import Progress, UserError, say
 
 FAR = 16  # 64ths of the frame's side: a face that is displaced by more is another one
 MARGIN = 8  # pixels around the hole that SSIM's windows see
 # Holes in the model's frame: (left, top, right, bottom) in shares of its side.
 BOXES = {"eyes": (0.06, 0.03, 0.94, 0.34), "mouth": (0.19, 0.59, 0.81, 0.94)}
-TABLE = "photos.csv"
-COLUMNS = ["mask", "method", "photos", "psnr_hole", "psnr_hole_error", "ssim_hole", "ssim_hole_error"]
-FOUND_COLUMNS = ["found", "displacement_median", "displacement_90"]
+COLUMNS = ("mask", "method", "photos", "psnr_hole", "psnr_hole_error", "ssim_hole", "ssim_hole_error")
+FOUND_COLUMNS = ("found", "displacement_median", "displacement_90")
 
 
 def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
-    """Prints the table and writes it, with a picture for each mask, into `out_dir`.
-
-    UserError if there is nothing to measure.
-    """
+    """Writes a table, and a picture for each mask, into `out_dir`. UserError if there is nothing to measure."""
     methods = usable(options)
     kinds = options.masks or PHOTO_MASKS
-    drawn = [f"photos_{kind}.png" for kind in kinds]
-    with chosen_pictures(options, TABLE, *drawn) as (outputs, paths):
+    with Report.open(options, "photos.csv", *map("photos_{}.png".format, kinds)) as report:
+        paths = report.paths
         dcgan = open_model(options.checkpoint_dir, precision=devices.of_search, photos=True)
         say(f"photos: {len(paths)}")
         completer = PhotoCompleter(dcgan)
-        table: list[list] = [[*COLUMNS, *FOUND_COLUMNS]]
-        for kind, name in zip(kinds, drawn, strict=True):
+        report.add(*COLUMNS, *FOUND_COLUMNS)
+        for kind in kinds:
             masks = (mask_of(kind, dcgan.image_size, options.seed + number) for number in range(len(paths)))
             found = measure(damaged_photos(paths, masks, completer, options.batch_size, kind), methods, completer)
             if not found.displacements:
                 raise UserError(f"no face found in the photos of {options.dataset}: choose photos of frontal faces")
-            table += table_of(kind, found)
-            outputs.write(TABLE, partial(write_rows, rows=table))
-            outputs.write(name, partial(save_picture, pixels=sheet_of(found)))
-        say("look at " + ", ".join(str(options.out_dir / name) for name in (TABLE, *drawn)))
+            add_rows(report, kind, found)
+            report.draw(f"photos_{kind}.png", sheet_of(found))
 
 
 # ------------------------------------------------------------------------------------ the photos
@@ -187,20 +181,17 @@ def closeness_in_hole(completed: np.ndarray, photo: Photo) -> tuple[float, float
     return in_hole, similar
 
 
-def table_of(kind: str, measured: Measured) -> list[list]:
-    """The table's rows, one for each method. Prints them."""
+def add_rows(report: Report, kind: str, measured: Measured) -> None:
+    """Adds a row for each method to the table, and prints it."""
     displacements = np.array(measured.displacements)
     found = np.isfinite(displacements).mean()
     median, most = np.nanquantile(displacements, (0.5, 0.9)) if found else (np.nan, np.nan)
     displaced = f"displaced by {median:.2f} 64ths of the frame (90 %: {most:.2f})"
     say(f"{kind}: {found:.1%} of {len(displacements)} faces found, {displaced}")
-    rows = []
     for method, values in measured.values.items():
         means, errors = mean_and_error(np.array(values).T)
         say(f"{method:14} PSNR {means[0]:.2f} +- {errors[0]:.2f}  SSIM {means[1]:.3f} +- {errors[1]:.3f}")
-        numbers = (means[0], errors[0], means[1], errors[1], found, median, most)
-        rows.append([kind, method, len(values), *(f"{number:.5g}" for number in numbers)])
-    return rows
+        report.add(kind, method, len(values), means[0], errors[0], means[1], errors[1], found, median, most)
 
 
 def sheet_of(measured: Measured) -> np.ndarray:
