@@ -20,7 +20,7 @@ from images.incomplete import Face, Incomplete
 from images.mask_files import Loaded, MaskedReader
 from images.mask_options import MaskOptions
 from jobs.complete.job import Completion, in_background
-from jobs.complete.plan import Plan, fingerprint
+from jobs.complete.plan import Plan, Recipe
 from jobs.complete.results import UNFINISHED, Batch, Outcome, Results
 from utils import Outputs, UserError
 
@@ -81,8 +81,8 @@ def job_of(
     reader = MaskedReader(masks or MaskOptions(), 8, 3, search.seed)
     results = Results(Outputs(tmp_path / "out"), imgs, search.n_iter, search.out_interval, framed)
     dcgan = model or Model()
-    plan = Plan(imgs, reader, results, fingerprint(dcgan, search, blending), batch_size, worker)
-    return Completion(dcgan, search, blending, plan)
+    recipe = Recipe(dcgan, search, blending)
+    return Completion(recipe, Plan(recipe, imgs, reader, results, batch_size, worker))
 
 
 def missing(tmp_path, imgs, batch_size=2, **otherwise):
@@ -256,7 +256,7 @@ def test_frames_are_recorded_if_there_are_to_be_some(tmp_path, imgs, framed):
     job = job_of(tmp_path, imgs, search=search)
     job.frames = lambda batch: frames if framed else None  # type: ignore[assignment]
     outcome = job.complete(batch_of(imgs, range(5)), [])
-    assert job.dcgan.asked[0][1] == (search if framed else replace(search, out_interval=0))
+    assert job.recipe.dcgan.asked[0][1] == (search if framed else replace(search, out_interval=0))
     assert frames.recorded == (list(range(4)) if framed else [])
     if framed:
         completed, blended, note_of_sheet = frames.finished

@@ -25,7 +25,6 @@ class Frames:
         self.frames: list[tuple[str, np.ndarray]] = []
         self.seen, self.stride = 0, 1
         self.losses: list[np.ndarray] = []
-        outputs.check(*map(log_name, self.incomplete.ids))
         # Its suffix tells the file from those of train-dcgan.py.
         self.events = EventFile(outputs, "logs", self.note, f".completion{self.suffix}")
         self._save("before", grid(self.incomplete.pictures))

@@ -1,9 +1,9 @@
 """Completes pictures: searches one missing batch after the other, and has the results written meanwhile."""
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +15,10 @@ from images.blending import blend
 from images.mask_files import MaskedReader
 from images.mask_options import MaskOptions
 from jobs.complete.arguments import CompleteOptions, PhotoOptions
-from jobs.complete.plan import Plan, check_named, fingerprint, listed
+from jobs.complete.plan import Plan, Recipe, check_named, listed
 from jobs.complete.results import Batch, Outcome, Results
 from jobs.stopping import stop_signals
-from utils import Outputs, UserError, only_writer, say, some
+from utils import Outputs, UserError, WrongCommand, only_writer, say, some
 
 if TYPE_CHECKING:
     from jobs.complete.frames import Frames
@@ -37,18 +37,19 @@ def complete(
     """
     if search.lr and search.approach not in RATES:
         say(f"--lr has no effect with --approach {search.approach}")
-    worker = Worker.of_cluster()
+    check_named(photos, masks)
+    worker, outputs = Worker.of_cluster(), Outputs(files.out_dir, "--outDir")
+    imgs = listed(files.imgs, outputs, masks)
+    if photos.points and len(imgs) > 1:
+        raise WrongCommand(f"--points belong to one photo, but there are {len(imgs)}: complete it alone")
     with only_writer(files.out_dir / f".worker{worker.index}" if worker.index else files.out_dir):
-        outputs = Outputs(files.out_dir, "--outDir")
-        imgs = listed(files.imgs, outputs, masks)
-        check_named(imgs, photos, masks)
         batches = -(-len(imgs) // files.batch_size) if files.all_frames else 1
         framed = batches if search.out_interval and not worker.index else 0
         results = Results(outputs, imgs, search.iterations, search.out_interval, framed)
         dcgan = open_model(files.checkpoint_dir, files.img_size, masks.lowres, devices.of_search, photos.photo)
         reader = open_reader(photos, masks, dcgan, search.seed)
-        plan = Plan(imgs, reader, results, fingerprint(dcgan, search, files.blend), files.batch_size, worker)
-        return Completion(dcgan, search, files.blend, plan).run()
+        recipe = Recipe(dcgan, search, files.blend)
+        return Completion(recipe, Plan(recipe, imgs, reader, results, files.batch_size, worker)).run()
 
 
 def open_reader(photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: int) -> "MaskedReader | PhotoReader":
@@ -82,8 +83,8 @@ def in_background(work: Callable[..., None]) -> Iterator[Callable[..., None]]:
 class Completion:
     """The work of one call."""
 
-    def __init__(self, dcgan: "DCGAN", search: SearchOptions, blending: str, plan: Plan):
-        self.dcgan, self.search, self.blending, self.plan = dcgan, search, blending, plan
+    def __init__(self, recipe: Recipe, plan: Plan):
+        self.recipe, self.plan = recipe, plan
         self.results, self.progress = plan.results, plan.progress
 
     def run(self) -> int | None:
@@ -105,14 +106,14 @@ class Completion:
     def complete(self, batch: Batch, received: Sequence[int]) -> Outcome:
         """Searches until the end or until a signal is `received`, then blends. Records frames if the batch has any."""
         frames = self.frames(batch)
-        search = self.search if frames else dataclasses.replace(self.search, out_interval=0)
+        search = self.recipe.search if frames else replace(self.recipe.search, out_interval=0)
         before = self.progress.done
         state: SearchStep
-        for state in self.dcgan.complete(batch.incomplete, search, lambda: bool(received)):
+        for state in self.recipe.dcgan.complete(batch.incomplete, search, lambda: bool(received)):
             if frames:
                 frames.record(state)
             self.progress.update(before + state.iteration, f"loss {np.mean(state.losses[:, 2]):.4g}")
-        blended = blend(state.generated, batch.incomplete, self.blending)
+        blended = blend(state.generated, batch.incomplete, self.recipe.blending)
         if frames:
             frames.finish(state.completed, blended, self.results.sheet_note(batch.nth, batch.notes, state.iteration))
         return Outcome(blended, state.restarts, np.isfinite(state.losses[:, 2]), state.iteration)
@@ -141,7 +142,7 @@ class Completion:
         done = tally["completed"] + tally["kept"]
         if pictures and not done:
             raise UserError("none of the pictures can be completed, see above")
-        self.results.show(self.search.iterations)
+        self.results.show(self.results.iterations)
         if done < pictures:
             raise UserError(
                 f"{pictures - done} of {pictures} pictures are skipped, see above; the others are completed"
@@ -152,9 +153,9 @@ class Completion:
         self.progress.skip(self.progress.total - self.progress.done)
         self._report_photos()
         # The frames that are listed are those of the first batch.
-        self.results.show(outcome.iteration if batch.nth == 1 else self.search.iterations)
+        self.results.show(outcome.iteration if batch.nth == 1 else self.results.iterations)
         say(
-            f"stopped after {outcome.iteration} of {self.search.iterations} iterations for {some(batch.paths)}: run "
+            f"stopped after {outcome.iteration} of {self.results.iterations} iterations for {some(batch.paths)}: run "
             "the same command again to complete the rest"
         )
 

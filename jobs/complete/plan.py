@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +40,12 @@ def listed(named: Sequence[Path], outputs: Outputs, masks: MaskOptions) -> list[
     left_out = set(map(os.path.realpath, others))
     for path in named:
         if os.path.isdir(path):
+            below = left_out - {os.path.realpath(path)}
             try:
-                imgs += [each for each in find_pictures(path) if not _is_in(left_out, each, path)]
+                for each in find_pictures(path):
+                    real = Path(os.path.realpath(each))
+                    if below.isdisjoint(map(str, (real, *real.parents))):
+                        imgs.append(each)
             except UserError as error:
                 say(f"skipped: {error}")
         elif path.name != "alignment.csv":  # aligned/* names the table of align.py, too
@@ -54,16 +58,8 @@ def listed(named: Sequence[Path], outputs: Outputs, masks: MaskOptions) -> list[
     return imgs
 
 
-def _is_in(left_out: set[str], path: Path, folder: Path) -> bool:
-    """Whether a picture in `folder` is left out, or a folder between the two is."""
-    real, top = Path(os.path.realpath(path)), os.path.realpath(folder)
-    return any(str(each) in left_out and str(each) != top for each in (real, *real.parents))
-
-
-def check_named(imgs: Sequence[Path], photos: PhotoOptions, masks: MaskOptions) -> None:
+def check_named(photos: PhotoOptions, masks: MaskOptions) -> None:
     """Raises UserError if the options name files that do not exist. Runs before TensorFlow, which takes seconds."""
-    if photos.points and len(imgs) > 1:
-        raise WrongCommand(f"--points belong to one photo, but there are {len(imgs)}: complete it alone")
     if photos.photo and masks.kind in WITHOUT_HOLE:
         raise WrongCommand(f"--maskType {masks.kind} is for aligned pictures: remove --photo or choose another type")
     if masks.folder:
@@ -74,10 +70,18 @@ def check_named(imgs: Sequence[Path], photos: PhotoOptions, masks: MaskOptions) 
         raise UserError(f"no file {photos.alignment}: name the alignment.csv that align.py wrote for the photos")
 
 
-def fingerprint(dcgan: "DCGAN", search: SearchOptions, blending: str) -> str:
-    """Identifies the model and the options that a result depends on."""
-    weights = [*dcgan.generator.get_weights(), *dcgan.discriminator.get_weights()]
-    return digest(*weights, dcgan.precision, replace(search, out_interval=0), blending)
+@dataclass(frozen=True)
+class Recipe:
+    """How pictures are completed."""
+
+    dcgan: "DCGAN"
+    search: SearchOptions
+    blending: str
+
+    def digest(self, lowres: int) -> str:
+        """Identifies all that a result depends on, besides its picture."""
+        weights = [*self.dcgan.generator.get_weights(), *self.dcgan.discriminator.get_weights()]
+        return digest(*weights, self.dcgan.precision, replace(self.search, out_interval=0), self.blending, lowres)
 
 
 class Plan:
@@ -85,14 +89,14 @@ class Plan:
 
     def __init__(
         self,
+        recipe: Recipe,
         imgs: Sequence[Path],
         reader: "MaskedReader | PhotoReader",
         results: Results,
-        how: str,
         batch_size: int,
         worker: Worker = ALONE,
     ):
-        """how: identifies the model and the options. Reports the pictures without a mask."""
+        """Reports the pictures without a mask."""
         self.imgs, self.reader, self.results, self.worker = imgs, reader, results, worker
         with_mask = [has_mask(reader.options, path) for path in imgs]
         numbers = [number for number, has in enumerate(with_mask) if has]
@@ -100,7 +104,7 @@ class Plan:
             without = [path for path, has in zip(imgs, with_mask, strict=True) if not has]
             say(f"skipped: {some(without)} without a mask of the same name in {reader.options.folder}")
         self.parts = [numbers[first : first + batch_size] for first in range(0, len(numbers), batch_size)]
-        self.how = digest(how, reader.lowres)
+        self.how = recipe.digest(reader.lowres)
         self.progress = Progress(len(self.parts[worker.index :: worker.count]) * results.iterations, "iterations")
         self.tally: Counter[str] = Counter()
         self.faceless: list[Path] = []
