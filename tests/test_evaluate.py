@@ -54,11 +54,11 @@ def test_what_is_measured_stays_when_it_is_stopped(trained, folder, tmp_path, mo
 
 
 def test_figures_are_those_of_the_pictures(folder):
-    """PSNR in the hole of the center, from the picture with a row a method; all six faces are in it."""
-    sheet = np.asarray(Image.open(folder / "evaluation" / "center.png"))[:, 180:]
+    """PSNR in the hole of the center, from the picture with a column a method; all six faces are in it."""
+    sheet = np.asarray(Image.open(folder / "evaluation" / "center.png"))[24:]
     rows = [
-        np.stack([sheet[4 + 132 * r : 132 + 132 * r : 8, 4 + 132 * c : 132 + 132 * c : 8] for c in range(6)])
-        for r in range(2 + len(METHODS))
+        np.stack([sheet[4 + 132 * r : 132 + 132 * r : 8, 4 + 132 * c : 132 + 132 * c : 8] for r in range(6)])
+        for c in range(2 + len(METHODS))
     ]
     true, masked, *completed = (row.astype(float) for row in rows)
     faces = [Image.open(folder / "faces" / f"{i * 9 // 6:03d}.png") for i in range(6)]

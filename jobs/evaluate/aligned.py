@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import cv2
 import numpy as np
 
 from completion.models import open_model
@@ -21,7 +20,6 @@ from images.incomplete import Incomplete
 from images.mask_options import MaskOptions
 from images.masks import HALVES, make_mask
 from images.metrics import SMALLEST, psnr, sharpness, ssim
-from images.sheets import framed
 from jobs.evaluate.arguments import PAPERS_MASKS, EvaluateOptions
 from jobs.evaluate.methods import METHODS, Method
 from jobs.evaluate.report import Report, columns, mean_and_error
@@ -62,7 +60,7 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
                 say(f"{'  +-':14}" + columns(errors_of_means))
                 report.add(kind, method.name, len(pictures), *values, *errors_of_means)
                 shown[method.name] = completed.pictures[:SHOWN]
-                report.draw(f"{kind}.png", named_rows(shown))
+                report.draw(f"{kind}.png", shown)
 
 
 # ------------------------------------------------------------------------------- what is measured
@@ -179,13 +177,3 @@ def closeness(completed: np.ndarray, pictures: np.ndarray, masks: np.ndarray) ->
     in_hole = [values[where].mean() if where.any() else np.nan for values, where in zip(similar, hole, strict=True)]
     whole = psnr(completed, pictures), psnr(completed, pictures, ~masks), similar.mean(axis=(1, 2))
     return np.stack([*whole, np.array(in_hole), sharpness(completed, pictures, ~masks)])
-
-
-def named_rows(rows: dict[str, np.ndarray]) -> np.ndarray:
-    """A sheet, uint8 [H, W, 3], with a row of pictures for each name."""
-    sheet = framed(np.concatenate(list(rows.values())), len(next(iter(rows.values()))))
-    names = np.full((len(sheet), 180, 3), 255, np.uint8)
-    for i, name in enumerate(rows):
-        height = round((i + 0.5) * len(sheet) / len(rows))
-        cv2.putText(names, name, (8, height), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 0, 0), 1, cv2.LINE_AA)
-    return np.concatenate([names, np.broadcast_to(sheet, (*sheet.shape[:2], 3))], axis=1)

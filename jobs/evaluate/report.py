@@ -1,7 +1,8 @@
 """The folder that an evaluation is written into: a table and pictures."""
 
+import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from images.files import evenly, find_pictures, save_picture
+from images.sheets import framed, on_white, titled
 from jobs.evaluate.arguments import EvaluateOptions
 from utils import Outputs, UserError, only_writer, say, write_rows
 
@@ -17,9 +19,9 @@ class Report:
     """Writes a table and pictures as they grow."""
 
     def __init__(self, outputs: Outputs, table: str, paths: Sequence[Path]):
-        self.outputs, self.table, self.rows = outputs, table, []
-        self.paths = paths
-        """The pictures to use."""
+        """paths: the pictures to use."""
+        self.outputs, self.table, self.paths = outputs, table, paths
+        self.rows: list[list[str | float]] = []
 
     @classmethod
     @contextmanager
@@ -42,8 +44,13 @@ class Report:
         self.rows.append([cell if isinstance(cell, str | int) else number(cell, ".5g") for cell in cells])
         self.outputs.write(self.table, partial(write_rows, rows=self.rows))
 
-    def draw(self, name: str, pixels: np.ndarray) -> None:
-        """Writes a picture, uint8 [H, W, 3]."""
+    def draw(self, name: str, columns: Mapping[str, Iterable[np.ndarray]]) -> None:
+        """Writes a sheet with a column of pictures, uint8 [H, W, C], for each title."""
+        pictures = list(itertools.chain.from_iterable(zip(*columns.values(), strict=True)))
+        self.save(name, titled(framed(on_white(pictures), len(columns)), list(columns)))
+
+    def save(self, name: str, pixels: np.ndarray) -> None:
+        """Writes a picture, uint8 [H, W, C]."""
         self.outputs.write(name, partial(save_picture, pixels=pixels))
 
 

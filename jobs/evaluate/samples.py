@@ -38,7 +38,7 @@ def evaluate_samples(options: EvaluateOptions, devices: DeviceOptions) -> None:
         for name, row in rows.items():
             report.add(name, half, *row.values())
             say(f"{name:>10}{half:>10}" + columns(row.values(), ".4g"))
-        report.draw("generator.png", grid(samples[:SHOWN]))
+        report.save("generator.png", grid(samples[:SHOWN]))
 
 
 def compare(reference: np.ndarray, sets: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:

@@ -1,5 +1,6 @@
 """Measures completions of whole photos with a hole in a face: how well the face is located, and how well completed."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from images.files import load_each
 from images.incomplete import Incomplete
 from images.metrics import WINDOW, psnr
 from images.photo import Photo
-from images.sheets import ROWS, framed, on_white, thumbnail, titled
+from images.sheets import ROWS, thumbnail
 from jobs.evaluate.aligned import closeness, paper_mask, usable
 from jobs.evaluate.arguments import PHOTO_MASKS, EvaluateOptions
 from jobs.evaluate.methods import Method
@@ -48,7 +49,7 @@ def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
             if not found.displacements:
                 raise UserError(f"no face found in the photos of {options.dataset}: choose photos of frontal faces")
             add_rows(report, kind, found)
-            report.draw(f"photos_{kind}.png", sheet_of(found))
+            report.draw(f"photos_{kind}.png", found.shown)
 
 
 # ------------------------------------------------------------------------------------ the photos
@@ -147,27 +148,31 @@ class DamagedPhotos:
 class Measured:
     """What all methods reached with one kind of mask."""
 
-    values: dict[str, list[tuple[float, float]]]
+    values: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
     """PSNR and SSIM of each photo, by the methods' names."""
     displacements: list[float] = field(default_factory=list)
     """How far the found frames are from the true ones, in 64ths of their side; NaN if the face was not found."""
-    shown: list[list[np.ndarray]] = field(default_factory=list)
-    """Thumbnails of the first photos: true, masked, and completed by each method."""
+    shown: dict[str, list[np.ndarray]] = field(default_factory=lambda: defaultdict(list))
+    """Thumbnails of the first photos, by title: true, masked, and the methods' names."""
+
+    def show(self, title: str, pixels: np.ndarray) -> None:
+        """Adds a photo to those shown, unless there are ROWS."""
+        if len(self.shown[title]) < ROWS:
+            self.shown[title].append(thumbnail(pixels))
 
 
 def measure(batches: Iterable[Sequence[Damaged]], methods: Sequence[Method], completer: PhotoCompleter) -> Measured:
     """Completes the photos by the methods and measures the results."""
-    measured = Measured({method.name: [] for method in methods})
+    measured = Measured()
     for batch in batches:
-        measured.displacements += [each.found.displacement(each.true) if each.found else np.nan for each in batch]
-        shown = [[thumbnail(each.photo.pixels), thumbnail(each.photo.masked())] for each in batch[:ROWS]]
+        for each in batch:
+            measured.displacements.append(each.found.displacement(each.true) if each.found else np.nan)
+            measured.show("true", each.photo.pixels)
+            measured.show("masked", each.photo.masked())
         for method in methods:
-            completed: Iterable[np.ndarray] = method.run(DamagedPhotos(completer, batch))
-            for i, (pixels, each) in enumerate(zip(completed, batch, strict=True)):
-                measured.values[method.name].append(closeness_in_hole(pixels, each.photo))
-                if i < ROWS:
-                    shown[i].append(thumbnail(pixels))
-        measured.shown = measured.shown or shown
+            for each, completed in zip(batch, method.run(DamagedPhotos(completer, batch)), strict=True):
+                measured.values[method.name].append(closeness_in_hole(completed, each.photo))
+                measured.show(method.name, completed)
     return measured
 
 
@@ -192,9 +197,3 @@ def add_rows(report: Report, kind: str, measured: Measured) -> None:
         means, errors = mean_and_error(np.array(values).T)
         say(f"{method:14} PSNR {means[0]:.2f} +- {errors[0]:.2f}  SSIM {means[1]:.3f} +- {errors[1]:.3f}")
         report.add(kind, method, len(values), means[0], errors[0], means[1], errors[1], found, median, most)
-
-
-def sheet_of(measured: Measured) -> np.ndarray:
-    """A sheet with a row for each of the first photos, uint8 [H, W, 3]."""
-    titles = ["true", "masked", *measured.values]
-    return titled(framed(on_white([each for row in measured.shown for each in row]), len(titles)), titles)
