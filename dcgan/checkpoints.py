@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dcgan import tensorflow1
-from dcgan.directories import FILE, adopt_model, checkpoint_files, checkpoints, newest_of_tensorflow1, read_config
+from dcgan.directories import FILE, adopt_model, checkpoints, newest_of_tensorflow1, read_config
 from dcgan.options import NetworkOptions
 from kernels.tensorflow import DAMAGE, keras, plain_path, tf
 from utils import Outputs, UserError, check_readable, say
@@ -99,11 +99,9 @@ def _write_text(outputs: Outputs, name: str, text: str) -> None:
 class Stored:
     """A model as it is stored on disk."""
 
-    path: Path
-    """Of the checkpoint, without its suffix."""
+    path: Path  # of the checkpoint, without its suffix
     options: NetworkOptions
-    values: dict[str, np.ndarray]
-    """By names such as `generator/g_h1/kernel`."""
+    values: dict[str, np.ndarray]  # by names such as `generator/g_h1/kernel`
     step: int
 
 
@@ -141,7 +139,7 @@ def _newest_undamaged(
     for step in reversed(steps):
         path = directory / f"dcgan-{step}"
         try:
-            for file in checkpoint_files(directory, step):
+            for file in directory.glob(f"{path.name}.*"):
                 check_readable(file)
             return _read_checkpoint(path, options, training), damaged
         except NO_DAMAGE as error:
@@ -173,11 +171,7 @@ def _read_checkpoint(path: Path, options: NetworkOptions, training: bool) -> Sto
             if name.endswith(SUFFIX) and name != f"save_counter{SUFFIX}"
         }
         # Checked before anything large is read.
-        try:
-            found = NetworkOptions.of_shapes(shapes)
-        except LookupError as error:
-            raise ValueError(f"no networks: {error} is missing") from error
-        if found != options:
+        if NetworkOptions.of_shapes(shapes) != options:
             raise ValueError("other networks")
         if training and not any(name.startswith("live_generator/") for name in shapes):
             raise UserError(f"{path} has no training state: start a new run from it with --init")

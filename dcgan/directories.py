@@ -28,12 +28,6 @@ def checkpoints(directory: Path) -> list[int]:
     return sorted(int(match[1]) for match in map(FILE.fullmatch, names) if match and match[2] == "index")
 
 
-def checkpoint_files(directory: Path, step: int) -> list[Path]:
-    """The files of a checkpoint, sorted by name."""
-    matches = ((path, FILE.fullmatch(path.name)) for path in sorted(directory.iterdir()))
-    return [path for path, match in matches if match and int(match[1]) == step]
-
-
 def newest_of_tensorflow1(directory: Path) -> tuple[int, Path] | None:
     """Step and path of the newest TensorFlow 1 checkpoint; None if there is none or the directory has a config.json."""
     if not directory.is_dir() or (directory / "config.json").exists():

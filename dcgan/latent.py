@@ -1,6 +1,5 @@
 """Points of z space, [N, z_dim] in [-1, 1]: walks, arithmetic, and files."""
 
-import os
 import zipfile
 from collections.abc import Sequence
 from itertools import pairwise
@@ -43,49 +42,26 @@ def save_z(path: Path, z: np.ndarray, **others: Any) -> None:
 
 def load_z(path: Path, z_dim: int) -> np.ndarray:
     """Reads z, float32 [N, z_dim] in [-1, 1], from a file that `save_z` wrote. Raises UserError if it has none."""
-    unreadable = UserError(f"cannot read z from {path}: choose an undamaged .npz file that sample.py wrote")
-    other = UserError(f"z in {path} is not [N, {z_dim}] in [-1, 1]: choose a .npz file that sample.py wrote")
-    header = _header(path, "z")
-    if not header:
-        raise unreadable
-    shape, dtype = header
-    if dtype.kind != "f" or len(shape) != 2 or not 1 <= shape[0] <= MOST:
-        raise other
-    if shape[1] != z_dim:
-        raise UserError(f"z in {path} has {shape[1]} numbers, not the model's {z_dim}: choose the model that made it")
-    z = _array(path, "z")
+    z = _array(path, "z", 8 * MOST * z_dim)
     if z is None:
-        raise unreadable
-    if not (abs(z) <= 1).all():
-        raise other
+        raise UserError(f"cannot read z from {path}: choose an undamaged .npz file that sample.py wrote")
+    if z.dtype.kind != "f" or z.ndim != 2 or not len(z) or not (abs(z) <= 1).all():
+        raise UserError(f"z in {path} is not [N, {z_dim}] in [-1, 1]: choose a .npz file that sample.py wrote")
+    if z.shape[1] != z_dim:
+        raise UserError(f"z in {path} has {z.shape[1]} numbers, not the model's {z_dim}: choose the model that made it")
     return z.astype(np.float32)
 
 
 def text_in(path: Path, name: str) -> str | None:
     """Reads a text from a file that `save_z` wrote; None if there is none or it cannot be read."""
-    header = _header(path, name)
-    if not header or header[0] != () or header[1].kind != "U" or header[1].itemsize > LONGEST_TEXT:
-        return None
-    text = _array(path, name)
-    return None if text is None else str(text)
+    text = _array(path, name, LONGEST_TEXT)
+    return str(text) if text is not None and text.dtype.kind == "U" and text.ndim == 0 else None
 
 
-def _header(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype] | None:
-    """Shape and dtype of an array in a .npz file, read without the array, which a small file may say is huge."""
-    if not os.path.isfile(path):  # opening a pipe would wait for its writer
-        return None
+def _array(path: Path, name: str, most: int) -> np.ndarray | None:
+    """Reads an array of at most `most` bytes from a .npz file, which may unpack to much more than its own size."""
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
-            np.lib.format.read_magic(file)
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-            return shape, dtype
+        with zipfile.ZipFile(path) as archive, np.load(path, allow_pickle=False) as file:
+            return file[name] if archive.getinfo(f"{name}.npy").file_size <= most else None
     except Exception:  # NumPy and zipfile raise nearly anything on a damaged file
-        return None
-
-
-def _array(path: Path, name: str) -> np.ndarray | None:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return file[name]
-    except Exception:
         return None

@@ -30,14 +30,10 @@ LONGEST = 0.5  # lbfgs step in any coordinate
 class Point:
     """A point of a space, for each picture of the batch."""
 
-    z: np.ndarray
-    """[batch, z_dim]."""
-    losses: np.ndarray
-    """[batch, 3]: contextual, perceptual and total loss. The total is minimized."""
-    gradient: np.ndarray
-    """[batch, z_dim], of the total loss."""
-    restarts: np.ndarray
-    """[batch]: how often the search has restarted."""
+    z: np.ndarray  # [batch, z_dim]
+    losses: np.ndarray  # [batch, 3]: contextual, perceptual and total loss. The total is minimized
+    gradient: np.ndarray  # [batch, z_dim], of the total loss
+    restarts: np.ndarray  # [batch]: how often the search has restarted
 
     @property
     def loss(self) -> np.ndarray:
@@ -57,12 +53,9 @@ class Point:
 class SearchState:
     """A search at its start or after an iteration."""
 
-    z: np.ndarray
-    """[batch, z_dim] in [-1, 1]; the z found first, while feature maps are searched."""
-    point: Point
-    """In the space that is searched now."""
-    images: Callable[[], np.ndarray]
-    """Computes the images at the point, uint8 [batch, H, W, c_dim]."""
+    z: np.ndarray  # [batch, z_dim] in [-1, 1]; the z found first, while feature maps are searched
+    point: Point  # in the space that is searched now
+    images: Callable[[], np.ndarray]  # computes the images at the point, uint8 [batch, H, W, c_dim]
 
 
 class Objective:

@@ -22,10 +22,8 @@ Measure = Callable[[Space, np.ndarray], tuple[np.ndarray, np.ndarray]]
 class Target(NamedTuple):
     """The pictures that G(z) is compared with, distributed over the devices."""
 
-    y: Any
-    """[batch, H, W, c_dim] in [-1, 1]."""
-    weights: Any
-    """[batch, H, W, 1], of the contextual loss; 0 in the hole."""
+    y: Any  # [batch, H, W, c_dim] in [-1, 1]
+    weights: Any  # [batch, H, W, 1], of the contextual loss; 0 in the hole
     lam: Any
     lowres: int
 

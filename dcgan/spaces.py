@@ -15,12 +15,9 @@ class Cube(NamedTuple):
     """z in [-1, 1]^z_dim, as in the post and the paper, with a penalty on the length of z."""
 
     generator: Any
-    weight: Any
-    """Of the penalty."""
-    length: Any
-    """The length that z is kept near."""
-    judged: bool
-    """Whether the perceptual loss counts."""
+    weight: Any  # of the penalty
+    length: Any  # the length that z is kept near
+    judged: bool  # whether the perceptual loss counts
 
     @classmethod
     def of(cls, generator: Any, options: SearchOptions, share: float) -> "Cube":
@@ -70,12 +67,9 @@ class FeatureMaps(NamedTuple):
 
     generator: Any
     side: int
-    h: Any
-    """[batch, side, side, channels]."""
-    scale: Any
-    """[batch, 1, 1, 1]: the mean of |h|."""
-    weight: Any
-    """Of the penalty."""
+    h: Any  # [batch, side, side, channels]
+    scale: Any  # [batch, 1, 1, 1]: the mean of |h|
+    weight: Any  # of the penalty
 
     @classmethod
     def around(cls, generator: Any, z, side: int, weight: Any) -> "FeatureMaps":

@@ -18,11 +18,9 @@ WAIT = 60.0  # seconds until all workers must have started
 class Worker:
     """One of several processes that share a training or a completion."""
 
-    index: int = 0
-    """0 is the chief, which alone writes what training leaves."""
+    index: int = 0  # 0 is the chief, which alone writes what training leaves
     count: int = 1
-    addresses: tuple[str, ...] = field(default=(), compare=False)
-    """HOST:PORT of each worker."""
+    addresses: tuple[str, ...] = field(default=(), compare=False)  # HOST:PORT of each worker
 
     @classmethod
     def of_cluster(cls) -> "Worker":

@@ -13,8 +13,6 @@ from typing import Any, NoReturn
 from jobs import interrupts
 from utils import UserError, WrongCommand, drop_output, one_line, say
 
-OUT_OF_MEMORY = "out of memory: use smaller pictures or a smaller batch"
-
 
 class Parser(argparse.ArgumentParser):
     """Shows the script's docstring and all defaults in --help, and prints errors in one line."""
@@ -100,10 +98,7 @@ def _type(check: Callable[[Any], Any]) -> Callable[[str], Any]:
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
-    """Runs a script's `main` and exits with its result, or 0.
-
-    Errors that a user can cause are printed in one line.
-    """
+    """Runs a script's `main` and exits with its result, or 0. Errors that a user can cause are printed in one line."""
     code: Any = 1
     try:
         interrupts.raise_them()
@@ -118,28 +113,31 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     except BrokenPipeError:
         drop_output()
         code = 141
-    except MemoryError:
-        code = _fail(OUT_OF_MEMORY)
-    except ModuleNotFoundError as error:
-        code = _fail(f"the library {error.name} is missing: pip install -r requirements.txt")
-    except WrongCommand as error:
-        code = _fail(error, 2)
-    except UserError as error:
-        code = _fail(error)
-    except OSError as error:
-        named = f"{error.strerror}: {error.filename}" if error.filename else error.strerror or error
-        code = _fail(f"{named}: check the path, its permissions and the space on the disk")
     except Exception as error:
-        if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's, which need not be imported here
-            code = _fail(OUT_OF_MEMORY)
-        elif isinstance(error, ImportError) or _while_importing(error):
-            reason = textwrap.shorten(str(error), 200)
-            code = _fail(f"cannot load a library ({reason}): free some memory, or install the requirements again")
-        else:
+        if not (text := _explained(error)):
             raise
+        code = _fail(text, 2 if isinstance(error, WrongCommand) else 1)
     finally:
         interrupts.ignore()
     sys.exit(code)
+
+
+def _explained(error: Exception) -> str:
+    """The line for an error that a user can cause; empty for a fault of the program."""
+    if isinstance(error, UserError):
+        return str(error)
+    # The latter is TensorFlow's, which need not be imported here.
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return "out of memory: use smaller pictures or a smaller batch"
+    if isinstance(error, ModuleNotFoundError):
+        return f"the library {error.name} is missing: pip install -r requirements.txt"
+    if isinstance(error, OSError):
+        named = f"{error.strerror}: {error.filename}" if error.filename else error.strerror or error
+        return f"{named}: check the path, its permissions and the space on the disk"
+    if isinstance(error, ImportError) or _while_importing(error):
+        reason = textwrap.shorten(str(error), 200)
+        return f"cannot load a library ({reason}): free some memory, or install the requirements again"
+    return ""
 
 
 def _while_importing(error: Exception) -> bool:
@@ -156,7 +154,7 @@ def _open_outputs() -> None:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
-def _fail(message: object, code: int = 1) -> int:
+def _fail(message: str, code: int) -> int:
     interrupts.ignore()
     over_progress = "\r\033[K" if sys.stderr.isatty() else ""
     with suppress(OSError):

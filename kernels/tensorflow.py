@@ -24,7 +24,7 @@ with quiet_stderr():
 
 tf.get_logger().setLevel("ERROR")
 
-DAMAGE = (tf.errors.OpError, ValueError, IndexError)  # TensorFlow raises these on damaged files
+DAMAGE = (tf.errors.OpError, ValueError, LookupError)  # TensorFlow raises these on damaged files
 PATTERN = frozenset("*?[]\\") - {os.sep}  # TensorFlow expands these in file names
 
 
