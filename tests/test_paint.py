@@ -323,7 +323,7 @@ def test_the_page_in_a_browser(tmp_path):
     finally:
         server.kill()
     assert (server.returncode, said) == (0, "")
-    assert not list((tmp_path / "work").iterdir()) and not list((tmp_path / "tmp").glob("paint-*"))
+    assert not list((tmp_path / "work").iterdir()) and not list((tmp_path / "tmp").glob("dcgan-paint-*"))
 
 
 def visit_page(visit, folder):

@@ -1,13 +1,11 @@
 """The page of paint.py: what it shows, and what its buttons do."""
 
-import ctypes
 import html
 import tempfile
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import gradio as gr
@@ -16,60 +14,17 @@ import numpy as np
 from images.files import save_picture
 from images.photo import Photo
 from jobs.paint.canvas import DEMO, Canvas, Painter, open_canvas, painted, read_layer
-from utils import UserError, number
+from utils import UserError
 
 PINK = "#ff2d95"
 HEIGHT = 440  # pixels of the photo on the page
 HINT = "Paint over the part to replace and press Complete."
 LAST_SEED = 2**31 - 1
-MOST_PIXELS = 200_000_000  # of all open photos, 4 bytes each; more only in a single photo
 # Gradio's editor forgets to send a stroke painted while its photo is being loaded, unless it changes again.
 SEND_STROKES = "seed => { window.editor?.notify('change'); return seed; }"
 
 Updates = dict[Any, Any]
 """The new values or settings of components of the page."""
-Session = str | None
-"""The name that a browser gave to its session."""
-
-
-class OpenPhotos:
-    """The photo that each session has open. A session begins with the demonstration photo.
-
-    When all photos have more than `MOST_PIXELS`, those used longest ago are closed.
-    """
-
-    def __init__(self, demo: Canvas):
-        self.demo, self.lock = demo, Lock()
-        self.canvases: OrderedDict[Session, Canvas | None] = OrderedDict()
-
-    def get(self, session: Session) -> Canvas:
-        """Returns the open photo. Raises UserError if it was closed to make room."""
-        with self.lock:
-            canvas = self.canvases.get(session, self.demo)
-            if session in self.canvases:
-                self.canvases.move_to_end(session)
-        if canvas is None:
-            raise UserError("Your photo was closed to make room for others. Open it again.")
-        return canvas
-
-    def put(self, session: Session, canvas: Canvas) -> None:
-        """Opens a photo in place of the session's last one."""
-        with self.lock:
-            self.canvases[session] = canvas
-            self.canvases.move_to_end(session)
-            pixels = 0
-            for other in reversed(self.canvases):
-                held = self.canvases[other]
-                pixels += held.photo.known.size if held else 0
-                if pixels > MOST_PIXELS and other != session:
-                    self.canvases[other] = None
-        return_memory()
-
-    def end(self, session: Session) -> None:
-        """Forgets a session."""
-        with self.lock:
-            self.canvases.pop(session, None)
-        return_memory()
 
 
 class Page:
@@ -79,8 +34,8 @@ class Page:
         """folder: where results wait until they are saved."""
         self.painter, self.folder = painter, folder
         demo = open_canvas(DEMO)
-        self.photos = OpenPhotos(demo)
         with gr.Blocks(title="Complete a photo") as self.blocks:
+            self.path = gr.State(str(DEMO))  # of the session's photo
             gr.Markdown("# Complete a photo")
             with gr.Row():
                 with gr.Column():
@@ -127,15 +82,16 @@ class Page:
         for button, step in ((self.complete, 0), (self.another, 1)):
             # Without the queue the buttons turn off at once, so nobody presses twice.
             pressed = button.click(
-                lambda seed, step=step: self.pressed((seed or 0) + step),
+                partial(self.pressed, step),
                 self.seed,
                 [self.seed, *changed],
                 queue=False,
+                preprocess=False,
                 js=SEND_STROKES,
             )
             search = pressed.then(
                 self.completed,
-                [self.editor, self.seed],
+                [self.editor, self.seed, self.path],
                 changed,
                 concurrency_id="search",
                 show_progress="hidden",
@@ -144,28 +100,28 @@ class Page:
             search.then(lambda: self.buttons(True), None, changed, queue=False)
             searches.append(search)
         self.photo.upload(lambda: None, cancels=searches, queue=False).then(
-            self.opened, self.photo, [self.photo, self.editor, *changed], preprocess=False
+            self.opened, self.photo, [self.photo, self.path, self.editor, *changed], preprocess=False
         )
-        self.editor.clear(self.cleared, None, self.editor)
-        self.blocks.unload(self.left)
+        self.editor.clear(self.cleared, self.path, self.editor)
 
-    def pressed(self, seed: int) -> Updates:
-        """Returns what changes as soon as a button is pressed."""
-        return {self.seed: min(seed, LAST_SEED), self.status: "Waiting ...", **self.buttons(False), **self.no_files()}
+    def pressed(self, step: int, seed: float | None) -> Updates:
+        """Returns what changes as soon as a button is pressed, which adds `step` to the seed."""
+        following = min(max(0, int(seed or 0) + step), LAST_SEED)
+        return {self.seed: following, self.status: "Waiting ...", **self.buttons(False), **self.no_files()}
 
-    def completed(self, edited: dict[str, Any] | None, seed: Any, request: gr.Request) -> Iterator[Updates]:
+    def completed(self, edited: dict[str, Any] | None, seed: float | None, path: str) -> Iterator[Updates]:
         """Yields the stages of a completion, and at the end the files to save."""
         try:
-            canvas = self.photos.get(request.session_hash)
-            photo = painted(canvas, [read_layer(path) for path in layer_files(edited)])
-            for stage in self.painter.complete(canvas, photo, checked_seed(seed)):
+            canvas = reopen_canvas(path)
+            photo = painted(canvas, [read_layer(layer) for layer in layer_files(edited)])
+            for stage in self.painter.complete(canvas, photo, int(seed or 0)):
                 seen = {} if stage.view is None else {self.comparison: (canvas.view, stage.view)}
                 saved = {} if stage.result is None else self.files(canvas.name, photo, stage.result)
                 yield {self.status: stage.message, **seen, **saved}
         except (UserError, MemoryError) as error:
             yield {self.status: message(error)}
 
-    def opened(self, file: dict[str, Any] | None, request: gr.Request) -> Iterator[Updates]:
+    def opened(self, file: dict[str, Any] | None) -> Iterator[Updates]:
         """Yields the page with another photo, a file that the browser uploaded."""
         try:
             if not file:
@@ -174,18 +130,13 @@ class Page:
         except (UserError, MemoryError) as error:
             yield {self.photo: None, self.status: message(error)}
             return
-        self.photos.put(request.session_hash, canvas)
-        yield {self.photo: None, self.comparison: None, self.status: HINT, **self.no_files()}
+        yield {self.photo: None, self.path: file["path"], self.comparison: None, self.status: HINT, **self.no_files()}
         yield from self.renewed(canvas)
 
-    def cleared(self, request: gr.Request) -> Iterator[Updates]:
+    def cleared(self, path: str) -> Iterator[Updates]:
         """Yields the editor with the same photo and nothing painted."""
-        with suppress(UserError):  # the photo was closed to make room; the next completion says so
-            yield from self.renewed(self.photos.get(request.session_hash))
-
-    def left(self, request: gr.Request) -> None:
-        """Frees the photo of a session that ended."""
-        self.photos.end(request.session_hash)
+        with suppress(UserError):  # the photo was deleted to make room; the next completion says so
+            yield from self.renewed(reopen_canvas(path))
 
     def renewed(self, canvas: Canvas) -> Iterator[Updates]:
         """Yields a new editor with nothing painted. An editor whose photo is replaced would lose strokes."""
@@ -210,23 +161,16 @@ class Page:
         return {button: gr.update(value=file, interactive=True) for button, file in files.items()}
 
 
-def return_memory() -> None:
-    """Returns freed memory to the system. glibc would keep hundreds of megabytes after a large photo was decoded."""
-    with suppress(OSError, TypeError, AttributeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
+def reopen_canvas(path: str) -> Canvas:
+    """Reads a session's photo again, so that no session occupies memory. Raises UserError if it was deleted."""
+    if not Path(path).exists():
+        raise UserError("Your photo was deleted to make room for others. Open it again.")
+    return open_canvas(Path(path))
 
 
 def layer_files(edited: dict[str, Any] | None) -> list[Path]:
     """Returns the files of what was painted, as the editor names them."""
     return [Path(layer["path"]) for layer in (edited or {}).get("layers") or [] if layer]
-
-
-def checked_seed(value: Any) -> int:
-    """Returns the seed that the page sent; an empty field is 0. Raises UserError if it is none."""
-    try:
-        return number(int, 0, LAST_SEED)(value or 0)
-    except ValueError as error:
-        raise UserError(f"Seed: {error}") from error
 
 
 def message(error: Exception) -> str:
