@@ -58,7 +58,6 @@ def digest(*parts: Any) -> str:
     return whole.hexdigest()
 
 
-NAMED = 3  # paths in a message about many
 LIST, LOCK = ".dcgan-completion", ".dcgan-completion.lock"  # in every output folder
 PNG, PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 SCRATCH = "scratch"  # the note of a folder that is deleted at the end
@@ -66,7 +65,7 @@ SCRATCH = "scratch"  # the note of a folder that is deleted at the end
 
 def some(paths: Sequence[Path], what: str = "pictures") -> str:
     """Returns the number of paths and the names of the first three, for a message."""
-    names = ", ".join(path.name for path in paths[:NAMED]) + (", ..." if len(paths) > NAMED else "")
+    names = ", ".join(path.name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
     return names if len(paths) == 1 else f"{len(paths)} {what} ({names})"
 
 
@@ -287,8 +286,9 @@ class Outputs:
             path = self.folder / name
             if self._is_linked(name):
                 raise UserError(f"{path} is reached by a symbolic link: remove the link or choose another {self.flag}")
-            there = next(each for each in (path, *path.parents) if os.path.lexists(each))
-            if not (self.owns(name) or self._is_cut_short(name) if there == path else there.is_dir()):
+            there = next(each for each in (path, *path.parents) if os.path.lexists(each))  # the file or its folder
+            is_free = there != path and there.is_dir()
+            if not (is_free or self.owns(name) or self._is_cut_short(name)):
                 raise UserError(
                     f"{there} was not written by this program, or was changed since: move it away or choose another "
                     f"{self.flag}"

@@ -61,13 +61,14 @@ def strategy(worker: Worker) -> tf.distribute.Strategy:
     """
     if worker.count == 1:
         return local_strategy()
-    worker.meet()
     try:
+        worker.meet()
         return tf.distribute.MultiWorkerMirroredStrategy()
-    except tf.errors.OpError as error:
+    except (OSError, tf.errors.OpError) as error:
+        reason = error.message if isinstance(error, tf.errors.OpError) else error.strerror or error
         raise UserError(
-            f"cannot join the workers of TF_CONFIG ({error.message}): check that each has its own address there, with "
-            "a free port"
+            f"cannot join the workers of TF_CONFIG ({reason}): check that each has its own address there, with a free "
+            "port"
         ) from error
 
 

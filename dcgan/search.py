@@ -16,8 +16,8 @@ import numpy as np
 from dcgan.devices import filled_parts, joined
 from dcgan.options import RATES, SearchOptions
 from dcgan.search_loss import Measure
-from dcgan.spaces import Cube, FeatureMaps, Space
-from dcgan.starts import STARTS, rng_of
+from dcgan.spaces import Cube, FeatureMaps, Space, rng_of
+from dcgan.starts import STARTS
 from images.incomplete import Face, Incomplete
 from kernels.tensorflow import tf
 from ops import to_uint8

@@ -6,9 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dcgan.options import SearchOptions
-from dcgan.starts import random_z
 from images.incomplete import Face
 from kernels.tensorflow import keras, tf
+
+
+def rng_of(seed: int, face: Face, restart: int = 0, iteration: int = 0) -> np.random.Generator:
+    """A random generator of a picture's own, so that its result does not depend on the other pictures."""
+    entropy = [seed, face.photo, restart, iteration]
+    return np.random.default_rng([*entropy, face.index] if face.index else entropy)
 
 
 class Cube(NamedTuple):
@@ -42,9 +47,9 @@ class Cube(NamedTuple):
         return ~((z >= 1) & (gradient < 0) | (z <= -1) & (gradient > 0))
 
     @staticmethod
-    def random(seed: int, face: Face, z_dim: int, restart: int) -> np.ndarray:
-        """[z_dim]: where the search for a picture restarts."""
-        return random_z(seed, face, z_dim, restart)
+    def random(seed: int, face: Face, z_dim: int, restart: int = 0) -> np.ndarray:
+        """[z_dim], uniform in the cube: where the search for a picture starts or restarts."""
+        return rng_of(seed, face, restart).uniform(-1, 1, z_dim)
 
     def images(self, z):
         """[batch, z_dim] -> [batch, H, W, c_dim] in [-1, 1]."""

@@ -1,38 +1,26 @@
 """The first z of a search, [batch, z_dim] for the pictures of an Incomplete."""
 
-from typing import Any
-
 import numpy as np
 
-from images.incomplete import Face, Incomplete
+from dcgan.spaces import Cube
+from images.incomplete import Incomplete
 from images.masks import each_mask
 
 FIT_SAMPLES = 1024  # of G(z), to learn the regression from
 FIT_RIDGE = 0.1  # penalty, relative to the mean eigenvalue
 
 
-def rng_of(seed: int, face: Face, restart: int = 0, iteration: int = 0) -> np.random.Generator:
-    """A random generator of a picture's own, so that its result does not depend on the other pictures."""
-    entropy = [seed, face.photo, restart, iteration]
-    return np.random.default_rng([*entropy, face.index] if face.index else entropy)
-
-
-def random_z(seed: int, face: Face, z_dim: int, restart: int = 0) -> np.ndarray:
-    """[z_dim], uniform in [-1, 1]: where the search for a picture starts or restarts."""
-    return rng_of(seed, face, restart).uniform(-1, 1, z_dim)
-
-
-def zero(space: Any, incomplete: Incomplete, seed: int) -> np.ndarray:
+def zero(space: Cube, incomplete: Incomplete, seed: int) -> np.ndarray:
     """Zeros, the middle of the space."""
     return np.zeros((len(incomplete), space.z_dim))
 
 
-def random(space: Any, incomplete: Incomplete, seed: int) -> np.ndarray:
+def random(space: Cube, incomplete: Incomplete, seed: int) -> np.ndarray:
     """Uniform in the cube, as in the post."""
-    return np.stack([random_z(seed, face, space.z_dim) for face in incomplete.ids])
+    return np.stack([space.random(seed, face, space.z_dim) for face in incomplete.ids])
 
 
-def fit(space: Any, incomplete: Incomplete, seed: int) -> np.ndarray:
+def fit(space: Cube, incomplete: Incomplete, seed: int) -> np.ndarray:
     """Predicts z from the known pixels by ridge regression (kernel form), learned from samples of G for each mask."""
     z = np.random.default_rng(seed).uniform(-1, 1, (FIT_SAMPLES, space.z_dim)).astype(np.float32)
     samples = np.concatenate([np.asarray(space.images(part)) for part in np.split(z, FIT_SAMPLES // 64)])

@@ -44,22 +44,16 @@ class Worker:
             ) from None
 
     def meet(self, seconds: float = WAIT) -> None:
-        """Waits until all workers have started. Raises UserError after so many seconds, or if the port is taken.
+        """Waits until all workers have started. UserError after so many seconds, OSError if the port is taken.
 
         TensorFlow would wait for hours, in code that no signal ends. The chief listens at its address until each other
         worker has connected and sent its index; then it answers them all, and frees the port for TensorFlow.
         """
         deadline = time.monotonic() + seconds
-        try:
-            with self._listening() as server:
-                if self.index == 0:
-                    return self._gather(server, deadline)
-            self._report(deadline)
-        except OSError as error:
-            raise UserError(
-                f"cannot join the workers of TF_CONFIG ({error.strerror or error}): check that each has its own "
-                "address there, with a free port"
-            ) from error
+        with self._listening() as server:
+            if self.index == 0:
+                return self._gather(server, deadline)
+        self._report(deadline)
 
     def _listening(self) -> socket.socket:
         port = int(self.addresses[self.index].rpartition(":")[2])
@@ -77,10 +71,8 @@ class Worker:
                     connection = connections.enter_context(server.accept()[0])
                     connection.settimeout(1)
                     there[int(connection.recv(16))] = connection
-                there = {
-                    index: there[index] for index in range(1, self.count) if index in there and _is_open(there[index])
-                }
-                missing = [self.addresses[index] for index in range(1, self.count) if index not in there]
+                there = {i: each for i, each in there.items() if 0 < i < self.count and _is_open(each)}
+                missing = [address for i, address in enumerate(self.addresses) if i and i not in there]
                 if missing and time.monotonic() > deadline:
                     raise _not_started(" and ".join(missing))
             for connection in there.values():

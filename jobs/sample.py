@@ -40,34 +40,31 @@ def sample(options: SampleOptions) -> None:
     with only_writer(out):
         outputs = Outputs(out, "--outDir")
         options = _listed(options)
-        _check_places(options, outputs)
+        named = [*(options.z or ()), *itertools.chain.from_iterable(files for _, files in options.terms)]
+        _check_places(options, named, outputs)
         neighbours = find_pictures(options.nearest, [out]) if options.nearest else []
         dcgan = open_model(options.checkpoint_dir)
-        _report_other_models(_named(options), model_of(dcgan))
+        model = model_of(dcgan)
+        others = [path for path in named if text_in(path, "model") not in (None, model)]
+        if others:
+            say(f"z of another model, so the pictures will differ: {some(others, 'files')}")
         if options.terms:
             draw_arithmetic(dcgan, options.terms, outputs)
-        elif options.walk:
-            draw_walk(dcgan, _z(dcgan, options), options.walk, outputs)
+            return
+        z = z_of_files(dcgan, options.z) if options.z else random_z(options.random_count, dcgan.z_dim, options.seed)
+        if options.walk:
+            draw_walk(dcgan, z, options.walk, outputs)
         elif options.nearest:
-            draw_nearest(dcgan, neighbours, _z(dcgan, options), outputs)
+            draw_nearest(dcgan, neighbours, z, outputs)
         elif options.single:
-            write_single(dcgan, _z(dcgan, options), outputs)
+            write_single(dcgan, z, outputs)
         else:
-            z = _z(dcgan, options)
             _save(dcgan, outputs, "samples", z, framed(images(dcgan, z), options.columns))
-
-
-# ------------------------------------------------------------------------------------ choosing z
 
 
 def model_of(dcgan: "DCGAN") -> str:
     """Identifies the generator, by its weights in half precision, in which the bundled models are stored."""
     return digest(*(each.astype(np.float16) for each in dcgan.generator.get_weights()))[:16]
-
-
-def _z(dcgan: "DCGAN", options: SampleOptions) -> np.ndarray:
-    """float32 [N, z_dim]: the z of the named files, or random ones."""
-    return z_of_files(dcgan, options.z) if options.z else random_z(options.random_count, dcgan.z_dim, options.seed)
 
 
 def z_of_files(dcgan: "DCGAN", paths: Sequence[Path]) -> np.ndarray:
@@ -78,14 +75,10 @@ def z_of_files(dcgan: "DCGAN", paths: Sequence[Path]) -> np.ndarray:
         pictures, fitted = zip(*loaded.values(), strict=True)
         if any(fitted):
             say(f"cropped to a square and resized to the model's size: {sum(fitted)} of {len(fitted)} pictures")
-        z |= dict(zip(loaded, projected(dcgan, np.stack(pictures))[:, None], strict=True))
+        complete = Incomplete(np.stack(pictures), np.ones((dcgan.image_size, dcgan.image_size)))
+        states = search_batches(dcgan, complete, PROJECTION, BATCH)
+        z |= dict(zip(loaded, np.concatenate([state.z for state in states])[:, None], strict=True))
     return np.concatenate([z[path] for path in paths])
-
-
-def projected(dcgan: "DCGAN", pictures: np.ndarray) -> np.ndarray:
-    """float32 [N, z_dim]: the z whose G(z) are closest to the pictures, uint8 [N, H, W, C], by the search."""
-    incomplete = Incomplete(pictures, np.ones(pictures.shape[1:3]))
-    return np.concatenate([state.z for state in search_batches(dcgan, incomplete, PROJECTION, BATCH)])
 
 
 # --------------------------------------------------------------------------------------- drawing
@@ -187,21 +180,9 @@ def _listed(options: SampleOptions) -> SampleOptions:
     )
 
 
-def _named(options: SampleOptions) -> list[Path]:
-    """The files that the options name."""
-    return [*(options.z or ()), *itertools.chain.from_iterable(files for _, files in options.terms)]
-
-
-def _report_other_models(named: Iterable[Path], model: str) -> None:
-    """Reports the files with z of another model."""
-    others = [path for path in named if text_in(path, "model") not in (None, model)]
-    if others:
-        say(f"z of another model, so the pictures will differ: {some(others, 'files')}")
-
-
-def _check_places(options: SampleOptions, outputs: Outputs) -> None:
-    """Raises UserError if the results would replace a foreign file or one that the options name."""
-    out, named = outputs.folder, _named(options)
+def _check_places(options: SampleOptions, named: Sequence[Path], outputs: Outputs) -> None:
+    """Raises UserError if the results would replace a foreign file or one of those `named`."""
+    out = outputs.folder
     if options.nearest and os.path.realpath(options.nearest) == os.path.realpath(out):
         raise UserError(f"{out} contains the pictures to compare with: choose another --outDir")
     if options.single:

@@ -15,7 +15,7 @@ from dcgan import devices
 from dcgan.directories import model_directory
 from dcgan.options import PRESETS, NetworkOptions, SearchOptions, TrainOptions
 from dcgan.schedule import Schedule
-from dcgan.starts import random_z
+from dcgan.spaces import Cube
 from dcgan.training import Training
 from images.incomplete import Face, Incomplete
 from images.masks import context_weights
@@ -707,8 +707,8 @@ def test_the_first_z(face_model):
     known = face_model.generator(uniform((2, 100), seed=3) * 0.5)
     pictures = to_uint8(known)
     assert (first("zero") == 0).all()
-    np.testing.assert_array_equal(first("random")[1], random_z(0, Face(1), 100).astype(np.float32))
-    np.testing.assert_array_equal(first("random", photos=(1, 5))[0], random_z(0, Face(1), 100).astype(np.float32))
+    np.testing.assert_array_equal(first("random")[1], Cube.random(0, Face(1), 100).astype(np.float32))
+    np.testing.assert_array_equal(first("random", photos=(1, 5))[0], Cube.random(0, Face(1), 100).astype(np.float32))
 
     # What the regression finds agrees with the known pixels far better than the middle of the cube, mask by mask.
     def distance(z):

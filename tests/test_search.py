@@ -8,7 +8,7 @@ from dcgan import options
 from dcgan.options import SearchOptions
 from dcgan.search import SEARCHES, Objective, step_size
 from dcgan.spaces import Cube, FeatureMaps
-from dcgan.starts import STARTS, random_z
+from dcgan.starts import STARTS
 from images.incomplete import Face
 
 RNG = np.random.default_rng(0)
@@ -194,7 +194,9 @@ def spoilt_start(space, z):
 def test_a_search_without_a_finite_loss_restarts(approach):
     options = {"n_iter": 3, "lr": 1e-3, "hmc_l": 2}
     found = points(approach, spoilt_start, ids=[Face(5), Face(6), Face(7)], seed=2, **options)
-    np.testing.assert_array_equal(found[0].z, [random_z(2, Face(5), 6, 1), np.zeros(6), random_z(2, Face(7), 6, 1)])
+    np.testing.assert_array_equal(
+        found[0].z, [Cube.random(2, Face(5), 6, 1), np.zeros(6), Cube.random(2, Face(7), 6, 1)]
+    )
     assert [point.restarts.tolist() for point in found[:3]] == [[1, 0, n] for n in (1, 2, 3)]  # the third in vain
     assert np.isfinite(found[-1].losses[:2]).all() and not np.isfinite(found[-1].loss[2])
     undisturbed = points(approach, ids=[Face(5), Face(6), Face(7)], seed=2, **options)
@@ -215,7 +217,7 @@ def test_a_restart_has_no_momentum(approach):
     options = {"lr": 1e-3, "lr_decay": "none", "beta1": 0.0, "beta2": 0.0}
     _, second, third = points(approach, spoilt_once, n_iter=2, **options)
     assert second.restarts.tolist() == [1, 0, 0]
-    np.testing.assert_array_equal(second.z[0], random_z(0, Face(0), 6, 1))
+    np.testing.assert_array_equal(second.z[0], Cube.random(0, Face(0), 6, 1))
     fresh = points(approach, z=second.z, n_iter=1, **options)[-1]
     np.testing.assert_allclose(third.z[0], fresh.z[0], rtol=1e-12)
 

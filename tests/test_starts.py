@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dcgan.spaces import Cube
-from dcgan.starts import FIT_RIDGE, FIT_SAMPLES, STARTS, random_z
+from dcgan.starts import FIT_RIDGE, FIT_SAMPLES, STARTS
 from images.incomplete import Face, Incomplete
 
 RNG = np.random.default_rng(0)
@@ -15,6 +15,7 @@ class Linear:
     """Pictures of 8x8 that are linear in z, and a space of twice the cube's sides."""
 
     z_dim = 5
+    random = staticmethod(Cube.random)
     to_pixels = RNG.normal(0, 0.1, (5, 64)).astype(np.float32)
 
     def images(self, z):
@@ -34,7 +35,7 @@ def pictures_of(z):
 
 def test_random_z():
     faces = [Face(0), Face(1), Face(0, 1)]
-    z = np.stack([random_z(seed, face, 50, restart) for seed in (0, 1) for face in faces for restart in (0, 1)])
+    z = np.stack([Cube.random(seed, face, 50, restart) for seed in (0, 1) for face in faces for restart in (0, 1)])
     assert abs(z).max() <= 1 and z.std() == pytest.approx(1 / np.sqrt(3), abs=0.05)
     assert len(np.unique(z, axis=0)) == 12
 
@@ -42,7 +43,8 @@ def test_random_z():
 def test_zero_and_random():
     incomplete = Incomplete(np.zeros((3, 8, 8, 1), np.uint8), LEFT, ids=[*map(Face, (4, 0, 9))])
     np.testing.assert_array_equal(start("zero", incomplete), np.zeros((3, 5)))
-    np.testing.assert_array_equal(start("random", incomplete, 7), [random_z(7, Face(photo), 5) for photo in (4, 0, 9)])
+    expected = [Cube.random(7, face, 5) for face in incomplete.ids]
+    np.testing.assert_array_equal(start("random", incomplete, 7), expected)
 
 
 def test_fit_is_a_ridge_regression_on_the_known_pixels():
