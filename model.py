@@ -28,16 +28,7 @@ from images.dataset import Dataset, one_ahead
 from images.incomplete import Incomplete
 from kernels.layers import fill_batch
 from kernels.tensorflow import enough_memory, keras, tf
-from ops import (
-    Weights,
-    batch_norm,
-    computing_in,
-    conv2d,
-    conv2d_transpose,
-    linear,
-    lrelu,
-    to_uint8,
-)
+from ops import Weights, batch_norm, computing_in, conv2d, conv2d_transpose, linear, lrelu, to_uint8
 from utils import UserError
 
 LOSSES = ("d_loss", "d_loss_real", "d_loss_fake", "g_loss")
@@ -209,9 +200,7 @@ class DCGAN:
     def _check(self, pictures: Pictures) -> None:
         shape = (self.image_size, self.image_size, self.c_dim)
         if pictures.dtype != np.uint8 or pictures.shape[1:] != shape or not len(pictures):
-            raise ValueError(
-                f"pictures are {pictures.dtype} {pictures.shape}, not uint8 [N, {shape}] with N at least 1"
-            )
+            raise ValueError(f"pictures are {pictures.dtype} {pictures.shape}, not uint8 [N, {shape}] with N >= 1")
 
     def start_training(self) -> Training:
         """The training state; a new one begins with the model's weights."""
@@ -220,9 +209,8 @@ class DCGAN:
             with self.strategy.scope():
                 live = self._build_generator(seed=0)
                 live.set_weights(weights)
-                self.training = Training(
-                    live, self._generator, self.discriminator, self.step, self.strategy, self.policy
-                )
+                networks = live, self._generator, self.discriminator
+                self.training = Training(*networks, self.step, self.strategy, self.policy)
             self._stale = True
         return self.training
 

@@ -33,10 +33,7 @@ def earlier_rows(log: Path) -> list[list[str]]:
 
 
 def aligned_frames(path: Path, size: int) -> dict[str, Frame]:
-    """The frames, of `size` pixels, of the faces in an alignment.csv, by the stems of their photos' names.
-
-    UserError if the file is not one of align.py's, is damaged, or has two photos of one stem.
-    """
+    """The frames of the faces in an alignment.csv by their photos' stems. UserError if it has none or is damaged."""
     frames: dict[str, Frame] = {}
     for source, output, status, *numbers in earlier_rows(path):
         if status != "aligned":
@@ -49,7 +46,7 @@ def aligned_frames(path: Path, size: int) -> dict[str, Frame]:
         except PictureError:
             side = size  # the faces were deleted; probably they had the model's size
         try:
-            frames[stem] = _plausible(np.array(list(map(float, numbers))).reshape(2, 3), size, side)
+            frames[stem] = _plausible(np.array(numbers, float).reshape(2, 3), size, side)
         except ValueError:
             raise UserError(f"{path} is damaged at {source}: align the photos again") from None
     if not frames:
@@ -72,18 +69,13 @@ def as_points(points: np.ndarray) -> str:
 
 
 def frame_by(points: np.ndarray, size: int) -> Frame:
-    """The frame, of `size` pixels, of the face with inner eye corners and lower lip at `points`, [3, 2] (x, y).
-
-    UserError if no face can have these points.
-    """
+    """The frame of the face with inner eye corners and lower lip at `points`, [3, 2]. UserError if no face fits."""
     (ax, ay), (bx, by) = points[1] - points[0], points[2] - points[0]
     landmarks = np.zeros((68, 2))
     landmarks[list(TEMPLATES[LANDMARKS])] = points if ax * by > ay * bx else points[[1, 0, 2]]
     frame = by_landmarks(landmarks, size)
     most, least = np.linalg.svd(frame.transform[:, :2], compute_uv=False)
     if not most < MOST_STRETCHED * least:  # both are 0 for points on one line
-        raise UserError(
-            f"--points {as_points(points)} are not those of a face: give the inner corners of its eyes, then its "
-            "lower lip"
-        )
+        what_to_do = "give the inner corners of its eyes, then its lower lip"
+        raise UserError(f"--points {as_points(points)} are not those of a face: {what_to_do}")
     return frame

@@ -50,10 +50,7 @@ def composite(photo: Photo, frames: Sequence[Frame], faces: np.ndarray, fade: fl
 
 
 def regions(photo: Photo) -> Iterator[tuple[Part, np.ndarray]]:
-    """The parts of the hole that do not influence each other.
-
-    Yields for each the box of pixels that its spline depends on, and where it is in the box, bool [h, w].
-    """
+    """Yields each independent part of the hole: the box that its spline depends on, and bool [h, w]: where it is."""
     rows, columns = near = photo.around_hole(margin=2)
     around = cv2.dilate((~photo.known[near]).view(np.uint8), np.ones((5, 5), np.uint8))
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(around)
@@ -64,9 +61,7 @@ def regions(photo: Photo) -> Iterator[tuple[Part, np.ndarray]]:
         yield part, ~photo.known[part] & (labels[box] == label)
 
 
-def _mean_face(
-    hole: np.ndarray, frames: Sequence[Frame], faces: np.ndarray, fade: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _mean_face(hole: np.ndarray, frames: Sequence[Frame], faces: np.ndarray, fade: float) -> tuple[np.ndarray, ...]:
     """The mean of the faces at each pixel of a part of the photo, [h, w, 3], and its weight, [h, w, 1].
 
     Where frames overlap, a face counts by its weight and its distance from the edge of its frame.
@@ -76,10 +71,11 @@ def _mean_face(
         inside = frame.covered(hole.shape, MARGIN)
         if not (hole & inside).any():
             continue
-        size = frame.size
+        size, (height, width) = frame.size, hole.shape
         middle = size / 2 - np.abs(np.arange(size) - (size - 1) / 2)
-        depth = np.minimum.outer(middle, middle)[..., None]
-        enlarged = _enlarged(np.dstack([np.broadcast_to(face, (size, size, 3)), depth]), frame, hole.shape)
+        depth = np.minimum.outer(middle, middle)
+        picture = np.dstack([np.broadcast_to(face, (size, size, 3)), depth]).astype(np.float32)
+        enlarged = cv2.warpAffine(picture, frame.back, (width, height), None, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
         due = _weight(hole, inside, fade * frame.side)
         share = due * enlarged[..., 3:].clip(0.5)
         weight = np.maximum(weight, due)
@@ -97,19 +93,9 @@ def _weight(hole: np.ndarray, inside: np.ndarray, fade: float) -> np.ndarray:
     return (ramp**2 * (3 - 2 * ramp))[..., None]
 
 
-def _enlarged(picture: np.ndarray, frame: Frame, shape: tuple[int, ...]) -> np.ndarray:
-    """float32 [h, w, C]: a picture of the frame, [size, size, C], in the photo; its edge goes on outside of it."""
-    height, width = shape
-    return cv2.warpAffine(
-        picture.astype(np.float32), frame.back, (width, height), None, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE
-    )
-
-
 def share_outside(photo: Photo, frames: Sequence[Frame]) -> float:
     """The share of the hole that lies in none of the frames, 0 to 1."""
     part = photo.around_hole()
     hole = ~photo.known[part]
-    outside = hole.copy()
-    for frame in frames:
-        outside &= ~frame.in_part(part).covered(hole.shape)
-    return float(outside.sum() / hole.sum())
+    inside = np.any([frame.in_part(part).covered(hole.shape) for frame in frames], axis=0)
+    return float((hole & ~inside).sum() / hole.sum())

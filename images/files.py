@@ -29,8 +29,7 @@ def check_folder(folder: str | Path, of: str = "pictures") -> None:
 def find_pictures(folder: str | Path, without: Iterable[Path] = ()) -> list[Path]:
     """Finds all picture files below `folder`, with linked folders, sorted; reports what it skips.
 
-    Skips the output folders in `without`, unless `folder` itself lies in one. Raises UserError if there is no such
-    folder or no picture in it.
+    Skips the output folders in `without`, unless `folder` itself lies in one. UserError if no picture is found.
     """
     check_folder(folder)
     excluded = [place for place in map(Path.resolve, without) if not Path(folder).resolve().is_relative_to(place)]

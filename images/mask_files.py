@@ -52,11 +52,10 @@ class MaskedReader:
     def __init__(self, options: MaskOptions, size: int, c_dim: int, seed: int):
         """Random masks follow from `seed`. Raises UserError if the mask in the options cannot be used."""
         self.options, self.size, self.c_dim, self.lowres = options, size, c_dim, options.lowres
+        self.mask = make_mask(options.kind or "center", size, options, seed)
         if options.file:
             self.mask = read_mask(options.file, options.invert)
             fit_mask(self.mask, size, f"the mask {options.file}")
-        elif not options.folder:
-            self.mask = make_mask(options.kind or "center", size, options, seed)
 
     def read(self, path: Path) -> Loaded:
         """Reads a picture and its mask. Raises UserError if one cannot be read or the mask cannot be used."""
@@ -163,15 +162,16 @@ def fit_mask(mask: np.ndarray, size: int, name: str) -> np.ndarray:
 
     Raises UserError, with the mask's `name`, if it then hides nothing or everything.
     """
-    known = _covered(mask, size) >= OPAQUE
-    return checked(known, name)
+    return checked(_covered(mask, size) >= OPAQUE, name)
 
 
-def stretched(mask: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resizes a mask, bool [H, W], to [height, width]. Raises ValueError if the proportions differ."""
+def stretched(mask: np.ndarray, shape: tuple[int, int], photo: Path) -> np.ndarray:
+    """Resizes a mask, bool [h, w], to the shape (H, W) of its photo. UserError if the proportions differ."""
+    (h, w), (height, width) = mask.shape, shape
     # Sides were rounded to whole numbers when the photo was resized.
-    if abs(mask.shape[1] * height - mask.shape[0] * width) > max(*mask.shape, width, height):
-        raise ValueError(f"{mask.shape[1]}x{mask.shape[0]}")
+    if abs(w * height - h * width) > max(h, w, height, width):
+        fault = f"the mask of {photo} is {w}x{h} but the photo is {width}x{height}"
+        raise UserError(f"{fault}: give both the same proportions")
     return _covered(mask, width, height) >= OPAQUE
 
 

@@ -11,6 +11,15 @@ Part = tuple[slice, slice]
 """Rows and columns of a photo."""
 
 
+def shrunk_to(pixels: np.ndarray, longest: int) -> np.ndarray:
+    """A picture, uint8 [H, W, C], shrunk so that no side has more than `longest` pixels."""
+    scale = longest / max(pixels.shape[:2])
+    if scale >= 1:
+        return pixels
+    height, width = (max(1, round(scale * n)) for n in pixels.shape[:2])
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+
+
 @dataclass(frozen=True, eq=False)
 class Photo:
     """A photo and which of its pixels are known. The others are its hole."""

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from images.photo import shrunk_to
+
 ROWS = 8  # at most, in a sheet for people
 BORDER = 4  # pixels between framed pictures
 SMALL = 512  # pixels, the longest side of a thumbnail
@@ -42,9 +44,7 @@ def titled(sheet: np.ndarray, titles: Sequence[str]) -> np.ndarray:
 
 def thumbnail(photo: np.ndarray) -> np.ndarray:
     """Shrinks a photo, uint8 [H, W, 3], to at most SMALL pixels a side."""
-    picture = Image.fromarray(photo)
-    picture.thumbnail((SMALL, SMALL))
-    return np.asarray(picture)
+    return shrunk_to(photo, SMALL)
 
 
 def on_white(pictures: Sequence[np.ndarray]) -> np.ndarray:

@@ -22,9 +22,9 @@ from PIL import Image
 from faces.compositing import composite
 from faces.frame import Frame
 from images.decoding import read_picture
-from images.photo import Photo
+from images.photo import Photo, shrunk_to
 from jobs.paint import canvas
-from jobs.paint.canvas import DEMO, VIEW, Canvas, Painter, in_view, open_canvas, painted, search_options, to_view
+from jobs.paint.canvas import DEMO, VIEW, Canvas, Painter, in_view, open_canvas, painted, search_options
 from utils import UserError
 
 # ---------------------------------------------------------------------------------------- canvases
@@ -142,12 +142,12 @@ def test_a_completion_that_is_left_lets_the_next_one_begin(painter, demo):
 def test_frames_show_a_large_photo_as_its_result_will_be():
     y, x = np.mgrid[: 2 * VIEW + 217, : 3 * VIEW // 2]
     photo = np.dstack([x // 8, y // 8, (x + y) // 16]).astype(np.uint8)
-    opened = Canvas("large", Photo(photo, np.ones(photo.shape[:2], bool)), to_view(photo))
+    opened = Canvas("large", Photo(photo, np.ones(photo.shape[:2], bool)), shrunk_to(photo, VIEW))
     large = painted(opened, [layer(*opened.view.shape[:2], 300, 420, 200, 330)])
     frames = [Frame(np.array([[0.03, 0.002, -6.0], [-0.002, 0.03, -9.0]]), 32)]
     face = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3), np.uint8).repeat(8, 1).repeat(8, 2)
     seen = in_view(opened.view, large, frames, face)
-    result = to_view(composite(large, frames, face))
+    result = shrunk_to(composite(large, frames, face), VIEW)
     difference = np.abs(seen.astype(int) - result)
     assert (result != opened.view).any(axis=2).sum() > 10000
     changed = np.argwhere((seen != opened.view).any(axis=2))

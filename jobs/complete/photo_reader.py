@@ -34,13 +34,13 @@ KEPT = 100_000_000  # pixels, of 4 bytes, that are kept in memory from reading t
 
 @dataclass(frozen=True)
 class LoadedPhoto:
-    """A photo to complete, and once they are located its damaged faces."""
+    """A photo to complete, and its damaged faces once they are located."""
 
     path: Path
     made_of: tuple[str]  # a digest of all that its completion depends on
     by_face: bool  # whether its mask is one of the model's frame, the same in each face
     photo: Photo | None  # None if it takes too much memory; then it is read again
-    frames: Sequence[Frame] = ()
+    frames: Sequence[Frame]  # at first those that the options give
     incomplete: Incomplete | None = None  # the faces in these frames
 
     fitted = False  # into a square
@@ -67,27 +67,20 @@ class PhotoReader:
     def read(self, path: Path) -> LoadedPhoto:
         """Reads a photo and its mask; UserError if one is unreadable or they do not fit."""
         photo = self._read(path)
-        by_face = not (self.options.file or self.options.folder) and not (self.options.usual and not photo.intact)
+        by_face = bool(self.options.kind) or (self.options.usual and photo.intact)
         if not by_face:
             checked(photo.known, f"the mask of {path}")
-        given = [frame.transform for frame in self._given(path)]
+        with can_be_done(path):
+            given = self._given(path, photo)
         pixels = np.where(photo.known[..., None], photo.pixels, 0)
-        made_of = digest(pixels, photo.known, *([self.in_frame] if by_face else []), *given)
-        return LoadedPhoto(path, (made_of,), by_face, self._kept(photo))
+        transforms = [frame.transform for frame in given]
+        made_of = digest(pixels, photo.known, *([self.in_frame] if by_face else []), *transforms)
+        return LoadedPhoto(path, (made_of,), by_face, self._kept(photo), given)
 
     def _read(self, path: Path) -> Photo:
-        """The photo without what its transparency and its mask picture hide."""
-        photo = read_photo(path)
-        mask = self._mask(path)
-        if mask is None:
-            return photo
-        height, width = photo.shape
-        try:
-            return photo.hiding(~stretched(mask, width, height))
-        except ValueError as error:
-            raise UserError(
-                f"the mask of {path} is {error} but the photo is {width}x{height}: give both the same proportions"
-            ) from error
+        """Reads a photo. Its hole is what its transparency and its mask picture hide."""
+        photo, mask = read_photo(path), self._mask(path)
+        return photo if mask is None else photo.hiding(~stretched(mask, photo.shape, path))
 
     def _mask(self, path: Path) -> np.ndarray | None:
         """The photo's mask picture, bool [h, w], if the options name one."""
@@ -101,13 +94,21 @@ class PhotoReader:
         self.kept.add(photo)
         return photo
 
-    def _given(self, path: Path) -> list[Frame]:
-        """The frames that the options give for the photo."""
-        if self.alignment is None:
-            return [frame for _, frame in self.points]
-        if path.stem not in self.alignment:
-            raise UserError(f"the --alignment has no photo named {path.stem}: name the alignment.csv that lists it")
-        return [self.alignment[path.stem]]
+    def _given(self, path: Path, photo: Photo) -> list[Frame]:
+        """The frames that the options give for the photo; UserError if they do not fit it."""
+        if self.alignment:
+            if path.stem not in self.alignment:
+                raise UserError(f"the --alignment has no photo named {path.stem}: name the alignment.csv that lists it")
+            return [self.alignment[path.stem]]
+        whole = replace(photo, known=np.ones_like(photo.known))
+        for points, frame in self.points:
+            if not frame.shows(whole):
+                height, width = photo.shape
+                raise UserError(
+                    f"{path} is {width}x{height} and shows nothing of a face at --points {as_points(points)}: give "
+                    "the points in its pixels, counted from the upper left corner"
+                )
+        return [frame for _, frame in self.points]
 
     def with_faces(self, loaded: dict[int, LoadedPhoto]) -> dict[int, LoadedPhoto]:
         """Locates the faces of the photos. Photos without a damaged face are left out, with a message."""
@@ -122,9 +123,8 @@ class PhotoReader:
 
     def _located(self, loaded: LoadedPhoto) -> LoadedPhoto:
         """Locates the damaged faces of one photo; UserError if there is none."""
-        path, photo = loaded.path, self._photo(loaded)
-        self._check_points(path, photo)
-        given = self._given(path)
+        path, given = loaded.path, loaded.frames
+        photo = loaded.photo or self._read(path)
         frames = given or self.completer.locate(photo, everywhere=loaded.by_face)
         photo = self._photo(replace(loaded, photo=photo, frames=frames))
         damaged = [frame for frame in frames if frame.damaged(photo)]
@@ -134,17 +134,6 @@ class PhotoReader:
             say(f"{path}: the hole meets {len(damaged)} of the {len(given)} given faces; the others stay unchanged")
         remark(path, photo, damaged)
         return replace(loaded, frames=damaged, incomplete=self.completer.faces(photo, damaged))
-
-    def _check_points(self, path: Path, photo: Photo) -> None:
-        """UserError if a face by --points lies outside of the photo."""
-        whole = replace(photo, known=np.ones_like(photo.known))
-        for points, frame in self.points:
-            if not frame.shows(whole):
-                height, width = photo.shape
-                raise UserError(
-                    f"{path} is {width}x{height} and shows nothing of a face at --points {as_points(points)}: give "
-                    "the points in its pixels, counted from the upper left corner"
-                )
 
     def _photo(self, loaded: LoadedPhoto) -> Photo:
         """The photo, read again if it was not kept, with the mask of the frame over its located faces."""

@@ -16,7 +16,7 @@ from dcgan.options import PRESETS, SearchOptions
 from faces.compositing import LITTLE, composite, share_outside
 from faces.frame import Frame
 from images.decoding import OPAQUE, pixel_count, read_photo, read_picture
-from images.photo import Photo
+from images.photo import Photo, shrunk_to
 from utils import UserError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def open_canvas(path: Path) -> Canvas:
     with without_folder(path):
         photo = read_photo(path)
     return_memory()
-    return Canvas(path.stem, photo, to_view(photo.masked()))
+    return Canvas(path.stem, photo, shrunk_to(photo.masked(), VIEW))
 
 
 def return_memory() -> None:
@@ -68,15 +68,6 @@ def without_folder(path: Path) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(str(error).replace(str(path), path.name)) from error
-
-
-def to_view(picture: np.ndarray) -> np.ndarray:
-    """Shrinks uint8 [H, W, 3] to fit on the page."""
-    scale = VIEW / max(picture.shape[:2])
-    if scale >= 1:
-        return picture
-    height, width = (max(1, round(scale * n)) for n in picture.shape[:2])
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def painted(canvas: Canvas, layers: Sequence[np.ndarray]) -> Photo:
@@ -146,7 +137,7 @@ class Painter:
             outside = share_outside(photo, frames)
             smooth = f" {outside:.0%} of the hole is outside the face; it was filled smoothly."
             message = "Done." + (smooth if outside > LITTLE else "")
-            yield Stage(message, to_view(result.pixels), result.to_save())
+            yield Stage(message, shrunk_to(result.pixels, VIEW), result.to_save())
 
 
 def in_view(view: np.ndarray, photo: Photo, frames: Sequence[Frame], faces: np.ndarray) -> np.ndarray:
