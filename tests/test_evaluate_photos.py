@@ -10,8 +10,9 @@ from conftest import ROOT, assert_fails, assert_works, run_script
 from completion.photos import PhotoCompleter
 from faces.frame import Frame
 from images.photo import Photo
+from jobs.evaluate.aligned import BOXES, mask_of
 from jobs.evaluate.methods import METHODS
-from jobs.evaluate.whole_photos import BOXES, Damaged, DamagedPhotos, closeness_in_hole, mask_of
+from jobs.evaluate.whole_photos import Damaged, DamagedPhotos, closeness_in_hole
 
 MODEL = ROOT / "checkpoints" / "pretrained"
 TRUE = np.array([[0.5, 0.1, -20.0], [-0.1, 0.5, 7.0]])

@@ -28,14 +28,10 @@ PHOTO_TITLES = ("before", "masked", "completed")
 class Batch:
     """Pictures that are searched together."""
 
-    nth: int
-    """1 and up, among the batches of a call."""
-    loaded: Mapping[int, Any]
-    """The pictures as the reader has loaded them, by their numbers among all of the call."""
-    notes: Mapping[int, str]
-    """The note of each finished result."""
-    incomplete: Incomplete
-    """[N]: the pictures, or the faces of photos."""
+    nth: int  # 1 and up, among the batches of a call
+    loaded: Mapping[int, Any]  # the pictures as the reader has loaded them, by their numbers among all of the call
+    notes: Mapping[int, str]  # the note of each finished result
+    incomplete: Incomplete  # [N]: the pictures, or the faces of photos
 
     @property
     def paths(self) -> list[Path]:
@@ -47,14 +43,10 @@ class Batch:
 class Outcome:
     """A batch after search and blending."""
 
-    blended: np.ndarray
-    """uint8 [N, H, W, C], the results."""
-    restarts: np.ndarray
-    """[N]: how often each picture's search was restarted."""
-    found: np.ndarray
-    """bool [N]: whether a z was found; without one there is no result."""
-    iteration: int
-    """The last iteration of the search."""
+    blended: np.ndarray  # uint8 [N, H, W, C], the results
+    restarts: np.ndarray  # [N]: how often each picture's search was restarted
+    found: np.ndarray  # bool [N]: whether a z was found; without one there is no result
+    iteration: int  # the last iteration of the search
 
 
 class Results:

@@ -32,6 +32,8 @@ SHOWN = 8  # faces in the pictures
 MEASURES = ("psnr", "psnr_hole", "ssim", "ssim_hole", "sharp", "identity", "found")
 RECOGNIZER = "dlib_face_recognition_resnet_model_v1.dat"  # beside the landmark model
 COLUMNS = (*MEASURES, "seconds", "own_loss")
+# Holes in the model's frame: (left, top, right, bottom) in shares of its side.
+BOXES = {"eyes": (0.06, 0.03, 0.94, 0.34), "mouth": (0.19, 0.59, 0.81, 0.94)}
 
 
 def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
@@ -46,7 +48,7 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
         compile_search(dcgan, pictures[: options.batch_size])
         report.add("mask", "method", "faces", *COLUMNS, *map("{}_error".format, MEASURES))
         for kind in kinds:
-            masks = np.stack([paper_mask(kind, dcgan.image_size, options.seed + i) for i in range(len(pictures))])
+            masks = np.stack([mask_of(kind, dcgan.image_size, options.seed + i) for i in range(len(pictures))])
             faces = HiddenFaces(dcgan, pictures, masks, options.batch_size)
             shown = {"true": pictures[:SHOWN], "masked": faces.incomplete.pictures[:SHOWN]}
             say(f"{kind:14}" + "".join(f"{column:>10}" for column in COLUMNS))
@@ -107,8 +109,13 @@ def compile_search(dcgan: "DCGAN", pictures: np.ndarray) -> None:
         pass
 
 
-def paper_mask(kind: str, size: int, seed: int) -> np.ndarray:
-    """One of the paper's masks (section 4), bool [size, size], True where a pixel is known; `half` is a random half."""
+def mask_of(kind: str, size: int, seed: int) -> np.ndarray:
+    """One of the MASKS, bool [size, size], True where a pixel is known; `half` is a random half."""
+    if kind in BOXES:
+        left, top, right, bottom = (round(share * size) for share in BOXES[kind])
+        mask = np.ones((size, size), bool)
+        mask[top:bottom, left:right] = False
+        return mask
     if kind == "random80":
         return make_mask("random", size, MaskOptions(kind="random", random_share=0.8), seed)
     if kind == "half":
@@ -122,12 +129,9 @@ def paper_mask(kind: str, size: int, seed: int) -> np.ndarray:
 class Completed(NamedTuple):
     """Aligned faces that a method completed."""
 
-    pictures: np.ndarray
-    """uint8 [N, H, W, C]."""
-    seconds: float
-    """Time a picture."""
-    loss: float = np.nan
-    """Mean loss of the search."""
+    pictures: np.ndarray  # uint8 [N, H, W, C]
+    seconds: float  # time a picture
+    loss: float = np.nan  # mean loss of the search
 
 
 class HiddenFaces:

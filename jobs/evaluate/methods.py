@@ -25,14 +25,10 @@ class Method:
 
     name: str
     help: str
-    run: Callable[[Any], Any]
-    """Completes `HiddenFaces` or `DamagedPhotos`."""
-    kinds: tuple[str, ...] = (FACES,)
-    """What it can complete."""
-    slow: bool = False
-    """Whether it only runs if it is named."""
-    needs: str = ""
-    """A module that requirements.txt does not install."""
+    run: Callable[[Any], Any]  # completes `HiddenFaces` or `DamagedPhotos`
+    kinds: tuple[str, ...] = (FACES,)  # what it can complete
+    slow: bool = False  # whether it only runs if it is named
+    needs: str = ""  # a module that requirements.txt does not install
 
 
 def spline(picture: "np.ndarray", mask: "np.ndarray") -> "np.ndarray":

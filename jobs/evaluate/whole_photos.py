@@ -19,7 +19,7 @@ from images.incomplete import Incomplete
 from images.metrics import WINDOW, psnr
 from images.photo import Photo
 from images.sheets import ROWS, thumbnail
-from jobs.evaluate.aligned import closeness, paper_mask, usable
+from jobs.evaluate.aligned import closeness, mask_of, usable
 from jobs.evaluate.arguments import PHOTO_MASKS, EvaluateOptions
 from jobs.evaluate.methods import Method
 from jobs.evaluate.report import Report, mean_and_error
@@ -27,8 +27,6 @@ from utils import Progress, UserError, say
 
 FAR = 16  # 64ths of the frame's side: a face that is displaced by more is another one
 MARGIN = 8  # pixels around the hole that SSIM's windows see
-# Holes in the model's frame: (left, top, right, bottom) in shares of its side.
-BOXES = {"eyes": (0.06, 0.03, 0.94, 0.34), "mouth": (0.19, 0.59, 0.81, 0.94)}
 COLUMNS = ("mask", "method", "photos", "psnr_hole", "psnr_hole_error", "ssim_hole", "ssim_hole_error")
 FOUND_COLUMNS = ("found", "displacement_median", "displacement_90")
 
@@ -59,12 +57,9 @@ def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
 class Damaged:
     """A photo with a hole in its face."""
 
-    photo: Photo
-    """Its pixels are the true ones, in the hole as well."""
-    true: Frame
-    """The frame of the undamaged face."""
-    found: Frame | None
-    """The frame that was located in the damaged photo; None if the face was not found."""
+    photo: Photo  # its pixels are the true ones, in the hole as well
+    true: Frame  # the frame of the undamaged face
+    found: Frame | None  # the frame that was located in the damaged photo; None if the face was not found
 
 
 def damaged_photos(
@@ -77,16 +72,6 @@ def damaged_photos(
         part = {number: jobs[number] for number in range(first, min(first + batch_size, len(jobs)))}
         yield list(load_each(part, lambda job: damage(job[0], job[1], completer)).values())
         progress.update(first + len(part), note)
-
-
-def mask_of(kind: str, size: int, seed: int) -> np.ndarray:
-    """One of the paper's masks or of the BOXES, bool [size, size], True where a pixel is known."""
-    if kind not in BOXES:
-        return paper_mask(kind, size, seed)
-    left, top, right, bottom = (round(share * size) for share in BOXES[kind])
-    mask = np.ones((size, size), bool)
-    mask[top:bottom, left:right] = False
-    return mask
 
 
 def damage(path: Path, mask: np.ndarray, completer: PhotoCompleter) -> Damaged:

@@ -71,10 +71,6 @@ class TrainingLog:
             self.messages.append(f"warning: {text}")
         self.warned.add(topic)
 
-    def saved(self, step: int) -> None:
-        """Notes the step of a new checkpoint, so that an older copy of the run does not cut the logs."""
-        self.outputs.adopt(FILE, f"{self.run} {step}")
-
     def flush(self) -> None:
         """Writes the pending losses. Raises UserError if one is not finite."""
         if not self.pending:

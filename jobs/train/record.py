@@ -20,31 +20,22 @@ EARLIER = {"precision": "float32", "local_norm": False, "g_updates": 2}  # setti
 class Stretch:
     """Consecutive steps with the same settings and pictures."""
 
-    step: int
-    """Steps done when it began."""
-    origin: int
-    """The step that its epochs are counted from, as in `DCGAN.train`."""
-    batches: int
-    """Steps in an epoch."""
+    step: int  # steps done when it began
+    origin: int  # the step that its epochs are counted from, as in `DCGAN.train`
+    batches: int  # steps in an epoch
     pictures: int
-    digest: str
-    """Of the pictures' names."""
-    settings: dict[str, Any]
-    """The options that determine a step, by their names on the command line."""
+    digest: str  # of the pictures' names
+    settings: dict[str, Any]  # the options that determine a step, by their names on the command line
 
 
 @dataclass(frozen=True)
 class Record:
     """The history of a run."""
 
-    run: str
-    """Its identity."""
-    folders: Sequence[str]
-    """All folders that it has written into, relative to its checkpoints."""
-    stretches: Sequence[Stretch]
-    """Oldest first; none if the run has not begun or its history is unknown."""
-    names: Sequence[str]
-    """The pictures of the latest stretch in order, relative to their folder."""
+    run: str  # its identity
+    folders: Sequence[str]  # all folders that it has written into, relative to its checkpoints
+    stretches: Sequence[Stretch]  # oldest first; none if the run has not begun or its history is unknown
+    names: Sequence[str]  # the pictures of the latest stretch in order, relative to their folder
 
     @classmethod
     def new(cls) -> "Record":

@@ -11,7 +11,7 @@ from dcgan.options import DeviceOptions, TrainOptions
 from images.dataset import Dataset, free_memory
 from jobs.train.log import TrainingLog
 from jobs.train.networks import model_of
-from jobs.train.run import Run
+from jobs.train.run import LOSSES, Run
 from jobs.train.samples import Samples
 from jobs.train.validation import Validation
 from kernels.tensorflow import tf
@@ -26,8 +26,7 @@ class Hook(NamedTuple):
 
     every: int
     run: Callable[[TrainStep], Any]
-    when_stopped: bool = True
-    """Whether to do it also after the step at which a signal stops the run."""
+    when_stopped: bool = True  # whether to do it also after the step at which a signal stops the run
 
 
 class Trainer:
@@ -120,7 +119,8 @@ class Trainer:
     def _save(self, state: TrainStep | None = None) -> None:
         self.log.flush()
         self.dcgan.save(self.run.options.checkpoint_dir, self.run.options.keep)
-        self.log.saved(int(self.dcgan.step))
+        # Notes the step, so that an older copy of the run does not cut the logs.
+        self.run.logs.adopt(LOSSES, f"{self.run.record.run} {int(self.dcgan.step)}")
 
 
 def introduce(dcgan: DCGAN, pictures: Dataset, options: TrainOptions) -> None:
