@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dcgan.options import SearchOptions
-from faces.compositing import FADE, composite, faces_in
+from faces.compositing import composite, faces_in
 from faces.detector import FaceFinder, predictor_path
 from faces.finding import damaged_faces
 from faces.frame import Frame
@@ -68,7 +68,7 @@ class PhotoCompleter:
 
         Known pixels stay as they are. Outside of the frames a spline fills the hole.
         """
-        return replace(photo, pixels=composite(photo, frames, faces, FADE))
+        return replace(photo, pixels=composite(photo, frames, faces))
 
     def _quickly_filled(self, photo: Photo, frames: Sequence[Frame]) -> np.ndarray:
         """uint8 [H, W, 3]: the photo with its hole filled by a short search, to find the landmarks of the faces."""

@@ -106,8 +106,8 @@ class Frame:
     def meets_hole(self, photo: Photo) -> bool:
         """Whether part of the photo's hole lies in the frame."""
         part = self.box(photo.shape)
-        known = photo.known[part]
-        return bool((self.in_part(part).covered(known.shape) & ~known).any())
+        hole = ~photo.known[part]
+        return bool((self.in_part(part).covered(hole.shape) & hole).any())
 
     def shows(self, photo: Photo) -> bool:
         """Whether a pixel of the frame is known."""
@@ -135,11 +135,10 @@ class Frame:
         return warp(smaller.pixels, transform, size, size), warp_known(smaller.known, transform, size, size)
 
     def close_up(self, photo: Photo, pixels: float) -> tuple[Photo, np.ndarray]:
-        """The photo within one side of the frame around it, and the map [2, 3] from the photo's coordinates there.
+        """The part of a photo within one side of the frame, and the map [2, 3] from the photo's coordinates to it.
 
-        A large photo is shrunk while the frame's side keeps so many pixels or more. This makes further steps faster.
+        To make further steps faster, it is shrunk as far as the frame's side keeps this number of pixels.
         """
-        part = self.box(photo.shape, margin=1)
-        rows, columns = part
+        rows, columns = part = self.box(photo.shape, margin=1)
         near, smaller = photo[part].shrunk(int(self.side / pixels))
         return near, chained(smaller, np.array([[1.0, 0, -columns.start], [0, 1, -rows.start]]))

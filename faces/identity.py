@@ -53,9 +53,7 @@ def faces_found(pictures: np.ndarray) -> np.ndarray:
     return np.array([bool(detector(_enlarged(picture), 0)) for picture in pictures])
 
 
-def descriptors(
-    recognizer: Path, pictures: np.ndarray, progress: Callable[[int], None] = lambda done: None
-) -> np.ndarray:
+def descriptors(recognizer: Path, pictures: np.ndarray, progress: Callable[[int], None]) -> np.ndarray:
     """[N, 128]: dlib's face descriptors of aligned faces, uint8 [N, H, W, C].
 
     The whole picture counts as the face, without a detector, so that poor faces have descriptors, too. `progress` is
@@ -64,7 +62,7 @@ def descriptors(
     network = dlib.face_recognition_model_v1(str(recognizer))
     found = np.empty((len(pictures), 128))
     for i, picture in enumerate(pictures):
-        whole = cv2.resize(_colour(picture), (CHIP, CHIP), interpolation=cv2.INTER_CUBIC)
+        whole = cv2.resize(_in_color(picture), (CHIP, CHIP), interpolation=cv2.INTER_CUBIC)
         found[i] = network.compute_face_descriptor(whole)
         progress(i + 1)
     return found
@@ -72,9 +70,9 @@ def descriptors(
 
 def _enlarged(picture: np.ndarray) -> np.ndarray:
     """A picture [H, W, C] as dlib needs it: in color, enlarged, with its edge pixels continued outwards."""
-    large = cv2.resize(_colour(picture), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(_in_color(picture), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     return cv2.copyMakeBorder(large, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REPLICATE)
 
 
-def _colour(picture: np.ndarray) -> np.ndarray:
+def _in_color(picture: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB) if picture.shape[2] == 1 else picture

@@ -33,8 +33,8 @@ STARTS = (zoomed(1), zoomed(1.1, x=0.08), zoomed(0.9, x=-0.08), zoomed(0.9, y=0.
 def placed(photo: Photo, guess: Frame) -> tuple[Frame, float]:
     """The frame of the face near `guess`, and how much the answers scatter, in 64ths of the frame's side.
 
-    The frame is the mean of those found from all STARTS, the scatter their mean displacement from it. It is small for
-    a real face. Where nothing is known, the guesses stay as they are.
+    The frame is the mean of those found from all STARTS. The scatter is their mean displacement from it, small for a
+    real face. Where no pixel is known, the guesses stay as they are.
     """
     near, closer = guess.close_up(photo, SIDE / WIDE)
     guess = guess.after(inverse(closer))

@@ -28,8 +28,8 @@ HALVINGS = 60  # steps of a bisection, more than a float has digits
 def blend(generated: np.ndarray, incomplete: Incomplete, kind: str = BLENDS[0]) -> np.ndarray:
     """Completes the pictures, uint8 [N, H, W, C], with `generated` ones of the same shape, blended into the holes.
 
-    Known pixels stay as they are. For `lowres` each block keeps its mean exactly. kind: one of BLENDS; `none` copies
-    the generated pixels into the hole. So do the others in a picture without a known pixel.
+    Known pixels stay as they are. For `lowres` each block keeps its mean exactly. kind: one of BLENDS; `none`, and the
+    others in a picture without a known pixel, copy the generated pixels into the hole.
     """
     pictures, lowres = incomplete.pictures, incomplete.lowres
     completed = incomplete.filled(generated)
@@ -62,14 +62,11 @@ def blend(generated: np.ndarray, incomplete: Incomplete, kind: str = BLENDS[0]) 
 
 
 def _block_sums(height: int, width: int, side: int) -> sparse.csr_matrix:
-    """A row for each block of side x side pixels, which sums it up; no rows for side 0."""
+    """[blocks, H * W]: sums up each block of side x side pixels; no rows for side 0."""
     if not side:
         return sparse.csr_matrix((0, height * width))
-
-    def sums(n: int) -> sparse.csr_matrix:
-        return sparse.kron(sparse.eye(n // side), np.ones((1, side)))
-
-    return sparse.kron(sums(height), sums(width), format="csr")
+    rows, columns = (sparse.kron(sparse.eye(n // side), np.ones((1, side))) for n in (height, width))
+    return sparse.kron(rows, columns, format="csr")
 
 
 def _held(x: np.ndarray, low: np.ndarray, high: np.ndarray, picture: np.ndarray, side: int) -> np.ndarray:

@@ -20,11 +20,11 @@ def sliced_wasserstein(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     if a.shape != b.shape:
         raise ValueError(f"the sets have different shapes, {a.shape} and {b.shape}")
-    levels_a, levels_b = (_patches(each, np.random.default_rng(0)) for each in (a, b))
+    levels = zip(*(_patches(each, np.random.default_rng(0)) for each in (a, b)), strict=True)
     rng = np.random.default_rng(0)
     rounds, count = DIRECTIONS
     distances = []
-    for patches in zip(levels_a, levels_b, strict=True):
+    for patches in levels:
         distance = 0.0
         for _ in range(rounds):
             directions = rng.standard_normal((count, patches[0].shape[1])).astype(np.float32)

@@ -17,6 +17,7 @@ from utils import UserError
 
 BLACK, WHITE = 32, 224  # a mask mostly between these is taken for a photo; a soft brush leaves less
 STRAY = 0.05  # share of the painted pixels that may have the other tone by accident
+PAINT = "paint known pixels white and the hole black"
 
 
 class Loaded(NamedTuple):
@@ -51,7 +52,7 @@ class MaskedReader:
 
     def __init__(self, options: MaskOptions, size: int, c_dim: int, seed: int):
         """Random masks follow from `seed`. Raises UserError if the mask in the options cannot be used."""
-        self.options, self.size, self.c_dim, self.lowres = options, size, c_dim, options.lowres
+        self.options, self.size, self.c_dim = options, size, c_dim
         self.mask = make_mask(options.kind or "center", size, options, seed)
         if options.file:
             self.mask = read_mask(options.file, options.invert)
@@ -101,10 +102,7 @@ def load_masked(path: Path, size: int, c_dim: int, mask: np.ndarray, by_transpar
 
 
 def read_mask(path: Path, invert: bool = False) -> np.ndarray:
-    """Reads a square mask as bool [S, S], True (white) where pixels are known.
-
-    invert: white is the hole. Raises UserError if the mask is not square or cannot be used.
-    """
+    """Reads a square mask, bool [S, S], as `read_any_mask` does. UserError if it is not square."""
     mask = read_any_mask(path, invert)
     height, width = mask.shape
     if height != width:
@@ -113,27 +111,24 @@ def read_mask(path: Path, invert: bool = False) -> np.ndarray:
 
 
 def read_any_mask(path: Path, invert: bool = False) -> np.ndarray:
-    """Reads a mask of any shape, bool [H, W]. On a transparent layer, the rest is the opposite of the painted tone.
+    """Reads a mask, bool [H, W], True (white) where pixels are known. invert: white is the hole.
 
-    Raises UserError if it looks like a photo or is ambiguous, PictureError if it cannot be read.
+    In a partly transparent mask, transparent pixels are the opposite of the painted ones. Raises UserError if the mask
+    looks like a photo or is ambiguous, PictureError if it cannot be read.
     """
     grey, alpha = np.moveaxis(read_picture(path, "LA"), -1, 0)
     painted = alpha >= OPAQUE
     tones = grey[painted]
     between = float(((tones >= BLACK) & (tones < WHITE)).mean()) if tones.size else 0.0
     if between > 0.5:
-        raise UserError(
-            f"{between:.0%} of the mask {path} is neither white nor black, as in a photo: paint known pixels white and "
-            "the hole black"
-        )
+        fault = f"{between:.0%} of the mask {path} is neither white nor black, as in a photo"
+        raise UserError(f"{fault}: {PAINT}")
     known = grey >= OPAQUE
     if tones.size < grey.size:
         share = float((tones >= OPAQUE).mean()) if tones.size else 0.5
         if STRAY < share < 1 - STRAY:
-            raise UserError(
-                f"the mask {path} is partly transparent, and which part is the hole is not clear: paint known pixels "
-                "white and the hole black"
-            )
+            fault = f"the mask {path} is partly transparent, and which part is the hole is not clear"
+            raise UserError(f"{fault}: {PAINT}")
         known = np.where(painted, known, share < 0.5)
     return known ^ invert
 

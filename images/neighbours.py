@@ -18,9 +18,7 @@ class Neighbours(NamedTuple):
     mirrored: np.ndarray  # bool [N, k]: whether the mirror image is the near one
 
 
-def nearest(
-    pictures: np.ndarray, dataset: Dataset, k: int, progress: Callable[[int], None] = lambda done: None
-) -> Neighbours:
+def nearest(pictures: np.ndarray, dataset: Dataset, k: int, progress: Callable[[int], None]) -> Neighbours:
     """Finds the nearest pictures, or mirror images of them, by Euclidean distance between pixels.
 
     Mirror images count because training with --flip uses them, too. pictures: uint8 [N, H, W, C]. progress: called with

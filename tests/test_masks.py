@@ -62,11 +62,6 @@ def test_every_type_at_every_size(kind, size):
     assert mask(kind, size).dtype == bool
 
 
-def test_an_unknown_type():
-    with pytest.raises(ValueError, match="no mask type middle"):
-        make_mask("middle", 64, MaskOptions(), 0)
-
-
 @pytest.mark.parametrize(
     ("kind", "options", "word"),
     [("center", {"center_scale": 0}, "everything"), ("center", {"center_scale": 0.5}, "nothing")],

@@ -49,8 +49,6 @@ class LoadedPhoto:
 class PhotoReader:
     """Reads photos and their masks, locates the faces, and composites the completed faces."""
 
-    lowres = 0
-
     def __init__(self, photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: int):
         """Random masks follow from `seed`.
 
@@ -103,11 +101,9 @@ class PhotoReader:
         whole = replace(photo, known=np.ones_like(photo.known))
         for points, frame in self.points:
             if not frame.shows(whole):
-                height, width = photo.shape
-                raise UserError(
-                    f"{path} is {width}x{height} and shows nothing of a face at --points {as_points(points)}: give "
-                    "the points in its pixels, counted from the upper left corner"
-                )
+                (height, width), named = photo.shape, f"--points {as_points(points)}"
+                fault = f"{path} is {width}x{height} and shows nothing of a face at {named}"
+                raise UserError(f"{fault}: give the points in its pixels, counted from the upper left corner")
         return [frame for _, frame in self.points]
 
     def with_faces(self, loaded: dict[int, LoadedPhoto]) -> dict[int, LoadedPhoto]:

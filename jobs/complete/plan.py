@@ -104,7 +104,7 @@ class Plan:
             without = [path for path, has in zip(imgs, with_mask, strict=True) if not has]
             say(f"skipped: {some(without)} without a mask of the same name in {reader.options.folder}")
         self.parts = [numbers[first : first + batch_size] for first in range(0, len(numbers), batch_size)]
-        self.how = recipe.digest(reader.lowres)
+        self.how = recipe.digest(reader.options.lowres)
         self.progress = Progress(len(self.parts[worker.index :: worker.count]) * results.iterations, "iterations")
         self.tally: Counter[str] = Counter()
         self.faceless: list[Path] = []
@@ -148,4 +148,4 @@ class Plan:
         self.tally["fitted"] += sum(each.fitted for each in loaded.values())
         parts = [each.incomplete for each in loaded.values()]
         ids = [Face(number, k) for number, part in zip(loaded, parts, strict=True) for k in range(len(part))]
-        return Batch(nth, loaded, self._notes(loaded), Incomplete.joined(parts, self.reader.lowres, ids))
+        return Batch(nth, loaded, self._notes(loaded), Incomplete.joined(parts, self.reader.options.lowres, ids))
