@@ -217,8 +217,8 @@ class DCGAN:
     def _settle_statistics(self) -> None:
         """Sets G's batch statistics to those of its feature maps for 256 fixed z.
 
-        Averaged weights make other feature maps than the weights that they average, so averaged statistics would not
-        fit them, and samples would be pale. (Brock et al., arXiv:1809.11096, call these standing statistics.)
+        Averaged weights make other feature maps than the weights that they average. Averaged statistics would not fit
+        these, and samples would be pale. (Brock et al., arXiv:1809.11096, call these standing statistics.)
         """
         count = self._at_once(256)
         x = tf.constant(np.random.default_rng(0).uniform(-1, 1, (count, self.z_dim)), tf.float32)

@@ -29,8 +29,8 @@ CLEAR = 0.3  # dlib's score from which a face is certain; badges and the like sc
 CLOSE = 600  # pixels of the longer side in the last look, which enlarges them four times
 # Least scores that are considered, in the first looks and in the last one. dlib itself takes 0 as the limit.
 DOUBTFUL, FAINT = -0.7, -1.0
-# In 64ths of the frame's side. A box that is not CLEAR and scatters more (see `placed`) is not a face. So rejected were
-# five of 99 damaged faces, three of which had been placed wrong, and 38 of 45 boxes in photos without a face.
+# In 64ths of the frame's side. A box that is not CLEAR and scatters more (see `placed`) is not a face. This rejects
+# 5 of 99 damaged faces, 3 of them placed wrong, and 38 of 45 boxes in photos without a face.
 SCATTER = 1.0
 SAME = 10  # 64ths: frames displaced by less show the same face
 LANDMARKS = "innerEyesAndBottomLip"  # by which align.py aligned the faces of the bundled models
@@ -38,11 +38,11 @@ LANDMARKS = "innerEyesAndBottomLip"  # by which align.py aligned the faces of th
 BOX = np.array([[1.09, 0, -0.06], [0, 1.13, -0.18]])
 # Standard deviations of landmarks from their true places, in shares of the frame's side: visible and hidden ones.
 SEEN, GUESSED = 1 / 64, 12 / 64
-ENOUGH = 250  # pixels that the frame's side keeps when landmarks are looked for
+ENOUGH = 250  # pixels: a larger frame is shrunk to about this side before its landmarks are found
 REACH = 0.02  # of the frame's side: landmarks closer to the hole count as hidden
 
 Fill = Callable[[Photo, Sequence[Frame]], np.ndarray]
-"""Fills the hole of a photo where it meets the faces in these frames: returns uint8 [H, W, 3]."""
+"""Fills the hole of a photo, at least in these frames: returns uint8 [H, W, 3]."""
 
 
 class Candidate(NamedTuple):
@@ -56,7 +56,7 @@ class Candidate(NamedTuple):
 def damaged_faces(finder: FaceFinder, photo: Photo, size: int, fill: Fill, everywhere: bool = False) -> list[Frame]:
     """The frames of `size` pixels of all faces that meet the photo's hole, the most certain first.
 
-    everywhere: of all certain faces, whether they meet the hole or not. fill: makes hidden landmarks visible.
+    everywhere: returns all certain faces, whether they meet the hole or not. fill: makes hidden landmarks visible.
     """
     for boxes in _looks(finder, photo):
         found = [each for box, score in boxes if (each := _candidate(photo, box, score, size, everywhere))]

@@ -16,7 +16,7 @@ from images.photo import Photo
 
 SIDE, WIDE = 64, 1.5  # pixels of the network's view; its width in frames
 TIMES = 4  # corrections in a row
-UNIT, MOST = 0.1, 4  # unit of the network's answers; its largest answer that is believed, so that no face turns over
+UNIT, MOST = 0.1, 4  # unit of the network's answers, and their limit, so that no face is turned over
 WEIGHTS = Path(__file__).with_name("placing.npz")
 
 

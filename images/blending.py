@@ -22,7 +22,7 @@ from images.mask_options import BLENDS
 from images.masks import each_mask
 
 TENSION = 0.3
-HALVINGS = 60  # steps of a bisection, more than a float has digits
+HALVINGS = 60  # steps of a bisection; a float has fewer binary digits
 
 
 def blend(generated: np.ndarray, incomplete: Incomplete, kind: str = BLENDS[0]) -> np.ndarray:
@@ -106,16 +106,16 @@ def laplacian(where: np.ndarray) -> sparse.csr_matrix:
     Rows of pixels with neighbors outside of `where` are incomplete.
     """
     number = numbered(where)
-    neighbours = np.zeros(where.shape, np.float32)
+    neighbors = np.zeros(where.shape, np.float32)
     pairs = []
     for here, there in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
-        neighbours[here] += 1
-        neighbours[there] += 1
+        neighbors[here] += 1
+        neighbors[there] += 1
         both = where[here] & where[there]
         pairs.append(np.stack([number[here][both], number[there][both]]))
     a, b = np.concatenate(pairs, axis=1)
     off = sparse.csr_matrix((np.ones(len(a)), (a, b)), (where.sum(),) * 2)
-    return (sparse.diags(neighbours[where].astype(float)) - off - off.T).tocsr()
+    return (sparse.diags(neighbors[where].astype(float)) - off - off.T).tocsr()
 
 
 def numbered(where: np.ndarray) -> np.ndarray:

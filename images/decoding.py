@@ -25,7 +25,6 @@ Image.init()  # loads all decoders; some, like TIFF's and WebP's, are loaded lat
 
 # Warnings about pictures that can be read are noise; pictures that cannot be read are reported.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 _large = Lock()
 _libtiff = Lock()  # it prints errors to stderr, which one thread at a time can silence

@@ -77,7 +77,7 @@ class MaskedReader:
 
 def has_mask(options: MaskOptions, picture: Path) -> bool:
     """Whether there is a mask for the picture. It is not read."""
-    return not options.folder or bool(mask_files(options.folder, picture))
+    return not options.folder or bool(masks_of(options.folder, picture))
 
 
 def load_masked(path: Path, size: int, c_dim: int, mask: np.ndarray, by_transparency: bool = False) -> Loaded:
@@ -135,14 +135,14 @@ def read_any_mask(path: Path, invert: bool = False) -> np.ndarray:
 
 def find_mask(folder: Path, picture: Path) -> Path:
     """Finds the mask of a picture. Raises PictureError unless there is exactly one."""
-    paths = mask_files(folder, picture)
+    paths = masks_of(folder, picture)
     if len(paths) != 1:
         what = f"several masks, {', '.join(path.name for path in paths)}," if paths else f"no mask {picture.stem}.png"
         raise PictureError(f"{picture} has {what} in {folder}")
     return paths[0]
 
 
-def mask_files(folder: Path, picture: Path) -> list[Path]:
+def masks_of(folder: Path, picture: Path) -> list[Path]:
     """The files in `folder` with the picture's stem, except the picture itself."""
     suffixes = sorted(SUFFIXES | {suffix.upper() for suffix in SUFFIXES})
     paths = [folder / (picture.stem + suffix) for suffix in suffixes]

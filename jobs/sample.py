@@ -18,7 +18,7 @@ from images.dataset import Dataset
 from images.decoding import load_picture
 from images.files import find_pictures, save_gif, save_picture
 from images.incomplete import Incomplete
-from images.neighbours import nearest
+from images.neighbors import nearest
 from images.sheets import BORDER, ROWS, framed, titled
 from jobs.arguments import FILES, SampleOptions
 from utils import Outputs, Progress, UserError, digest, only_writer, say, some
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # Without a hole, |z| needs no penalty, and more iterations pay: 1.6 dB on 48 held-out faces.
 PROJECTION = SearchOptions(n_iter=100, z_penalty=0.0, refine=0)
 BATCH = 64  # pictures that are searched together
-NEIGHBOURS = ("nearest", "second", "third")
+NEIGHBORS = ("nearest", "second", "third")
 LARGEST_SHEET = 178_000_000  # pixels; Pillow refuses to open a larger picture
 SINGLE = "single"  # folder of single pictures, and the note of its files
 
@@ -42,7 +42,7 @@ def sample(options: SampleOptions) -> None:
         options = _listed(options)
         named = [*(options.z or ()), *itertools.chain.from_iterable(files for _, files in options.terms)]
         _check_places(options, named, outputs)
-        neighbours = find_pictures(options.nearest, [out]) if options.nearest else []
+        neighbors = find_pictures(options.nearest, [out]) if options.nearest else []
         dcgan = open_model(options.checkpoint_dir)
         model = model_of(dcgan)
         others = [path for path in named if text_in(path, "model") not in (None, model)]
@@ -55,7 +55,7 @@ def sample(options: SampleOptions) -> None:
         if options.walk:
             draw_walk(dcgan, z, options.walk, outputs)
         elif options.nearest:
-            draw_nearest(dcgan, neighbours, z, outputs)
+            draw_nearest(dcgan, neighbors, z, outputs)
         elif options.single:
             write_single(dcgan, z, outputs)
         else:
@@ -139,9 +139,9 @@ def draw_arithmetic(dcgan: "DCGAN", terms: Iterable[tuple[int, Sequence[Path]]],
 
 def draw_nearest(dcgan: "DCGAN", paths: Sequence[Path], z: np.ndarray, outputs: Outputs) -> None:
     """Writes a row for each picture with its nearest neighbors among the `paths`, and reports their distances."""
-    pictures = images(dcgan, z, 1 + len(NEIGHBOURS))
+    pictures = images(dcgan, z, 1 + len(NEIGHBORS))
     dataset = Dataset(paths, dcgan.image_size, dcgan.c_dim, memory=0)
-    found = nearest(pictures, dataset, len(NEIGHBOURS), Progress(len(paths), "pictures").update)
+    found = nearest(pictures, dataset, len(NEIGHBORS), Progress(len(paths), "pictures").update)
     say(f"root mean squared differences, of 255, to the nearest of {len(paths) - dataset.left_out} pictures:")
     for i, (number, distance, mirrored) in enumerate(zip(*(each[:, 0] for each in found), strict=True)):
         say(f"  {i}: {distance:.1f} to {paths[number]}{', mirrored' if mirrored else ''}")
@@ -149,7 +149,7 @@ def draw_nearest(dcgan: "DCGAN", paths: Sequence[Path], z: np.ndarray, outputs: 
     near = np.where(found.mirrored[..., None, None, None], near[..., ::-1, :], near)
     rows = np.concatenate([pictures[:, None], near], axis=1)
     sheet = framed(rows.reshape(-1, *pictures.shape[1:]), rows.shape[1])
-    _save(dcgan, outputs, "nearest", z, titled(sheet, ["sample", *NEIGHBOURS][: rows.shape[1]]))
+    _save(dcgan, outputs, "nearest", z, titled(sheet, ["sample", *NEIGHBORS][: rows.shape[1]]))
 
 
 # ----------------------------------------------------------------------------------------- files

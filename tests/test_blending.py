@@ -75,7 +75,7 @@ def test_a_constant_offset_is_taken_away(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_pixel_gets_its_neighbours_mean_residual(kind):
+def test_one_pixel_gets_its_neighbors_mean_residual(kind):
     """By symmetry: all residuals are 0 but at the four neighbors, or at all pixels 8."""
     mask = HOLES["one pixel"]
     pictures = np.full((1, 12, 12, 1), 100, np.uint8)

@@ -71,7 +71,7 @@ def test_a_mask_that_hides_nothing_or_everything(kind, options, word):
         mask(kind, **options)
 
 
-def test_context_weights_are_the_shares_of_unknown_neighbours():
+def test_context_weights_are_the_shares_of_unknown_neighbors():
     """Each counted by hand, as far as the window lies in the picture."""
     known = np.random.default_rng(0).random((12, 12)) < 0.6
     weights = context_weights(known, 5)

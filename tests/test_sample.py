@@ -8,7 +8,7 @@ from conftest import assert_fails, assert_works, blobs, lively, run_script, writ
 from PIL import Image
 
 from dcgan.latent import combined, save_z, walk
-from images import neighbours
+from images import neighbors
 from images.dataset import Dataset
 from model import DCGAN
 
@@ -159,8 +159,8 @@ def test_the_nearest_pictures(dcgan, folder):
 def test_the_nearest_by_brute_force(tmp_path, monkeypatch):
     pictures, others = blobs(5, 16, seed=1), blobs(40, 16, seed=2)
     dataset = Dataset(write_pictures(tmp_path, others), 16, 3, memory=0)
-    monkeypatch.setattr(neighbours, "AT_ONCE", 7 * 16 * 16 * 3)
-    found = neighbours.nearest(pictures, dataset, 3, lambda done: None)
+    monkeypatch.setattr(neighbors, "AT_ONCE", 7 * 16 * 16 * 3)
+    found = neighbors.nearest(pictures, dataset, 3, lambda done: None)
     both = np.stack([others, np.flip(others, axis=2)]).astype(float)
     distances = np.sqrt(((both[:, None] - pictures[None, :, None]) ** 2).mean(axis=(3, 4, 5)))
     order = distances.min(axis=0).argsort(axis=1)[:, :3]

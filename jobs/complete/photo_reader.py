@@ -38,7 +38,7 @@ class LoadedPhoto:
 
     path: Path
     made_of: tuple[str]  # a digest of all that its completion depends on
-    by_face: bool  # whether its mask is one of the model's frame, the same in each face
+    by_face: bool  # whether the same mask, made in the model's frame, hides a part of each face
     photo: Photo | None  # None if it takes too much memory; then it is read again
     frames: Sequence[Frame]  # at first those that the options give
     incomplete: Incomplete | None = None  # the faces in these frames

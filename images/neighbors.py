@@ -10,7 +10,7 @@ from images.dataset import UNREADABLE, Dataset
 AT_ONCE = 2**23  # pixel values compared at a time
 
 
-class Neighbours(NamedTuple):
+class Neighbors(NamedTuple):
     """The k nearest pictures in a data set for each of N pictures, nearest first."""
 
     numbers: np.ndarray  # int [N, k], indices into the data set
@@ -18,7 +18,7 @@ class Neighbours(NamedTuple):
     mirrored: np.ndarray  # bool [N, k]: whether the mirror image is the near one
 
 
-def nearest(pictures: np.ndarray, dataset: Dataset, k: int, progress: Callable[[int], None]) -> Neighbours:
+def nearest(pictures: np.ndarray, dataset: Dataset, k: int, progress: Callable[[int], None]) -> Neighbors:
     """Finds the nearest pictures, or mirror images of them, by Euclidean distance between pixels.
 
     Mirror images count because training with --flip uses them, too. pictures: uint8 [N, H, W, C]. progress: called with
@@ -38,7 +38,7 @@ def nearest(pictures: np.ndarray, dataset: Dataset, k: int, progress: Callable[[
         found = np.take_along_axis(found, order[None], axis=2)
         progress(int(numbers[-1]) + 1)
     squared, number, is_mirrored = found
-    return Neighbours(number.astype(int), np.sqrt(squared / both.shape[1]), is_mirrored.astype(bool))
+    return Neighbors(number.astype(int), np.sqrt(squared / both.shape[1]), is_mirrored.astype(bool))
 
 
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
