@@ -17,10 +17,10 @@ def open_model(
 ) -> "DCGAN":
     """The model to complete with; UserError if there is none or it does not fit the options."""
     directory = model_directory(named, photos)  # an error comes before TensorFlow is loaded
-    from dcgan.devices import local_strategy
+    from dcgan.devices import strategy_of
     from model import DCGAN
 
-    dcgan = DCGAN.load(directory, precision=precision, strategy=local_strategy())
+    dcgan = DCGAN.load(directory, precision=precision, strategy=strategy_of())
     if size and size != dcgan.image_size:
         raise UserError(f"the model in {directory} has --imgSize {dcgan.image_size}, not {size}: leave the option out")
     if lowres and dcgan.image_size % lowres:

@@ -48,19 +48,14 @@ def _gpus() -> list[float]:
     return [float("{}.{}".format(*details.get("compute_capability", (0, 0)))) for details in found]
 
 
-def local_strategy() -> tf.distribute.Strategy:
-    """The strategy for this machine's devices."""
-    gpus = tf.config.list_logical_devices("GPU")
-    return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
-
-
-def strategy(worker: Worker) -> tf.distribute.Strategy:
+def strategy_of(worker: Worker = ALONE) -> tf.distribute.Strategy:
     """The strategy for this process' devices and those of the other workers. Call it before any tensor is made.
 
     Waits for the other workers. Raises UserError if they do not start.
     """
     if worker.count == 1:
-        return local_strategy()
+        several = len(tf.config.list_logical_devices("GPU")) > 1
+        return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
     try:
         worker.meet()
         return tf.distribute.MultiWorkerMirroredStrategy()
@@ -72,63 +67,63 @@ def strategy(worker: Worker) -> tf.distribute.Strategy:
         ) from error
 
 
-def compiles(among: tf.distribute.Strategy) -> bool:
+def compiles(strategy: tf.distribute.Strategy) -> bool:
     """Whether XLA compiles the training step: on a single GPU.
 
     Compiling takes half a minute and doubles the speed of a GPU, where small steps are launch-bound. XLA is many times
     slower on a CPU, and it cannot exchange gradients between devices.
     """
-    return bool(tf.config.list_logical_devices("GPU")) and among.num_replicas_in_sync == 1
+    return bool(tf.config.list_logical_devices("GPU")) and strategy.num_replicas_in_sync == 1
 
 
-def steps_per_execution(among: tf.distribute.Strategy, pixels: int) -> int:
-    """How many training steps to execute at once. pixels: of a batch.
+def steps_per_execution(strategy: tf.distribute.Strategy, pixels: int) -> int:
+    """The number of training steps to execute at once, for this many pixels in a batch.
 
     Up to ten if they are compiled, because Python is slower than the GPU. Steps on large batches keep the GPU busy
     one by one, and their batches would take memory.
     """
-    return max(1, min(10, 2**22 // pixels)) if compiles(among) else 1
+    return max(1, min(10, 2**22 // pixels)) if compiles(strategy) else 1
 
 
-def worker_of(among: tf.distribute.Strategy) -> Worker:
+def worker_of(strategy: tf.distribute.Strategy) -> Worker:
     """The worker that this process is among those of the strategy."""
-    cluster = among.cluster_resolver
+    cluster = strategy.cluster_resolver
     return Worker(cluster.task_id, cluster.cluster_spec().num_tasks("worker")) if cluster else ALONE
 
 
-def share(among: tf.distribute.Strategy, batch_size: int) -> slice:
+def share(strategy: tf.distribute.Strategy, batch_size: int) -> slice:
     """The part of a batch that this process loads. Raises UserError if the replicas' parts cannot be equal."""
-    replicas = among.num_replicas_in_sync
+    replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise UserError(
             f"{replicas} devices cannot have equal shares of {batch_size} pictures a step: set --batch_size to a "
             f"multiple of {replicas} that is not larger than the number of pictures"
         )
-    worker = worker_of(among)
+    worker = worker_of(strategy)
     size = batch_size // worker.count
     return slice(worker.index * size, (worker.index + 1) * size)
 
 
-def parts(among: tf.distribute.Strategy, batch: np.ndarray):
+def parts(strategy: tf.distribute.Strategy, batch: np.ndarray):
     """This process' part of a batch as a tensor, divided among its devices."""
-    local = among.num_replicas_in_sync // worker_of(among).count
+    local = strategy.num_replicas_in_sync // worker_of(strategy).count
     size = len(batch) // local
 
     def part(context):
         first = context.replica_id_in_sync_group % local * size
         return tf.constant(batch[first : first + size])
 
-    return among.experimental_distribute_values_from_function(part)
+    return strategy.experimental_distribute_values_from_function(part)
 
 
-def joined(among: tf.distribute.Strategy, parts: Any):
+def joined(strategy: tf.distribute.Strategy, parts: Any):
     """The parts of this process' devices as one tensor."""
-    return tf.concat(among.experimental_local_results(parts), 0)
+    return tf.concat(strategy.experimental_local_results(parts), 0)
 
 
-def filled_parts(among: tf.distribute.Strategy, batch: np.ndarray):
+def filled_parts(strategy: tf.distribute.Strategy, batch: np.ndarray):
     """`parts` of a batch of any size, padded with zeros."""
-    return parts(among, fill_batch(batch, among.num_replicas_in_sync))
+    return parts(strategy, fill_batch(batch, strategy.num_replicas_in_sync))
 
 
 def replica_uniform(shape: Sequence[int], seed: Sequence):
@@ -139,11 +134,11 @@ def replica_uniform(shape: Sequence[int], seed: Sequence):
     return whole[context.replica_id_in_sync_group * rows :][:rows]
 
 
-def agree(among: tf.distribute.Strategy, what: Mapping[str, Any]) -> None:
+def agree(strategy: tf.distribute.Strategy, what: Mapping[str, Any]) -> None:
     """Waits for the other workers. Raises UserError unless all have the same values; `what` names them."""
     digests = [zlib.crc32(repr(value).encode()) for value in what.values()]
-    mine = among.experimental_distribute_values_from_function(lambda context: tf.constant([digests], tf.int64))
-    theirs = among.gather(mine, axis=0).numpy()
+    mine = strategy.experimental_distribute_values_from_function(lambda context: tf.constant([digests], tf.int64))
+    theirs = strategy.gather(mine, axis=0).numpy()
     differing = [name for name, same in zip(what, (theirs == theirs[0]).all(axis=0), strict=True) if not same]
     if differing:
         raise UserError(

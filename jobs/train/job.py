@@ -19,14 +19,14 @@ def train(files: RunOptions, networks: Mapping[str, Any], options: TrainOptions,
     """
     check_options(files)
     worker = Worker.of_cluster()
-    from dcgan.devices import all_there, strategy  # here, because TensorFlow takes seconds to load
+    from dcgan.devices import all_there, strategy_of  # here, because TensorFlow takes seconds to load
     from jobs.train.trainer import Trainer
 
     if worker.count > 1:
         role = f"worker {worker.index}" if worker.index else "the chief"
         say(f"{role} of {worker.count} workers; waits for the others")
     with signals_by_default(worker.count > 1):
-        together = strategy(worker)
+        together = strategy_of(worker)
     with all_there(), Run.open(files, writes=worker.index == 0) as run:
         with signals_by_default(worker.count > 1):
             trainer = Trainer(run, networks, options, devices, together)
