@@ -110,7 +110,7 @@ class Training:
 
     @tf.function
     def run(self, batches: list[Any], first, count, options: TrainOptions):
-        """Runs `count` training steps, from step `first` on, on the first of the n `batches`.
+        """Runs the steps `first`, `first + 1`, ... on the first `count` of the n `batches`.
 
         batches: uint8 [batch, H, W, c], each device its part. Returns losses [n, 4], z [n, batch, z_dim], and D's
         logits of real and fake images [n, batch, 1]; zeros beyond `count`.

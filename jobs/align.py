@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import dlib
@@ -31,12 +31,20 @@ MOST_PROCESSES = 61 if os.name == "nt" else 256  # the limit of Windows
 TABLE = "alignment.csv"
 
 
+class Job(NamedTuple):
+    """A photo to align."""
+
+    name: str  # of the photo in alignment.csv
+    photo: Path
+    output: str  # file for the face
+
+
 class Aligner:
     """Aligns one photo after the other with a landmark model."""
 
-    def __init__(self, predictor: Path, options: AlignOptions):
-        """Raises UserError if `predictor` is not a model of 68 landmarks."""
-        self.options, self.outputs = options, Outputs(options.out)
+    def __init__(self, predictor: Path, options: AlignOptions, alone: AbstractContextManager | None = None):
+        """Raises UserError if `predictor` is not a model of 68 landmarks. alone: a lock for huge photos."""
+        self.options, self.outputs, self.alone = options, Outputs(options.out), alone or nullcontext()
         try:
             self.finder = FaceFinder(str(predictor))
             found = len(self.finder.landmarks(np.zeros((64, 64, 3), np.uint8), dlib.rectangle(0, 0, 63, 63)))
@@ -59,14 +67,15 @@ class Aligner:
         """Writes the largest face to the file `output`; returns its transform, or the photo's status without one."""
         size = self.options.size
         try:
-            photo = read_filled(path)
-            transform = self.transform(photo)
-            if isinstance(transform, str):
-                return transform
-            face = warp(photo.pixels, transform, size, size)
-            if not photo.intact:
-                known = warp_known(photo.known, transform, size, size)
-                face = np.dstack([face, 255 * known.astype(np.uint8)])
+            with self.alone if 3 * pixel_count(path) >= HUGE else nullcontext():
+                photo = read_filled(path)
+                transform = self.transform(photo)
+                if isinstance(transform, str):
+                    return transform
+                face = warp(photo.pixels, transform, size, size)
+                if not photo.intact:
+                    known = warp_known(photo.known, transform, size, size)
+                    face = np.dstack([face, 255 * known.astype(np.uint8)])
         except UNREADABLE:
             return "unreadable"
         self.outputs.write(output, lambda partial: save_picture(partial, face))
@@ -82,20 +91,15 @@ def read_filled(path: Path) -> Photo:
 # ------------------------------------------------------------------------------------------ processes
 
 _aligner: Any = None
-_alone: Any = None
 
 
-def _start_worker(predictor: Path, options: AlignOptions, alone: Any) -> None:
-    """Builds the worker's Aligner. The worker leaves Ctrl-C to its parent and ends when that is killed.
-
-    alone: a lock for huge photos, which are aligned one at a time.
-    """
-    global _aligner, _alone
-    _alone = alone
+def _start_worker(*arguments: Any) -> None:
+    """Builds the worker's Aligner. The worker leaves Ctrl-C to its parent and ends when that is killed."""
+    global _aligner
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)  # the processes already use all cores
-    _aligner = Aligner(predictor, options)
+    _aligner = Aligner(*arguments)
 
 
 def _end_with_parent() -> None:
@@ -105,21 +109,12 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _align(job: tuple[str, Path, str]) -> list[str]:
+def _align(job: Job) -> list[str]:
     """Aligns a photo; returns its row of alignment.csv."""
-    name, photo, output = job
-    with _alone if _is_huge(photo) else nullcontext():
-        transform = _aligner.align(photo, output)
+    transform = _aligner.align(job.photo, job.output)
     if isinstance(transform, str):
-        return [name, "", transform, *[""] * 6]
-    return [name, output, "aligned", *map(str, transform.ravel())]
-
-
-def _is_huge(photo: Path) -> bool:
-    try:
-        return 3 * pixel_count(photo) >= HUGE
-    except PictureError:
-        return False
+        return [job.name, "", transform, *[""] * 6]
+    return [job.name, job.output, "aligned", *map(str, transform.ravel())]
 
 
 @contextmanager
@@ -145,7 +140,7 @@ def _workers(processes: int, predictor: Path, options: AlignOptions) -> Iterator
         pool.shutdown(cancel_futures=True)
 
 
-def _started(pool: ProcessPoolExecutor, jobs: Sequence[tuple[str, Path, str]], chunk: int) -> Iterator[list[str]]:
+def _started(pool: ProcessPoolExecutor, jobs: Sequence[Job], chunk: int) -> Iterator[list[str]]:
     """Starts the jobs; yields their rows. Workers start with Ctrl-C blocked, which a terminal sends to them, too."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         return pool.map(_align, jobs, chunksize=chunk)
@@ -169,11 +164,11 @@ def find_photos(raw: Path, out: Path) -> dict[str, Path]:
     return {str(path.relative_to(folder)): path for path in outside}
 
 
-def named_jobs(photos: dict[str, Path], rows: list[list[str]]) -> list[tuple[str, Path, str]]:
-    """Each photo's name, path and output file. Photos in the rows of an earlier run keep their output file."""
+def named_jobs(photos: dict[str, Path], rows: list[list[str]]) -> list[Job]:
+    """A job for each photo. Photos in the rows of an earlier run keep their output file."""
     known = {photos.get(row[0], Path(row[0])): Path(row[1]).stem for row in rows if row[1]}
     names = unique_names(list(photos.values()), known)
-    return [(*photo, f"{name}.png") for photo, name in zip(photos.items(), names, strict=True)]
+    return [Job(*photo, f"{name}.png") for photo, name in zip(photos.items(), names, strict=True)]
 
 
 def is_done(row: list[str], outputs: Outputs, skip_multi: bool) -> bool:
@@ -233,8 +228,8 @@ def _align_all(options: AlignOptions) -> None:
     kept = {row[0]: row for row in rows if is_done(row, outputs, options.skip_multi)}
     aligner = Aligner(predictor, dataclasses.replace(options, skip_multi=False))
     check_alike(aligner, out, photos, kept)
-    jobs = [job for job in named_jobs(photos, rows) if job[0] not in kept]
-    outputs.check(TABLE, *(output for _, _, output in jobs))
+    jobs = [job for job in named_jobs(photos, rows) if job.name not in kept]
+    outputs.check(TABLE, *(job.output for job in jobs))
     if kept:
         say(f"{len(photos) - len(jobs)} of {len(photos)} photos are done already")
 

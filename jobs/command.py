@@ -15,10 +15,7 @@ from utils import UserError, WrongCommand, drop_output, one_line, say
 
 
 class Parser(argparse.ArgumentParser):
-    """Shows the script's docstring and all defaults in --help, and prints errors in one line."""
-
-    def __init__(self, doc: str):
-        super().__init__(description=doc, formatter_class=_HelpFormatter)
+    """Prints errors in one line."""
 
     def error(self, message: str) -> NoReturn:
         print(f"error: {one_line(message)} (see {self.prog} --help)", file=sys.stderr)
@@ -26,6 +23,8 @@ class Parser(argparse.ArgumentParser):
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Keeps the lines of the script's docstring, and shows defaults."""
+
     def _get_help_string(self, action):
         # "(default: None)" and "(default: False)" tell a reader nothing.
         return action.help if action.default is None or action.default is False else super()._get_help_string(action)
@@ -44,7 +43,7 @@ def parse(
     models: the kind whose defaults apply to new models only; it becomes a dict of the options that were named.
     presets: values of options by the names that --preset accepts; options that are given take precedence.
     """
-    parser = Parser(doc)
+    parser = Parser(description=doc, formatter_class=_HelpFormatter)
     if presets:
         text = "set of values for the options of the search and --blend, see above; options that you add override it"
         parser.add_argument("--preset", choices=presets, default=next(iter(presets)), help=text)

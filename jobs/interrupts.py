@@ -8,7 +8,7 @@ import _signal  # `signal` is nicer, but takes longer to import than Python take
 import os
 import sys
 
-# SIGHUP says that the terminal was closed; Windows does not have it.
+# SIGHUP is sent when the terminal is closed. Windows does not have it.
 SIGNALS = tuple(getattr(_signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(_signal, name))
 _at_work = False
 _stderr = -1
