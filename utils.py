@@ -158,7 +158,7 @@ def number(
 
 
 COUNT, POSITIVE, NOT_NEGATIVE = number(int, 1), number(float, above=0), number(float, 0)
-DECAY = number(float, 0, below=1)
+DECAY, SEED = number(float, 0, below=1), number(int, 0, 2**31 - 1)
 
 
 def option(default: Any, text: str, flag: str = "", check: Callable[[Any], Any] | None = None, **argument: Any) -> Any:

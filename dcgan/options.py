@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from images.mask_options import BLENDS
-from utils import COUNT, DECAY, NOT_NEGATIVE, POSITIVE, Options, number, option
+from utils import COUNT, DECAY, NOT_NEGATIVE, POSITIVE, SEED, Options, number, option
 
 SIZES = tuple(2**i for i in range(3, 11))
 KEEP = 3  # checkpoints
@@ -116,9 +116,6 @@ def layers(names: Iterable[str], start: str, end: str = "") -> list[str]:
     return sorted(fitting, key=lambda layer: int(re.findall(r"\d+", layer)[0]))
 
 
-seed_check = number(int, 0, 2**31 - 1)
-
-
 @dataclass(frozen=True)
 class TrainOptions(Options):
     """Training. The defaults are the post's, except for the averaging."""
@@ -143,7 +140,7 @@ class TrainOptions(Options):
     local_norm: bool = option(
         False, "with several devices: normalize over each device's part of the batch, which needs fewer messages"
     )
-    seed: int = option(0, "seed of the initial weights, the order of the pictures, z and flips", check=seed_check)
+    seed: int = option(0, "seed of the initial weights, the order of the pictures, z and flips", check=SEED)
 
     def batches(self, pictures: int) -> int:
         """Steps in an epoch of this many pictures."""
@@ -254,7 +251,7 @@ class SearchOptions(Options):
     out_interval: int = option(
         50, "iterations between frames (pictures of the current result); 0: no frames", "--outInterval", number(int, 0)
     )
-    seed: int = option(0, "seed of the random masks, the random z and hmc", check=seed_check)
+    seed: int = option(0, "seed of the random masks, the random z and hmc", check=SEED)
 
     @property
     def iterations(self) -> int:

@@ -5,8 +5,7 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
 
-from dcgan.options import seed_check
-from utils import COUNT, Options, number, option
+from utils import COUNT, SEED, Options, number, option
 
 MODEL = "folder of the model. If the default has no model, a bundled model is used: 128x128 for photos, else 64x64"
 LANDMARKS = ("innerEyesAndBottomLip", "outerEyesAndNose")
@@ -55,7 +54,7 @@ class SampleOptions(Options):
     count: int | None = option(
         None, "number of random z (default: 64, or 8 with --walk or --nearest)", "--number", number(int, 1, 1_000_000)
     )
-    seed: int = option(0, "seed of the random z", check=seed_check)
+    seed: int = option(0, "seed of the random z", check=SEED)
     columns: int = option(8, "samples in a row of the grid", check=COUNT)
     single: bool = option(False, "write each sample to a file of its own, in the size of the model, instead of a grid")
     walk: int | None = option(

@@ -22,8 +22,7 @@ def _signals_handled(handler: Any) -> Iterator[dict[int, Any]]:
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:
-                earlier[number] = signal.getsignal(number)
-                signal.signal(number, handler)
+                earlier[number] = signal.signal(number, handler)
     try:
         yield earlier
     finally:

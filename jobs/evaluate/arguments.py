@@ -3,10 +3,9 @@
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 
-from dcgan.options import seed_check
 from jobs.arguments import MODEL
 from jobs.evaluate.methods import FACES, METHODS, PHOTOS
-from utils import COUNT, Options, option
+from utils import COUNT, SEED, Options, option
 
 PAPERS_MASKS = ("center", "pattern", "random80", "half")
 PHOTO_MASKS = ("center", "eyes", "mouth", "half")  # by default; the paper's others can be named, too
@@ -35,7 +34,7 @@ class EvaluateOptions(Options):
         None, "methods, see above (default: all except post, which is slow)", choices=tuple(METHODS), nargs="+"
     )
     batch_size: int = option(64, "pictures that are completed together", "--batchSize", check=COUNT)
-    seed: int = option(0, "seed of the random masks", check=seed_check)
+    seed: int = option(0, "seed of the random masks", check=SEED)
     photo: bool = option(
         False,
         "DIR contains whole photos: cut holes into the faces, locate the damaged faces, complete the photos, and "
