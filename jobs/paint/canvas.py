@@ -31,12 +31,9 @@ DEMO = Path(__file__).parent.parent.parent / "data" / "demo" / "raw" / "astronau
 class Canvas:
     """A photo to paint on."""
 
-    name: str
-    """The name of its file, without the suffix."""
-    photo: Photo
-    """Transparent pixels are its hole."""
-    view: np.ndarray
-    """uint8 [h, w, 3], as the page shows it: no side is longer than VIEW."""
+    name: str  # of its file, without the suffix
+    photo: Photo  # transparent pixels are its hole
+    view: np.ndarray  # uint8 [h, w, 3], as the page shows it: no side is longer than VIEW
 
 
 def open_canvas(path: Path) -> Canvas:
@@ -103,10 +100,8 @@ class Stage:
     """The progress of a completion."""
 
     message: str
-    view: np.ndarray | None = None
-    """uint8 [h, w, 3] of the canvas's size, once there is something to see."""
-    result: np.ndarray | None = None
-    """uint8 [H, W, C] at the end; C is 1 if the photo is gray."""
+    view: np.ndarray | None = None  # uint8 [h, w, 3], once there is something to see
+    result: np.ndarray | None = None  # uint8 [H, W, C] at the end; C is 1 if the photo is gray
 
 
 class Painter:

@@ -40,8 +40,7 @@ class Page:
             with gr.Row():
                 with gr.Column():
                     self.editor = gr.ImageEditor(
-                        to_editor(demo),
-                        brush=brush(demo),
+                        **settings(demo),
                         show_label=False,
                         height=HEIGHT,
                         sources=(),
@@ -113,7 +112,8 @@ class Page:
         """Yields the stages of a completion, and at the end the files to save."""
         try:
             canvas = reopen_canvas(path)
-            photo = painted(canvas, [read_layer(layer) for layer in layer_files(edited)])
+            layers = [layer["path"] for layer in (edited or {}).get("layers") or [] if layer]
+            photo = painted(canvas, [read_layer(Path(layer)) for layer in layers])
             for stage in self.painter.complete(canvas, photo, int(seed or 0)):
                 seen = {} if stage.view is None else {self.comparison: (canvas.view, stage.view)}
                 saved = {} if stage.result is None else self.files(canvas.name, photo, stage.result)
@@ -141,7 +141,7 @@ class Page:
     def renewed(self, canvas: Canvas) -> Iterator[Updates]:
         """Yields a new editor with nothing painted. An editor whose photo is replaced would lose strokes."""
         yield {self.editor: gr.update(visible=False)}
-        yield {self.editor: gr.update(value=to_editor(canvas), brush=brush(canvas), visible=True)}
+        yield {self.editor: gr.update(**settings(canvas), visible=True)}
 
     def buttons(self, ready: bool) -> Updates:
         """Turns the buttons that start a search on or off."""
@@ -168,21 +168,12 @@ def reopen_canvas(path: str) -> Canvas:
     return open_canvas(Path(path))
 
 
-def layer_files(edited: dict[str, Any] | None) -> list[Path]:
-    """Returns the files of what was painted, as the editor names them."""
-    return [Path(layer["path"]) for layer in (edited or {}).get("layers") or [] if layer]
-
-
 def message(error: Exception) -> str:
     """Returns an error's text as HTML."""
     return html.escape(str(error)) or "This photo is too large for this machine's memory."
 
 
-def to_editor(canvas: Canvas) -> Any:
-    """Returns the value of an editor with a photo and nothing painted."""
-    return {"background": canvas.view, "layers": [], "composite": None}
-
-
-def brush(canvas: Canvas) -> gr.Brush:
-    """Returns a brush small enough for the mouth of one of several people."""
-    return gr.Brush(default_size=min(canvas.view.shape[:2]) // 40 + 1, colors=[PINK], color_mode="fixed")
+def settings(canvas: Canvas) -> dict[str, Any]:
+    """Returns the settings of an editor with a photo, nothing painted, and a brush for the mouth of a small face."""
+    brush = gr.Brush(default_size=min(canvas.view.shape[:2]) // 40 + 1, colors=[PINK], color_mode="fixed")
+    return {"value": {"background": canvas.view, "layers": [], "composite": None}, "brush": brush}
