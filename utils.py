@@ -59,6 +59,7 @@ def digest(*parts: Any) -> str:
 
 
 LIST, LOCK = ".dcgan-completion", ".dcgan-completion.lock"  # in every output folder
+START = b'["'  # of the list
 PNG, PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 SCRATCH = "scratch"  # the note of a folder that is deleted at the end
 
@@ -230,6 +231,19 @@ def read_rows(path: Path, columns: int) -> list[list[str]]:
         return [row for row in csv.reader(file) if len(row) == columns]
 
 
+def _size(path: Path) -> int:
+    """Returns the size of a file, 0 if it does not exist. UserError if there is something else than a file.
+
+    A pipe would block, and a symbolic link may lead to a file of the user's.
+    """
+    if not os.path.lexists(path):
+        return 0
+    state = path.lstat()
+    if not stat.S_ISREG(state.st_mode):
+        raise UserError(f"{path} is not a regular file: remove it")
+    return state.st_size
+
+
 @contextmanager
 def only_writer(directory: Path) -> Iterator[None]:
     """Creates a directory and locks it. UserError if another process has locked it.
@@ -241,6 +255,7 @@ def only_writer(directory: Path) -> Iterator[None]:
     created = [each for each in (directory, *directory.parents) if not each.exists()]
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / LOCK
+    _size(path)
     lock = FileLock(path, timeout=0)
     try:
         lock.acquire()
@@ -284,8 +299,7 @@ class Outputs:
         """
         for name in names:
             path = self.folder / name
-            if self._is_linked(name):
-                raise UserError(f"{path} is reached by a symbolic link: remove the link or choose another {self.flag}")
+            self._refuse_link(name)
             there = next(each for each in (path, *path.parents) if os.path.lexists(each))  # the file or its folder
             is_free = there != path and there.is_dir()
             if not (is_free or self.owns(name) or self._is_cut_short(name)):
@@ -343,6 +357,11 @@ class Outputs:
         else:
             self.write(name, lambda path: path.write_text(text, encoding="utf-8"), note, grows=True)
 
+    def add_rows(self, name: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Adds rows to a CSV file that this program began. UserError if it became a symbolic link since."""
+        self._refuse_link(name)
+        write_rows(self.folder / name, rows)
+
     def adopt(self, name: str, note: str = "") -> None:
         """Adds a file to the list that a library wrote for this program. It may still grow."""
         self._add(name, Entry.of(self.folder / name, note, grows=True))
@@ -372,6 +391,11 @@ class Outputs:
             if not path.exists():
                 self._add(name, Entry(0, 0, ""))
 
+    def _refuse_link(self, name: str) -> None:
+        if self._is_linked(name):
+            path = self.folder / name
+            raise UserError(f"{path} is reached by a symbolic link: remove the link or choose another {self.flag}")
+
     def _is_linked(self, name: str) -> bool:
         """Returns whether the file, or a folder on the way to it, is a symbolic link or became one since the start."""
         expected = os.path.join(self.real, os.path.normpath(name))
@@ -391,14 +415,13 @@ class Outputs:
     def _update(self) -> None:
         """Reads the lines that were added to the list since the last time, by this process or another."""
         with self.reading:
-            if not os.path.lexists(self.list):
-                return
-            state = self.list.lstat()
-            if not stat.S_ISREG(state.st_mode):  # a pipe would block, a link lead to a user's file
-                raise UserError(f"{self.list} is not a regular file: remove it")
-            if state.st_size == self.read:
+            if _size(self.list) == self.read:
                 return
             with open(self.list, "rb") as file:
+                if not START.startswith(file.read(len(START))):
+                    raise UserError(
+                        f"{self.list} was not written by this program: move it away or choose another {self.flag}"
+                    )
                 file.seek(self.read)
                 *lines, rest = file.read().split(b"\n")
                 self.read = file.tell() - len(rest)

@@ -239,7 +239,7 @@ def _align_all(options: AlignOptions) -> None:
     progress = Progress(len(jobs), "photos")
     with _workers(processes, predictor, options) as pool:
         for done, row in enumerate(_started(pool, jobs, min(16, 1 + len(jobs) // (8 * processes))), 1):
-            write_rows(log, [row])
+            outputs.add_rows(TABLE, [row])
             statuses[row[2]] += 1
             if options.verbose or row[2] == "unreadable":
                 say(f"{row[0]}: {row[2]}")

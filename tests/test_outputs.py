@@ -186,6 +186,17 @@ def test_a_file_that_grows(outputs):
     refused(outputs, "log")
 
 
+def test_no_row_is_added_through_a_link(outputs, tmp_path):
+    outputs.write("rows.csv", put("1\n"), grows=True)
+    outputs.add_rows("rows.csv", [[2, "a,b"]])
+    assert (outputs.folder / "rows.csv").read_text() == '1\n2,"a,b"\n'
+    os.rename(outputs.folder / "rows.csv", tmp_path / "mine.csv")
+    (outputs.folder / "rows.csv").symlink_to(tmp_path / "mine.csv")
+    with pytest.raises(UserError, match=r"rows.csv is reached by a symbolic link"):
+        outputs.add_rows("rows.csv", [[3]])
+    assert (tmp_path / "mine.csv").read_text() == '1\n2,"a,b"\n'
+
+
 def test_a_file_that_a_library_wrote(outputs):
     outputs.folder.mkdir()
     (outputs.folder / "events").write_text("head")
@@ -251,3 +262,20 @@ def test_a_list_that_is_no_file_is_refused(outputs, kind):
     with pytest.raises(UserError, match="is not a regular file: remove it"):
         outputs.write("x.txt", put("new"))
     assert mine.read_text() == "mine" and not (outputs.folder / "x.txt").exists()
+
+
+@pytest.mark.parametrize("content", ["precious\n", "[1, 2]\n", "[]", '{"a": "b"}'])
+def test_a_list_of_the_user_is_left_alone(outputs, content):
+    outputs.folder.mkdir()
+    (outputs.folder / LIST).write_text(content)
+    with pytest.raises(UserError, match=r"\.dcgan-completion was not written by this program: move it away or choose"):
+        outputs.write("x.txt", put("new"))
+    assert (outputs.folder / LIST).read_text() == content and os.listdir(outputs.folder) == [LIST]
+
+
+@pytest.mark.parametrize("content", ["", '["x.txt", 3, 12'])
+def test_a_list_that_was_cut_short_in_its_first_line_is_continued(outputs, content):
+    outputs.folder.mkdir()
+    (outputs.folder / LIST).write_text(content)
+    outputs.write("x.txt", put("new"))
+    assert Outputs(outputs.folder).owns("x.txt")

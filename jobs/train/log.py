@@ -90,7 +90,7 @@ class TrainingLog:
                     rows.append([step, state.epoch, f"{seconds:.3f}", *(f"{v:.8g}" for v in values), f"{rate:.2f}"])
                     for name, value in zip(LOSSES, values, strict=True):
                         tf.summary.scalar(name, value, step=step)
-        write_rows(self.outputs.folder / FILE, rows)
+        self.outputs.add_rows(FILE, rows)
         self.messages.append(
             f"Epoch: [{last.epoch:2d}] [{last.batch:4d}/{last.batches:4d}] "
             f"time: {self.earlier + now - self.start:.4f}, d_loss: {losses[-1][-1, 0]:.8f}, "

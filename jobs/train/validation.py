@@ -83,7 +83,7 @@ class Validation:
         is_best = distance < self.lowest
         if is_best:
             self._keep(step, distance)
-        write_rows(self.logs.folder / TABLE, [[step, count, f"{distance:.5g}", f"{similarity:.5g}"]])
+        self.logs.add_rows(TABLE, [[step, count, f"{distance:.5g}", f"{similarity:.5g}"]])
         self.log.messages.append(
             f"validation at step {step}, {count} pictures: sliced Wasserstein distance {distance:.2f}, MS-SSIM "
             f"{similarity:.3f}; {f'kept in {self.best.folder}' if is_best else f'the lowest was {self.lowest:.2f}'}"
