@@ -123,16 +123,15 @@ def draw_arithmetic(dcgan: "DCGAN", terms: Iterable[tuple[int, Sequence[Path]]],
     result = combined(z, signs)
     if max(map(len, z)) > ROWS:
         say(f"only the first {ROWS} pictures of each term are shown; its mean is that of all")
-    columns = [*(np.concatenate([combined([term]), term[: ROWS if len(term) > 1 else 0]]) for term in z), result]
+    shown = [term[:ROWS] if len(term) > 1 else term[:0] for term in z]  # a single picture is its own mean
+    columns = [*(np.concatenate([combined([term]), few]) for term, few in zip(z, shown, strict=True)), result]
     shape = max(map(len, columns)), len(columns), dcgan.image_size, dcgan.image_size, dcgan.c_dim
     pictures = np.full(shape, 255, np.uint8)
     for i, column in enumerate(columns):
         pictures[: len(column), i] = images(dcgan, column)
     sheet = framed(pictures.reshape(-1, *shape[2:]), len(columns))
-    titles = [
-        f"{'+' if sign > 0 else '-'} mean of {len(term)}".removesuffix(" mean of 1")
-        for sign, term in zip(signs, z, strict=True)
-    ]
+    means = ["" if len(term) == 1 else f" mean of {len(term)}" for term in z]
+    titles = [f"{'+' if sign > 0 else '-'}{mean}" for sign, mean in zip(signs, means, strict=True)]
     names = [f"{name}{i + 1}" for name, sign in (("plus", 1), ("minus", -1)) for i in range(signs.count(sign))]
     _save(dcgan, outputs, "arithmetic", result, titled(sheet, [*titles, "="]), **dict(zip(names, z, strict=True)))
 
