@@ -1,4 +1,4 @@
-"""Frames of a completion: what shows how the search went."""
+"""Frames of a completion: pictures, logs and curves of the search."""
 
 from functools import partial
 
@@ -12,7 +12,7 @@ from kernels.tensorflow import tf
 from model import SearchStep
 from utils import Outputs
 
-GIF_FRAMES = 60  # at least, and at most twice as many, if there are so many
+GIF_FRAMES = 60  # at least, if the search has so many, and fewer than twice as many
 
 
 class Frames:

@@ -154,7 +154,7 @@ class PhotoReader:
         return text
 
     def final(self, loaded: LoadedPhoto, faces: np.ndarray) -> Final:
-        """What is written of a photo with its completed `faces`, uint8 [k, size, size, c_dim]."""
+        """The photo with its completed `faces`, uint8 [k, size, size, c_dim], to be written."""
         photo = self._photo(loaded)
         with can_be_done(loaded.path):
             completed = self.completer.composite(photo, loaded.frames, faces)

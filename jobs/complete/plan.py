@@ -132,7 +132,7 @@ class Plan:
         return bool(loaded) and not self.results.has(nth, self._notes(loaded))
 
     def _notes(self, loaded: Mapping[int, Any]) -> dict[int, str]:
-        """What each result depends on, digested."""
+        """A digest of what each result depends on, by the pictures' numbers."""
         return {number: digest(self.how, number, *each.made_of) for number, each in loaded.items()}
 
     def _look_for_faces(self, fitted: Sequence[Path]) -> None:

@@ -1,4 +1,4 @@
-"""What train-dcgan.py does: it opens a run, trains it, and says how it ended."""
+"""What train-dcgan.py does: it opens a run, trains it, and reports how it ended."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -10,7 +10,7 @@ import numpy as np
 
 from dcgan.devices import worker_of
 from jobs.events import EventFile, cut_events
-from jobs.train.run import LOSSES as FILE
+from jobs.train.run import LOSS_FILE
 from kernels.tensorflow import tf
 from model import DCGAN, LOSSES, TrainStep
 from utils import Outputs, UserError, clock, read_rows, say, write_rows
@@ -23,7 +23,8 @@ WON, WON_STEPS = 0.1, 200  # D has won if its mean loss over so many steps is lo
 class TrainingLog:
     """Logs the steps that `DCGAN.train` yields, and warns if D wins.
 
-    Losses are fetched from the device only when they are written, so that training does not wait for its log.
+    Losses are fetched from the device only when they are written, so that training does not wait for its log. Messages
+    are printed after all else that is due at a step, so that a closed pipe stops the run when its files are written.
     """
 
     def __init__(self, dcgan: DCGAN, outputs: Outputs, run: str, last: int):
@@ -33,13 +34,13 @@ class TrainingLog:
         self.warned: set[str] = set()
         self.messages: list[str] = []
         step = int(dcgan.step)
-        path = outputs.folder / FILE
+        path = outputs.folder / LOSS_FILE
         rows = earlier_rows(path, COLUMNS, step)
         if step and path.exists() and (not rows or int(rows[-1][0]) != step):
             raise UserError(f"{path} is damaged, as it lacks step {step}: choose another --log_dir")
-        self.earlier = float(rows[-1][2]) if rows else 0.0
+        self.earlier = float(rows[-1][2]) if rows else 0.0  # seconds of earlier calls
         cut_events(outputs, run, step)
-        outputs.write(FILE, lambda path: write_rows(path, [COLUMNS, *rows]), f"{run} {step}", grows=True)
+        outputs.write(LOSS_FILE, lambda path: write_rows(path, [COLUMNS, *rows]), f"{run} {step}", grows=True)
         self.events = EventFile(outputs, "", run)
         if not rows:
             self._record_graph()
@@ -60,7 +61,7 @@ class TrainingLog:
             self.flush()
 
     def say(self) -> None:
-        """Prints the messages collected. Raises BrokenPipeError if nobody reads them any more."""
+        """Prints the collected messages. Raises BrokenPipeError if the pipe is closed."""
         messages, self.messages = self.messages, []
         for message in messages:
             say(message)
@@ -90,7 +91,7 @@ class TrainingLog:
                     rows.append([step, state.epoch, f"{seconds:.3f}", *(f"{v:.8g}" for v in values), f"{rate:.2f}"])
                     for name, value in zip(LOSSES, values, strict=True):
                         tf.summary.scalar(name, value, step=step)
-        self.outputs.add_rows(FILE, rows)
+        self.outputs.add_rows(LOSS_FILE, rows)
         self.messages.append(
             f"Epoch: [{last.epoch:2d}] [{last.batch:4d}/{last.batches:4d}] "
             f"time: {self.earlier + now - self.start:.4f}, d_loss: {losses[-1][-1, 0]:.8f}, "

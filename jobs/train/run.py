@@ -14,7 +14,7 @@ from jobs.train.record import Record
 from utils import Outputs, UserError, only_writer, say
 
 SAMPLE = re.compile(r"train_\d{2,}_\d{4,}\.png")
-LOSSES, BEST = "losses.csv", "best"
+LOSS_FILE, BEST = "losses.csv", "best"
 OLDER = re.compile(rf"{SAMPLE.pattern}|events\.out\.tfevents\.(?!.*completion).*|losses\.csv|validation\.(csv|json)")
 
 
@@ -79,8 +79,8 @@ class Run:
     def _check_outputs(self) -> None:
         """Raises UserError if another run's or the user's files would be replaced."""
         self.checkpoints.check("config.json", "checkpoint", "run.json")
-        self.logs.check(LOSSES)
-        run, _, step = (self.logs.note(LOSSES) or f"{self.record.run} 0").partition(" ")
+        self.logs.check(LOSS_FILE)
+        run, _, step = (self.logs.note(LOSS_FILE) or f"{self.record.run} 0").partition(" ")
         if run != self.record.run:
             raise UserError(f"{self.logs.folder} holds the losses of another run: choose another --log_dir")
         if int(step) > (self.newest or 0):

@@ -11,7 +11,7 @@ from dcgan.options import DeviceOptions, TrainOptions
 from images.dataset import Dataset, free_memory
 from jobs.train.log import TrainingLog
 from jobs.train.networks import model_of
-from jobs.train.run import LOSSES, Run
+from jobs.train.run import LOSS_FILE, Run
 from jobs.train.samples import Samples
 from jobs.train.validation import Validation
 from kernels.tensorflow import tf
@@ -120,11 +120,11 @@ class Trainer:
         self.log.flush()
         self.dcgan.save(self.run.options.checkpoint_dir, self.run.options.keep)
         # Notes the step, so that an older copy of the run does not cut the logs.
-        self.run.logs.adopt(LOSSES, f"{self.run.record.run} {int(self.dcgan.step)}")
+        self.run.logs.adopt(LOSS_FILE, f"{self.run.record.run} {int(self.dcgan.step)}")
 
 
 def introduce(dcgan: DCGAN, pictures: Dataset, options: TrainOptions) -> None:
-    """Says what is about to be trained."""
+    """Reports what will be trained."""
     batches = options.batches(len(pictures))
     left_over = len(pictures) - batches * min(options.batch_size, len(pictures))
     weights = (

@@ -93,10 +93,10 @@ class Validation:
     def _keep(self, step: int, distance: float) -> None:
         """Saves the model as the best one, alone in its folder."""
         if not self.best.folder.exists():
-            self._note(step, np.inf)  # or a folder that a stop leaves half done would seem to be another run's
+            self._note(step, np.inf)  # marks the folder as this run's, should the run be killed while it saves
         self.dcgan.save(self.best.folder, keep=1)
         self._note(step, distance)
-        remove(self.best, [step])  # later ones, if the run was resumed before them
+        remove(self.best, [step])  # those of later steps, too, which `save` leaves
 
     def _note(self, step: int, distance: float) -> None:
         chosen = {"run": self.run, "pictures": self.pictures, "step": step, "sliced_wasserstein": distance}
