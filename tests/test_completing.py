@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -19,7 +18,7 @@ from images.files import save_picture
 from images.incomplete import Face, Incomplete
 from images.mask_files import Loaded, MaskedReader
 from images.mask_options import MaskOptions
-from jobs.complete.job import Completion, in_background
+from jobs.complete.job import Completion
 from jobs.complete.plan import Plan, Recipe
 from jobs.complete.results import UNFINISHED, Batch, Outcome, Results
 from utils import Outputs, UserError
@@ -334,26 +333,11 @@ def test_none_of_this_needs_tensorflow(tmp_path):
     assert result.returncode == 0, result.stdout
 
 
-def test_work_in_the_background_goes_on_beside_what_follows_in_order_and_is_done_at_the_end():
-    let_go, done = threading.Event(), []
-
-    def work(item):
-        assert let_go.wait(60)
-        done.append(item)
-
-    with in_background(work) as begin:
-        begin(1)
-        assert not done  # nor does it wait for it
-        let_go.set()
-        begin(2)
-        assert done[0] == 1
-    assert done == [1, 2]
-
-
-@pytest.mark.parametrize("after", [True, False])
-def test_what_goes_wrong_in_the_background_is_raised(after):
-    with pytest.raises(UserError, match="no room"), in_background(Mock(side_effect=UserError("no room"))) as begin:
-        begin()
-        if after:
-            begin()
-            pytest.fail("it went on")
+@pytest.mark.parametrize("count", [2, 5])
+def test_an_error_of_writing_ends_the_work(tmp_path, imgs, count):
+    """At the next batch or at the end."""
+    job = job_of(tmp_path, imgs[:count])
+    job.write = Mock(side_effect=UserError("no room"))
+    with pytest.raises(UserError, match="no room"):
+        job.run()
+    assert job.write.call_count == 1

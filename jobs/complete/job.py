@@ -1,10 +1,9 @@
 """Completes pictures: searches one missing batch after the other, and has the results written meanwhile."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -61,25 +60,6 @@ def open_reader(photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: 
     return MaskedReader(masks, dcgan.image_size, dcgan.c_dim, seed)
 
 
-@contextmanager
-def in_background(work: Callable[..., None]) -> Iterator[Callable[..., None]]:
-    """Yields a function that runs `work` in another thread, once the work of its last call is done.
-
-    All work is done at the end. An error of `work` is raised by the next call or at the end.
-    """
-    earlier: Future[None] = Future()
-    earlier.set_result(None)
-
-    def begin(*args: Any) -> None:
-        nonlocal earlier
-        earlier.result()
-        earlier = worker.submit(work, *args)
-
-    with ThreadPoolExecutor(1) as worker:
-        yield begin
-        earlier.result()
-
-
 class Completion:
     """The work of one call."""
 
@@ -90,13 +70,18 @@ class Completion:
     def run(self) -> int | None:
         """Completes the missing batches, each written while the next one is searched. Returns as `complete` does."""
         received: list[int] = []
-        with in_background(self.write) as write:
+        writing: Future[None] | None = None
+        with ThreadPoolExecutor(1) as background:
             for batch in self.plan.missing():
                 with stop_signals() as received:
                     outcome = self.complete(batch, received)
-                    write(batch, outcome)
+                    if writing:
+                        writing.result()  # waits, and raises the error if there was one
+                    writing = background.submit(self.write, batch, outcome)
                 if received:
                     break
+            if writing:
+                writing.result()
         if received and self.progress.done < self.progress.total:
             self.report_stop(batch, outcome)
             return 128 + received[0]
