@@ -42,6 +42,11 @@ def titled(sheet: np.ndarray, titles: Sequence[str]) -> np.ndarray:
     return np.concatenate([above, sheet])
 
 
+def table(pixels: np.ndarray, titles: Sequence[str]) -> np.ndarray:
+    """A `framed` sheet of uint8 pictures [N, H, W, C], row by row, with a title above each column."""
+    return titled(framed(pixels, len(titles)), titles)
+
+
 def thumbnail(photo: np.ndarray) -> np.ndarray:
     """Shrinks a photo, uint8 [H, W, 3], to at most SMALL pixels a side."""
     return shrunk_to(photo, SMALL)

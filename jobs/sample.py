@@ -19,7 +19,7 @@ from images.decoding import load_picture
 from images.files import find_pictures, save_gif, save_picture
 from images.incomplete import Incomplete
 from images.neighbors import nearest
-from images.sheets import BORDER, ROWS, framed, titled
+from images.sheets import BORDER, ROWS, framed, table
 from jobs.arguments import FILES, SampleOptions
 from utils import Outputs, Progress, UserError, digest, only_writer, say, some
 
@@ -129,11 +129,11 @@ def draw_arithmetic(dcgan: "DCGAN", terms: Iterable[tuple[int, Sequence[Path]]],
     pictures = np.full(shape, 255, np.uint8)
     for i, column in enumerate(columns):
         pictures[: len(column), i] = images(dcgan, column)
-    sheet = framed(pictures.reshape(-1, *shape[2:]), len(columns))
     means = ["" if len(term) == 1 else f" mean of {len(term)}" for term in z]
     titles = [f"{'+' if sign > 0 else '-'}{mean}" for sign, mean in zip(signs, means, strict=True)]
+    sheet = table(pictures.reshape(-1, *shape[2:]), [*titles, "="])
     names = [f"{name}{i + 1}" for name, sign in (("plus", 1), ("minus", -1)) for i in range(signs.count(sign))]
-    _save(dcgan, outputs, "arithmetic", result, titled(sheet, [*titles, "="]), **dict(zip(names, z, strict=True)))
+    _save(dcgan, outputs, "arithmetic", result, sheet, **dict(zip(names, z, strict=True)))
 
 
 def draw_nearest(dcgan: "DCGAN", paths: Sequence[Path], z: np.ndarray, outputs: Outputs) -> None:
@@ -147,8 +147,8 @@ def draw_nearest(dcgan: "DCGAN", paths: Sequence[Path], z: np.ndarray, outputs: 
     near = dataset[found.numbers.ravel()].reshape(*found.numbers.shape, *pictures.shape[1:])
     near = np.where(found.mirrored[..., None, None, None], near[..., ::-1, :], near)
     rows = np.concatenate([pictures[:, None], near], axis=1)
-    sheet = framed(rows.reshape(-1, *pictures.shape[1:]), rows.shape[1])
-    _save(dcgan, outputs, "nearest", z, titled(sheet, ["sample", *NEIGHBORS][: rows.shape[1]]))
+    sheet = table(rows.reshape(-1, *pictures.shape[1:]), ["sample", *NEIGHBORS][: rows.shape[1]])
+    _save(dcgan, outputs, "nearest", z, sheet)
 
 
 # ----------------------------------------------------------------------------------------- files

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from images.files import save_gif, save_picture
-from images.sheets import ROWS, framed, grid, titled
+from images.sheets import ROWS, framed, grid, table, titled
 from jobs.complete.results import Batch, frames_note, log_name, suffix
 from jobs.events import EventFile
 from kernels.tensorflow import tf
@@ -66,5 +66,5 @@ class Frames:
         pictures = [titled(framed(frame), [title]) for title, frame in frames]
         self.outputs.write(f"completion{self.suffix}.gif", partial(save_gif, frames=pictures), self.note)
         rows = np.stack([self.incomplete.pictures, self.masked, completed, blended], axis=1)[:ROWS]
-        sheet = framed(rows.reshape(-1, *rows.shape[2:]), columns=4)
-        self._save("sheet", titled(sheet, ["before", "masked", "completed", "blended"]), sheet_note)
+        sheet = table(rows.reshape(-1, *rows.shape[2:]), ["before", "masked", "completed", "blended"])
+        self._save("sheet", sheet, sheet_note)

@@ -16,7 +16,7 @@ from images.decoding import PictureError
 from images.files import save_picture, unique_names
 from images.incomplete import Face, Incomplete
 from images.mask_files import Final
-from images.sheets import ROWS, framed, on_white, titled
+from images.sheets import ROWS, on_white, table
 from utils import Outputs, UserError, digest, say
 
 UNFINISHED = "unfinished"
@@ -124,7 +124,7 @@ class Results:
                 shown += made.row if len(shown) < ROWS * len(PHOTO_TITLES) else ()
             written += 1
         if shown and batch.nth <= self.framed:
-            sheet = titled(framed(on_white(shown), columns=len(PHOTO_TITLES)), PHOTO_TITLES)
+            sheet = table(on_white(shown), PHOTO_TITLES)
             name = f"photos{suffix(batch.nth)}.png"
             self.outputs.write(name, partial(save_picture, pixels=sheet), frames_note(batch.nth))
         return written

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from images.files import evenly, find_pictures, save_picture
-from images.sheets import framed, on_white, titled
+from images.sheets import on_white, table
 from jobs.evaluate.arguments import EvaluateOptions
 from utils import Outputs, UserError, only_writer, say, write_rows
 
@@ -47,7 +47,7 @@ class Report:
     def draw(self, name: str, columns: Mapping[str, Iterable[np.ndarray]]) -> None:
         """Writes a sheet with a column of pictures, uint8 [H, W, C], for each title."""
         pictures = list(itertools.chain.from_iterable(zip(*columns.values(), strict=True)))
-        self.save(name, titled(framed(on_white(pictures), len(columns)), list(columns)))
+        self.save(name, table(on_white(pictures), list(columns)))
 
     def save(self, name: str, pixels: np.ndarray) -> None:
         """Writes a picture, uint8 [H, W, C]."""
