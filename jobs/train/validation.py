@@ -53,12 +53,10 @@ class Validation:
         """The distance of the best model so far, infinite if there is none. UserError if it is not this run's."""
         if not self.best.folder.exists():
             return np.inf
-        try:
+        if self.best.owns(CHOSEN):
             chosen = json.loads((self.best.folder / CHOSEN).read_text())
-            if self.best.owns(CHOSEN) and (chosen["run"], chosen["pictures"]) == (self.run, self.pictures):
-                return float(chosen["sliced_wasserstein"])
-        except (OSError, ValueError, TypeError, LookupError, RecursionError):
-            pass
+            if (chosen["run"], chosen["pictures"]) == (self.run, self.pictures):
+                return chosen["sliced_wasserstein"]
         raise UserError(
             f"{self.best.folder} was not chosen by these pictures in this run: use the same --validation, or move it "
             "away"
