@@ -143,7 +143,7 @@ class HiddenFaces:
         self.found: dict[SearchOptions, Completed] = {}
 
     def by_search(self, preset: Preset, told: bool = False) -> Completed:
-        """Completes the faces by the preset's search and blending."""
+        """Completes the faces by the preset's search and blending. told: for photos only."""
         if preset.search not in self.found:
             self.found[preset.search] = self._searched(preset)
         start, found = time.perf_counter(), self.found[preset.search]

@@ -86,6 +86,7 @@ class Record:
         return replace(self, stretches=stretches, names=names), changes
 
     def _changes(self, before: Stretch, now: Stretch, names: Sequence[str]) -> list[str]:
+        """The changes of settings and pictures as texts. names: the pictures of now."""
         settings = EARLIER | before.settings
         changes = [
             f"--{name} was {_shown(settings[name])}, is {_shown(value)}"
@@ -94,7 +95,7 @@ class Record:
         ]
         if before.digest == now.digest:
             return changes
-        if before.digest != _digest(self.names):
+        if before.digest != _digest(self.names):  # self.names are those of later steps, which are lost
             return [*changes, f"other pictures ({before.pictures} before, {now.pictures} now)"]
         earlier, later = set(self.names), set(names)
         return [*changes, f"{len(later - earlier)} pictures added, {len(earlier - later)} removed"]
