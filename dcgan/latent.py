@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from utils import UserError
+from utils import UserError, check_readable
 
 MOST = 1_000_000  # z in a file
 LONGEST_TEXT = 4096  # bytes
@@ -61,6 +61,7 @@ def text_in(path: Path, name: str) -> str | None:
 def _array(path: Path, name: str, most: int) -> np.ndarray | None:
     """Reads an array of at most `most` bytes from a .npz file, which may unpack to much more than its own size."""
     try:
+        check_readable(path)
         with zipfile.ZipFile(path) as archive, np.load(path, allow_pickle=False) as file:
             return file[name] if archive.getinfo(f"{name}.npy").file_size <= most else None
     except Exception:  # NumPy and zipfile raise nearly anything on a damaged file

@@ -1,5 +1,6 @@
 """Small files cannot take the machine's memory."""
 
+import os
 import re
 import subprocess
 import sys
@@ -102,3 +103,10 @@ def test_an_npz_file_that_unpacks_to_much_more(tmp_path, filled):
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 1e6 or not filled  # what is said to be there, but is not, takes addresses without memory
+
+
+def test_a_pipe_holds_no_z(tmp_path):
+    os.mkfifo(tmp_path / "x.npz")  # opening it would wait for its writer
+    with pytest.raises(UserError, match=r"cannot read z from .*x\.npz"):
+        load_z(tmp_path / "x.npz", 8)
+    assert text_in(tmp_path / "x.npz", "text") is None
