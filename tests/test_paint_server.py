@@ -268,7 +268,8 @@ def test_sizes_of_requests(client):
     assert client.ask("POST", CALL, "[" + " " * 1_000_000 + "]")[0] == 413
     for length in ("-1", "x", "²"):
         assert client.ask("POST", UPLOAD, Content_Length=length.encode())[0] in (400, 413)
-    assert client.ask("POST", UPLOAD, iter([b"x"]), Transfer_Encoding="chunked")[0] == 413
+    for length in ({}, {"Content_Length": "1"}):
+        assert client.ask("POST", UPLOAD, iter([b"x"]), Transfer_Encoding="chunked", **length)[0] == 413
 
 
 def test_uploads_that_are_too_many_at_once(client, monkeypatch):

@@ -40,7 +40,8 @@ class Gate:
             if request.method != "POST":
                 return await answer(request)
             upload = request.scope["path"] == UPLOAD
-            length = request.headers.get("content-length", "")
+            # In chunks a request may be longer than it says.
+            length = "" if "transfer-encoding" in request.headers else request.headers.get("content-length", "")
             if not length.isdecimal() or int(length) > (LARGEST_UPLOAD if upload else LARGEST_CALL):
                 raise HTTPException(413, f"The file is too large: the page takes at most {LARGEST_FILE / 1e6:.0f} MB.")
             if not upload:
