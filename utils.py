@@ -340,6 +340,10 @@ class Outputs:
         try:
             write(partial)
             self.move(partial, name, note, grows)
+        except OSError as error:
+            if error.errno and not error.filename:  # a full disk's error names no file
+                error.filename = str(path)
+            raise
         finally:
             partial.unlink(missing_ok=True)
 

@@ -1,5 +1,6 @@
 """Outputs: which files of a folder this program may replace and delete."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -137,6 +138,14 @@ def test_a_file_is_written_whole_or_not_at_all(outputs):
         outputs.write("sub/a.txt", fail)
     assert (outputs.folder / "sub" / "a.txt").read_text() == "first"
     assert os.listdir(outputs.folder / "sub") == ["a.txt"]
+
+
+def test_the_error_of_a_full_disk_names_the_file(outputs):
+    def fail(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.txt'"):
+        outputs.write("a.txt", fail)
 
 
 def test_the_partial_file_of_a_killed_process_is_overwritten(outputs):
