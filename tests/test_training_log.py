@@ -108,6 +108,15 @@ def test_a_full_disk_under_the_logs(log, monkeypatch):
         log.flush()
 
 
+def test_losses_that_the_user_replaced_during_the_run_stay(log):
+    path = log.outputs.folder / "losses.csv"
+    path.write_text("precious")
+    log.record(state(1))
+    with pytest.raises(UserError, match=r"losses.csv was not written by this program, or was changed since"):
+        log.flush()
+    assert path.read_text() == "precious"
+
+
 def test_steps_that_were_executed_at_once(log, tmp_path):
     """Each has its losses."""
     for last, d_losses in ((1, [1.0]), (4, [2.0, 3.0, 4.0]), (6, [5.0, 6.0])):
