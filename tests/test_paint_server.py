@@ -374,7 +374,11 @@ def test_a_closed_terminal_ends_the_page(tmp_path):
     command = process("paint.py", "--port", port, "--checkpointDir", ROOT / "checkpoints" / "pretrained")
     env = {name: value for name, value in os.environ.items() if "DISPLAY" not in name} | {"TMPDIR": str(tmp_path)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=tmp_path, env=env, text=True, **pipes) as server:
+
+    def with_a_terminal():  # the tests themselves may run under nohup
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+    with subprocess.Popen(command, cwd=tmp_path, env=env, text=True, preexec_fn=with_a_terminal, **pipes) as server:
         try:
             assert any("http:" in line for line in server.stdout)
             path = Client(port).upload("photo.png", stroke())
