@@ -81,7 +81,7 @@ def test_a_folder_has_one_writer(python, tmp_path):
     first.kill()
     first.communicate()
     assert ended(python("-c", HOLD, 0)).stdout == "in\n"
-    assert not (tmp_path / "folder").exists()
+    assert not any((tmp_path / "folder").iterdir())  # the killed process created the folder, so it stays
 
 
 def test_names_that_are_one_file_on_some_disks():
