@@ -299,7 +299,8 @@ class Outputs:
         """
         for name in names:
             path = self.folder / name
-            self._refuse_link(name)
+            if self._is_linked(name):
+                raise UserError(f"{path} is reached by a symbolic link: remove the link or choose another {self.flag}")
             there = next(each for each in (path, *path.parents) if os.path.lexists(each))  # the file or its folder
             is_free = there != path and there.is_dir()
             if not (is_free or self.owns(name) or self._is_cut_short(name)):
@@ -362,8 +363,8 @@ class Outputs:
             self.write(name, lambda path: path.write_text(text, encoding="utf-8"), note, grows=True)
 
     def add_rows(self, name: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Adds rows to a CSV file that this program began. UserError if it became a symbolic link since."""
-        self._refuse_link(name)
+        """Adds rows to a CSV file that this program began. UserError as from `check`: the user may have replaced it."""
+        self.check(name)
         write_rows(self.folder / name, rows)
 
     def adopt(self, name: str, note: str = "") -> None:
@@ -394,11 +395,6 @@ class Outputs:
             shutil.rmtree(path, ignore_errors=True)
             if not path.exists():
                 self._add(name, Entry(0, 0, ""))
-
-    def _refuse_link(self, name: str) -> None:
-        if self._is_linked(name):
-            path = self.folder / name
-            raise UserError(f"{path} is reached by a symbolic link: remove the link or choose another {self.flag}")
 
     def _is_linked(self, name: str) -> bool:
         """Returns whether the file, or a folder on the way to it, is a symbolic link or became one since the start."""

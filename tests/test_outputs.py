@@ -206,6 +206,14 @@ def test_no_row_is_added_through_a_link(outputs, tmp_path):
     assert (tmp_path / "mine.csv").read_text() == '1\n2,"a,b"\n'
 
 
+def test_no_row_is_added_to_a_table_of_the_user(outputs):
+    outputs.write("rows.csv", put("1\n"), grows=True)
+    (outputs.folder / "rows.csv").write_text("mine\n")
+    with pytest.raises(UserError, match=r"rows.csv was not written by this program"):
+        outputs.add_rows("rows.csv", [[2]])
+    assert (outputs.folder / "rows.csv").read_text() == "mine\n"
+
+
 def test_a_file_that_a_library_wrote(outputs):
     outputs.folder.mkdir()
     (outputs.folder / "events").write_text("head")

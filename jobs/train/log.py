@@ -91,7 +91,6 @@ class TrainingLog:
                     rows.append([step, state.epoch, f"{seconds:.3f}", *(f"{v:.8g}" for v in values), f"{rate:.2f}"])
                     for name, value in zip(LOSSES, values, strict=True):
                         tf.summary.scalar(name, value, step=step)
-        self.outputs.check(LOSS_FILE)  # the user may have replaced it meanwhile
         self.outputs.add_rows(LOSS_FILE, rows)
         self.messages.append(
             f"Epoch: [{last.epoch:2d}] [{last.batch:4d}/{last.batches:4d}] "

@@ -81,7 +81,6 @@ class Validation:
         is_best = distance < self.lowest
         if is_best:
             self._keep(step, distance)
-        self.logs.check(TABLE)  # the user may have replaced it meanwhile
         self.logs.add_rows(TABLE, [[step, count, f"{distance:.5g}", f"{similarity:.5g}"]])
         self.log.messages.append(
             f"validation at step {step}, {count} pictures: sliced Wasserstein distance {distance:.2f}, MS-SSIM "
