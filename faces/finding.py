@@ -83,7 +83,7 @@ def _candidate(photo: Photo, box: dlib.rectangle, score: float, size: int, every
 
 
 def _certain(found: Sequence[Candidate]) -> list[Candidate]:
-    """The faces of which dlib is certain, or else its best one."""
+    """dlib's certain faces, or else its best guess."""
     return [each for each in found if each.score > CLEAR] or [each for each in found if each.score > 0][:1]
 
 

@@ -183,7 +183,7 @@ def test_a_damaged_face_is_found_where_it_is(finder, completer, box):
     known = known_but_for(photo.shape, true, box)
     shown = [np.where(known[..., None], photo, value).astype(np.uint8) for value in (0, 255)]
     (found,), (other,) = (completer.locate(Photo(each, known)) for each in shown)
-    np.testing.assert_array_equal(found.transform, other.transform)  # what is hidden has no say
+    np.testing.assert_array_equal(found.transform, other.transform)  # hidden pixels have no influence
     assert found.displacement(true) < 3.2
 
 

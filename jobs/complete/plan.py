@@ -110,7 +110,7 @@ class Plan:
         self.faceless: list[Path] = []
 
     def missing(self) -> Iterator[Batch]:
-        """Yields this worker's batches of which a result is missing."""
+        """Yields this worker's batches with missing results."""
         nth = 1  # batches without a readable picture do not count, except those of other workers
         for place, part in enumerate(self.parts):
             if place % self.worker.count != self.worker.index:

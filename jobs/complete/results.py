@@ -1,6 +1,7 @@
 """The folder that completions are written into: a result for each picture, and frames that show the search.
 
-A result's note in the list of the folder says what it depends on, so that the same call only does what is missing.
+The list of the folder has a note for each result: what the result depends on. So the same call only completes what is
+missing.
 """
 
 import os

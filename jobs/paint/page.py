@@ -135,7 +135,7 @@ class Page:
 
     def cleared(self, path: str) -> Iterator[Updates]:
         """Yields the editor with the same photo and nothing painted."""
-        with suppress(UserError):  # the photo was deleted to make room; the next completion says so
+        with suppress(UserError):  # the photo was deleted to make room; the next completion reports it
             yield from self.renewed(reopen_canvas(path))
 
     def renewed(self, canvas: Canvas) -> Iterator[Updates]:
