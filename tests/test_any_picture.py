@@ -12,7 +12,8 @@ from conftest import blobs, errors, run_script
 from PIL import Image
 
 from images.decoding import load_picture
-from images.mask_files import load_masked, read_mask
+from images.mask_files import read_mask
+from jobs.complete.aligned_reader import load_masked
 from utils import UserError
 
 PICTURE = Image.fromarray(blobs(1, 48)[0])

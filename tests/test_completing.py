@@ -16,8 +16,8 @@ from dcgan.workers import ALONE, Worker
 from images.decoding import read_picture
 from images.files import save_picture
 from images.incomplete import Face, Incomplete
-from images.mask_files import Loaded, MaskedReader
 from images.mask_options import MaskOptions
+from jobs.complete.aligned_reader import AlignedReader, Loaded
 from jobs.complete.job import Completion
 from jobs.complete.plan import Plan, Recipe
 from jobs.complete.results import UNFINISHED, Batch, Outcome, Results
@@ -77,7 +77,7 @@ def imgs(tmp_path):
 def job_of(
     tmp_path, imgs, batch_size=2, search=SEARCH, blending="none", masks=None, model=None, framed=0, worker=ALONE
 ):
-    reader = MaskedReader(masks or MaskOptions(), 8, 3, search.seed)
+    reader = AlignedReader(masks or MaskOptions(), 8, 3, search.seed)
     results = Results(Outputs(tmp_path / "out"), imgs, search.n_iter, search.out_interval, framed)
     dcgan = model or Model()
     recipe = Recipe(dcgan, search, blending)

@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from images.decoding import PictureError
-from images.mask_files import MaskedReader, find_mask, fit_mask, has_mask, load_masked, read_mask
+from images.mask_files import find_mask, fit_mask, has_mask, read_mask
 from images.mask_options import MaskOptions
 from images.masks import make_mask
+from jobs.complete.aligned_reader import AlignedReader, load_masked
 from utils import UserError
 
 
@@ -135,7 +136,7 @@ def opaque(tmp_path, hole=None):
 
 
 def read(path, **options):
-    return MaskedReader(MaskOptions(**options), 16, 3, seed=4).read(path)
+    return AlignedReader(MaskOptions(**options), 16, 3, seed=4).read(path)
 
 
 def test_a_reader_hides_what_its_options_say(tmp_path):
@@ -171,16 +172,16 @@ def test_a_reader_hides_what_its_options_say(tmp_path):
 def test_a_reader_refuses_options_that_fit_no_picture(tmp_path):
     black = write(tmp_path / "black.png", np.zeros((16, 16)))
     with pytest.raises(UserError, match=r"black\.png hides everything"):
-        MaskedReader(MaskOptions(file=black), 16, 3, 0)
+        AlignedReader(MaskOptions(file=black), 16, 3, 0)
     with pytest.raises(UserError, match="the mask center hides nothing"):
-        MaskedReader(MaskOptions(center_scale=0.5), 16, 3, 0)
+        AlignedReader(MaskOptions(center_scale=0.5), 16, 3, 0)
 
 
 def test_a_picture_whose_name_is_too_long_for_a_masks_has_none(tmp_path):
     long = tmp_path / ("x" * 251 + ".png")
     Image.new("RGB", (8, 8)).save(long)
     (tmp_path / "masks").mkdir()
-    reader = MaskedReader(MaskOptions(folder=tmp_path / "masks"), 8, 3, 0)
+    reader = AlignedReader(MaskOptions(folder=tmp_path / "masks"), 8, 3, 0)
     assert not has_mask(reader.options, long)
     with pytest.raises(PictureError, match="no mask"):
         find_mask(tmp_path / "masks", long)
@@ -193,7 +194,7 @@ def test_several_masks_are_not_none(tmp_path):
     (tmp_path / "masks").mkdir()
     for suffix in (".png", ".bmp"):
         Image.new("L", (8, 8)).save(tmp_path / "masks" / f"a{suffix}")
-    reader = MaskedReader(MaskOptions(folder=tmp_path / "masks"), 8, 3, 0)
+    reader = AlignedReader(MaskOptions(folder=tmp_path / "masks"), 8, 3, 0)
     assert has_mask(reader.options, tmp_path / "a.jpg")
     with pytest.raises(UserError, match=r"several masks, a.bmp, a.png"):
         find_mask(tmp_path / "masks", tmp_path / "a.jpg")

@@ -11,8 +11,8 @@ from completion.models import open_model
 from dcgan.options import RATES, DeviceOptions, SearchOptions
 from dcgan.workers import Worker
 from images.blending import blend
-from images.mask_files import MaskedReader
 from images.mask_options import MaskOptions
+from jobs.complete.aligned_reader import AlignedReader
 from jobs.complete.arguments import CompleteOptions, PhotoOptions
 from jobs.complete.plan import Plan, Recipe, check_named, listed
 from jobs.complete.results import Batch, Outcome, Results
@@ -51,13 +51,13 @@ def complete(
         return Completion(recipe, Plan(recipe, imgs, reader, results, files.batch_size, worker)).run()
 
 
-def open_reader(photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: int) -> "MaskedReader | PhotoReader":
+def open_reader(photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: int) -> "AlignedReader | PhotoReader":
     """Returns the reader of aligned pictures or photos. UserError if the options name unusable masks or faces."""
     if photos.photo:
         from jobs.complete.photo_reader import PhotoReader
 
         return PhotoReader(photos, masks, dcgan, seed)
-    return MaskedReader(masks, dcgan.image_size, dcgan.c_dim, seed)
+    return AlignedReader(masks, dcgan.image_size, dcgan.c_dim, seed)
 
 
 class Completion:

@@ -17,12 +17,13 @@ from faces.frame import Frame
 from images.decoding import PictureError, read_photo
 from images.files import load_each
 from images.incomplete import Incomplete
-from images.mask_files import Final, find_mask, read_any_mask, stretched
+from images.mask_files import find_mask, read_any_mask, stretched
 from images.mask_options import MaskOptions
 from images.masks import checked, make_mask
 from images.photo import Photo
 from images.sheets import thumbnail
 from jobs.complete.arguments import PhotoOptions
+from jobs.complete.results import Final
 from utils import Progress, UserError, digest, say
 
 if TYPE_CHECKING:

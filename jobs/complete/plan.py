@@ -20,7 +20,7 @@ from jobs.complete.results import Batch, Results
 from utils import Outputs, Progress, UserError, WrongCommand, digest, say, some
 
 if TYPE_CHECKING:
-    from images.mask_files import MaskedReader
+    from jobs.complete.aligned_reader import AlignedReader
     from jobs.complete.photo_reader import PhotoReader
     from model import DCGAN
 
@@ -91,7 +91,7 @@ class Plan:
         self,
         recipe: Recipe,
         imgs: Sequence[Path],
-        reader: "MaskedReader | PhotoReader",
+        reader: "AlignedReader | PhotoReader",
         results: Results,
         batch_size: int,
         worker: Worker = ALONE,

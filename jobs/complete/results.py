@@ -9,20 +9,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from images.decoding import PictureError
 from images.files import save_picture, unique_names
 from images.incomplete import Face, Incomplete
-from images.mask_files import Final
 from images.sheets import ROWS, on_white, table
 from utils import Outputs, UserError, digest, say
 
 UNFINISHED = "unfinished"
 FRAMES = "frames"  # begins the notes of all frames
 PHOTO_TITLES = ("before", "masked", "completed")
+
+
+class Final(NamedTuple):
+    """A completed picture as it is written."""
+
+    pixels: np.ndarray  # uint8 [H, W, C]
+    profile: bytes | None = None  # its color profile
+    row: Sequence[np.ndarray] = ()  # thumbnails of a photo, original, masked and completed, each uint8 [h, w, 3]
 
 
 @dataclass(frozen=True)
