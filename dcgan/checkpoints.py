@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dcgan import tensorflow1
-from dcgan.directories import FILE, adopt_model, checkpoints, newest_of_tensorflow1, read_config
+from dcgan.directories import FILE, checkpoints, newest_of_tensorflow1, read_config
 from dcgan.options import NetworkOptions
 from kernels.tensorflow import DAMAGE, keras, plain_path, tf
 from utils import Outputs, UserError, check_readable, say
@@ -52,7 +52,6 @@ def write(directory: Path, options: NetworkOptions, variables: Mapping[str, tf.V
     UserError if a file cannot be written, or has the name of a file that this program did not write.
     """
     outputs = Outputs(directory, "--checkpoint_dir")
-    adopt_model(outputs)
     outputs.check("config.json", "checkpoint")
     with writable(directory):
         with outputs.scratch(SAVING) as partial:

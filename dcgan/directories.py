@@ -7,12 +7,11 @@ last, so a checkpoint without an index does not count. Or the directory holds a 
 import json
 import os
 import re
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from dcgan.options import NetworkOptions
-from utils import Outputs, UserError, check_readable
+from utils import UserError, check_readable
 
 FILE = re.compile(r"dcgan-(\d+)\.(index|data-\d+-of-\d+)")
 # TensorFlow 1's checkpoints, of its new format or of the old one with a single file; not this program's own.
@@ -54,21 +53,6 @@ def read_config(directory: Path) -> NetworkOptions:
         return NetworkOptions(**config)
     except (ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
-
-
-def adopt_model(outputs: Outputs) -> None:
-    """Lists the files of a model whose directory has no list.
-
-    It was saved by an earlier version of this program, or copied without the list.
-    """
-    directory = outputs.folder
-    if outputs.list.exists() or not checkpoints(directory):
-        return
-    with suppress(UserError):  # the files are the user's
-        read_config(directory)
-        for name in sorted(os.listdir(directory)):
-            if FILE.fullmatch(name) or name in ("config.json", "checkpoint"):
-                outputs.adopt(name)
 
 
 def check_model(directory: Path) -> None:

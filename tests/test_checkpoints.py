@@ -195,16 +195,6 @@ def test_a_users_files_are_not_replaced(saved, tmp_path, name):
     assert "mine" in ((tmp_path / name / "mine") if name == ".saving" else tmp_path / name).read_text()
 
 
-def test_a_directory_of_an_earlier_version_is_written_into(saved, tmp_path):
-    """Earlier versions kept no list of what they wrote."""
-    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
-    (tmp_path / LIST).unlink()
-    dcgan = DCGAN.load(tmp_path, training=True)
-    dcgan.step.assign(3)
-    dcgan.save(tmp_path)
-    assert checkpoints.checkpoints(tmp_path) == [1, 2, 3]
-
-
 CONFIG = asdict(NetworkOptions(8, gf_dim=4, df_dim=4))
 CHANGES: list[dict] = [
     {"image_size": "64"},

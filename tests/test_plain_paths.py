@@ -8,11 +8,10 @@ import tensorflow as tf
 
 from dcgan import checkpoints
 from dcgan.options import NetworkOptions
-from jobs.events import cut_events
 from kernels.tensorflow import event_writer, plain_path
 from model import DCGAN
 from ops import to_uint8
-from utils import Outputs, UserError
+from utils import UserError
 
 ODD = ["ck[1]/ck", "b\\s", "a*?", "line\nbreak", os.fsdecode(b"x\xff")]
 
@@ -32,13 +31,6 @@ def write_events(directory, *numbers, suffix=None):
     with event_writer(directory, suffix).as_default():
         for number in numbers:
             tf.summary.scalar("x", 0.5, step=number)
-
-
-def adopted(events):
-    """The outputs of a folder with this file of the run."""
-    outputs = Outputs(events.parent)
-    outputs.adopt(events.name, "run")
-    return outputs
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -76,41 +68,7 @@ def test_events_in_a_directory_of_any_name(tmp_path, name):
     (tmp_path / name).mkdir(parents=True)
     write_events(tmp_path / name, 1, 2, 3)
     (events,) = (tmp_path / name).iterdir()
-    cut_events(adopted(events), "run", 2)
-    assert steps(events) == [1, 2]
-
-
-def test_what_is_no_file_of_the_run_is_not_cut(tmp_path):
-    logs, outside = tmp_path / "logs", tmp_path / "outside"
-    for folder in (logs, outside):
-        folder.mkdir()
-    write_events(outside, 1, 2, 3)
-    (events,) = outside.iterdir()
-    before = events.read_bytes()
-    for name in (events.name, "events.out.tfevents.0.gone", "events.out.tfevents.1.folder", "events.out.tfevents.2"):
-        (logs / name).write_bytes(before)
-        outputs = adopted(logs / name)
-        (logs / name).unlink()
-    (logs / events.name).symlink_to(events)
-    (logs / "events.out.tfevents.0.gone").symlink_to("nowhere")
-    (logs / "events.out.tfevents.1.folder").mkdir()
-    (logs / "events.out.tfevents.2").write_bytes(before[:-50] + before)  # the user's
-    (logs / "events.out.tfevents.3").write_bytes(before)  # of the user, too
-    cut_events(outputs, "run", 2)
-    assert events.read_bytes() == before == (logs / "events.out.tfevents.3").read_bytes()
-    assert (logs / "events.out.tfevents.2").read_bytes() == before[:-50] + before
-
-
-def test_events_that_may_not_be_read(tmp_path, monkeypatch):
-    write_events(tmp_path, 1, 2, 3)
-    (events,) = tmp_path.iterdir()
-
-    def refused(path):
-        raise tf.errors.PermissionDeniedError(None, None, "Permission denied")
-
-    monkeypatch.setattr(tf.data, "TFRecordDataset", refused)
-    with pytest.raises(UserError, match=r"cannot cut .*events.* after step 2 \(Permission denied\)"):
-        cut_events(adopted(events), "run", 2)
+    assert steps(events) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling"])

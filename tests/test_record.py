@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,40 +14,22 @@ NAMES = [f"{i}.png" for i in range(20)]
 
 
 def begun(batches: int = 5) -> Record:
-    record, changes = Record.new().going_on(0, SETTINGS, NAMES, batches)
+    record, changes = Record.new().continued(0, SETTINGS, NAMES, batches)
     assert not changes
     return record
 
 
 def test_nothing_has_changed():
     record = begun()
-    assert record.going_on(0, SETTINGS, NAMES, 5) == (record, [])
-    assert record.going_on(7, SETTINGS, NAMES, 5) == (record, [])
+    assert record.continued(0, SETTINGS, NAMES, 5) == (record, [])
+    assert record.continued(7, SETTINGS, NAMES, 5) == (record, [])
     assert Record.new().run != record.run
 
 
 def test_what_has_changed_is_named():
-    record, changes = begun().going_on(7, {**SETTINGS, "seed": 3, "train_size": 18}, [*NAMES[3:], "new/x.png"], 4)
+    record, changes = begun().continued(7, {**SETTINGS, "seed": 3, "train_size": 18}, [*NAMES[3:], "new/x.png"], 4)
     assert changes == ["--seed was 0, is 3", "--train_size was not set, is 18", "1 pictures added, 3 removed"]
-    assert record.going_on(9, record.stretches[-1].settings, record.names, 4) == (record, [])
-    # Checkpoints after step 6 are lost: those before know the pictures' names no more.
-    assert record.going_on(6, SETTINGS, NAMES, 5) == (begun_as(record), [])
-    assert record.going_on(6, SETTINGS, NAMES[1:], 4)[1] == ["other pictures (20 before, 19 now)"]
-
-
-def test_what_a_record_is_older_than_is_known():
-    changes = begun().going_on(7, {**SETTINGS, "precision": "mixed", "local_norm": False}, NAMES, 5)[1]
-    assert changes == ["--precision was float32, is mixed"]
-
-
-def begun_as(record: Record) -> Record:
-    return Record(record.run, record.folders, list(record.stretches[:1]), NAMES)
-
-
-def test_a_stretch_without_a_step_is_forgotten():
-    record, _ = begun().going_on(7, {**SETTINGS, "seed": 3}, NAMES, 5)
-    assert record.going_on(7, SETTINGS, NAMES, 5) == (begun_as(record), [])
-    assert record.going_on(7, {**SETTINGS, "seed": 4}, NAMES, 5)[1] == ["--seed was 0, is 4"]
+    assert record.continued(9, record.settings, record.names, 4) == (record, [])
 
 
 def test_epochs_go_on_where_they_stood():
@@ -59,16 +40,22 @@ def test_epochs_go_on_where_they_stood():
         trained = rng.randrange(30)
         step, passes = step + trained, passes + trained / batches
         batches = rng.choice([1, 2, 5, 7, 300])
-        record, changes = record.going_on(step, {**SETTINGS, "seed": seed}, NAMES, batches)
+        record, changes = record.continued(step, {**SETTINGS, "seed": seed}, NAMES, batches)
         lost += 1 / batches
-        stretch = record.stretches[-1]
-        assert changes and stretch.step == step
-        assert passes - lost - 1e-9 <= (step - stretch.origin) / batches <= passes + 1e-9
+        assert changes
+        assert passes - lost - 1e-9 <= (step - record.origin) / batches <= passes + 1e-9
 
 
 def test_a_finished_epoch_stays_finished():
-    record, _ = begun(5).going_on(15, {**SETTINGS, "batch_size": 1}, NAMES, 20)
-    assert (15 - record.stretches[-1].origin, record.stretches[-1].batches) == (3 * 20, 20)
+    record, _ = begun(5).continued(15, {**SETTINGS, "batch_size": 1}, NAMES, 20)
+    assert (15 - record.origin, record.batches) == (3 * 20, 20)
+
+
+def test_an_earlier_checkpoint_than_the_record():
+    """Epochs never count backwards, although the checkpoints of the steps that the record tells of are lost."""
+    record, _ = begun(5).continued(1000, SETTINGS, NAMES, 1)
+    earlier, changes = record.continued(7, SETTINGS, NAMES, 1)
+    assert not changes and earlier.origin == 7
 
 
 def test_pictures_of_which_none_is_known():
@@ -78,30 +65,15 @@ def test_pictures_of_which_none_is_known():
     assert not Record.new().knows_none(["x.png"])
 
 
-def test_saved_and_loaded_and_moved(tmp_path):
-    checkpoints, samples = tmp_path / "a" / "ck", tmp_path / "a" / "samples"
-    samples.mkdir(parents=True)
-    record, _ = begun().going_on(3, {**SETTINGS, "seed": 1}, ["line\nbreak.png", "x\udcff.png"], 1)
-    record.writing([samples, checkpoints], checkpoints).save(Outputs(checkpoints))
-    shutil.move(tmp_path / "a", tmp_path / "b")
-    loaded = Record.load(tmp_path / "b" / "ck")
-    assert loaded and (loaded.run, loaded.stretches, loaded.names) == (record.run, record.stretches, record.names)
-    assert loaded.places(tmp_path / "b" / "ck") == [tmp_path / "b" / "samples", tmp_path / "b" / "ck"][::-1]
-    assert loaded.writing([tmp_path / "b" / "samples"], tmp_path / "b" / "ck") == loaded
+def test_saved_and_loaded(tmp_path):
+    record, _ = begun().continued(3, {**SETTINGS, "seed": 1}, ["line\nbreak.png", "x\udcff.png"], 1)
+    record.save(Outputs(tmp_path / "ck"))
+    assert Record.load(tmp_path / "ck") == record
     assert Record.load(tmp_path) is None
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        {"run": 1},
-        {"names": None},
-        {"names": [1]},
-        {"stretches": [{}]},
-        {"stretches": [{"step": "0"}]},
-        {"stretches": 3},
-        {"folders": [None]},
-    ],
+    "change", [{"run": 1}, {"names": None}, {"names": [1]}, {"origin": "0"}, {"batches": None}, {"settings": 3}]
 )
 def test_a_damaged_record(tmp_path: Path, change: dict):
     begun().save(Outputs(tmp_path))

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from conftest import blobs
 
-from jobs.events import cut_events
 from jobs.train.log import TrainingLog
 from jobs.train.samples import Samples
 from kernels.tensorflow import tf
@@ -140,33 +139,3 @@ def test_a_loss_that_is_not_finite_ends_the_run(log, bad):
     log.record(state(3, g_loss=bad))
     with pytest.raises(UserError, match="not finite at step 2"):
         log.flush()
-
-
-def test_events_are_cut_after_a_step(tmp_path):
-    """Of two runs' files, one with a torn record; a completion's curves in the same folder stay."""
-
-    def steps(path):
-        records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
-        return [event.step for event in map(tf.compat.v1.Event.FromString, records) if event.summary.value]
-
-    for suffix, numbers in {".a": (1, 2, 3), ".b": (3, 4, 5), ".completion": (1, 9)}.items():
-        with tf.summary.create_file_writer(str(tmp_path), filename_suffix=suffix).as_default():
-            for number in numbers:
-                tf.summary.scalar("x", 0.5, step=number)
-    a, b, completion = (next(tmp_path.glob(f"*{suffix}")) for suffix in (".a", ".b", ".completion"))
-    outputs = Outputs(tmp_path)
-    for path, note in ((a, "run"), (b, "run"), (completion, "of complete.py")):
-        content = path.read_bytes()
-        path.write_bytes(content[:40])  # as it began
-        outputs.adopt(path.name, note)
-        path.write_bytes(content)
-    whole = a.read_bytes()
-    a.write_bytes(whole[:-7])
-    cut_events(outputs, "run", 3)
-    assert (steps(a), steps(b), steps(completion)) == ([1, 2], [3], [1, 9])
-    a.write_bytes(whole)
-    damaged = bytearray(b.read_bytes())
-    damaged[-20] ^= 1  # not by us: what can still be saved of it, others may
-    b.write_bytes(damaged)
-    cut_events(outputs, "run", 3)
-    assert (a.read_bytes(), b.read_bytes()) == (whole, damaged)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dcgan.devices import worker_of
-from jobs.events import EventFile, cut_events
+from jobs.events import EventFile
 from jobs.train.run import LOSS_FILE
 from kernels.tensorflow import tf
 from model import DCGAN, LOSSES, TrainStep
@@ -39,7 +39,6 @@ class TrainingLog:
         if step and path.exists() and (not rows or int(rows[-1][0]) != step):
             raise UserError(f"{path} is damaged, as it lacks step {step}: choose another --log_dir")
         self.earlier = float(rows[-1][2]) if rows else 0.0  # seconds of earlier calls
-        cut_events(outputs, run, step)
         outputs.write(LOSS_FILE, lambda path: write_rows(path, [COLUMNS, *rows]), f"{run} {step}", grows=True)
         self.events = EventFile(outputs, "", run)
         if not rows:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from dcgan.directories import adopt_model, check_model, checkpoints, newest_of_tensorflow1
+from dcgan.directories import check_model, checkpoints, newest_of_tensorflow1
 from images.files import check_folder, find_pictures
 from jobs.train.arguments import RunOptions
 from jobs.train.record import Record
@@ -15,7 +15,6 @@ from utils import Outputs, UserError, only_writer, say
 
 SAMPLE = re.compile(r"train_\d{2,}_\d{4,}\.png")
 LOSS_FILE, BEST = "losses.csv", "best"
-OLDER = re.compile(rf"{SAMPLE.pattern}|events\.out\.tfevents\.(?!.*completion).*|losses\.csv|validation\.(csv|json)")
 
 
 def check_options(options: RunOptions) -> None:
@@ -28,7 +27,7 @@ def check_options(options: RunOptions) -> None:
 
 
 class Run:
-    """A run's folders, pictures, history, and the files that it has written."""
+    """A run's folders, pictures and record."""
 
     def __init__(self, options: RunOptions):
         """Raises UserError if the pictures or the folders do not fit the run. Use `open`, which locks the folders."""
@@ -56,7 +55,6 @@ class Run:
                 locks.enter_context(only_writer(folder))
             run = cls(options)
             if writes:
-                run._adopt_older_files()
                 run._check_outputs()
             yield run
 
@@ -66,7 +64,6 @@ class Run:
         if os.path.realpath(options.sample_dir) == os.path.realpath(options.dataset):
             raise UserError(f"samples must not be written into {options.dataset}: choose another --sample_dir")
         without = [options.checkpoint_dir, options.sample_dir, options.log_dir]
-        without += self.record.places(options.checkpoint_dir)
         if options.validation:
             if options.dataset.resolve().is_relative_to(options.validation.resolve()):
                 raise UserError(
@@ -94,7 +91,7 @@ class Run:
                 raise UserError(f"{self.samples.folder / name} is a sample of another run: choose another --sample_dir")
 
     def continue_at(self, step: int, settings: dict[str, Any], batches: int) -> int:
-        """Adds what follows `step` to the history, and reports what has changed. batches: steps in an epoch.
+        """Records how the run continues after `step`, and reports changes. batches: steps in an epoch.
 
         Returns the step that epochs are counted from. UserError if none of the pictures was in the run before.
         """
@@ -104,31 +101,13 @@ class Run:
                 f"{self.options.dataset} has none of the pictures that the model in {directory} was trained with: give "
                 f"their folder, or start a new run with --init {directory} and another --checkpoint_dir"
             )
-        if step and not self.record.stretches:
-            say("no history was recorded, so the settings cannot be checked")
         settings = settings | {"train_size": self.options.train_size}
-        record, changes = self.record.going_on(step, settings, self.names, batches)
+        self.record, changes = self.record.continued(step, settings, self.names, batches)
         if changes:
             say(f"changed at step {step}: {', '.join(changes)}; no single command repeats this run")
-        folders = [outputs.folder for outputs in (self.checkpoints, self.samples, self.logs)]
-        self.record = record.writing(folders, directory)
-        return self.record.stretches[-1].origin
+        return self.record.origin
 
     def save_record(self) -> None:
         """Writes run.json if it has changed. Call it before the logs and samples are written, which belong to it."""
         if self.record != self.saved:
             self.record.save(self.checkpoints)
-
-    def _adopt_older_files(self) -> None:
-        """Lists the files of a run that began before this program listed its files; run.json names their folders."""
-        adopt_model(self.checkpoints)
-        if not self.saved or "run.json" in self.checkpoints.names() or not self.checkpoints.owns("config.json"):
-            return
-        best = Outputs(self.checkpoints.folder / BEST)
-        adopt_model(best)
-        written = {best.folder.resolve(), *self.record.places(self.checkpoints.folder)}
-        for outputs in (best, self.samples, self.logs):
-            if outputs.folder.exists() and outputs.folder.resolve() in written:
-                for name in filter(OLDER.fullmatch, sorted(os.listdir(outputs.folder))):
-                    outputs.adopt(name, f"{self.record.run} 0")
-        self.checkpoints.adopt("run.json")  # last, as a stop in between leaves the rest to the next call
