@@ -7,7 +7,6 @@ import json
 import math
 import os
 import shutil
-import stat
 import sys
 import time
 import zlib
@@ -33,20 +32,11 @@ class WrongCommand(UserError):
     """A wrong command line, whatever the files contain."""
 
 
-class OutputError(UserError):
-    """Standard output cannot be written, for another reason than a closed pipe (BrokenPipeError)."""
-
-
 def say(text: object = None) -> None:
     """Prints a line and flushes. Lines of several threads do not mix. Without a text, it only flushes."""
-    try:
-        if text is not None:
-            sys.stdout.write(one_line(text) + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot print ({error.strerror}): free space where the output is stored") from error
+    if text is not None:
+        sys.stdout.write(one_line(text) + "\n")
+    sys.stdout.flush()
 
 
 def digest(*parts: Any) -> str:
@@ -59,8 +49,6 @@ def digest(*parts: Any) -> str:
 
 
 LIST, LOCK = ".dcgan-completion", ".dcgan-completion.lock"  # in every output folder
-START = b'["'  # of the list
-PNG, PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 SCRATCH = "scratch"  # the note of a folder that is deleted at the end
 
 
@@ -201,23 +189,6 @@ class Options:
 # ------------------------------------------------------------------------------------------ files
 
 
-def check_readable(path: Path) -> None:
-    """Raises UserError unless the path is a regular file that may be read; FileNotFoundError if it does not exist.
-
-    Opening a pipe would wait for its writer.
-    """
-    try:
-        regular = stat.S_ISREG(path.stat().st_mode)
-        if regular:
-            open(path, "rb").close()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror}): check its permissions") from error
-    if not regular:
-        raise UserError(f"{path} is not a regular file: remove it")
-
-
 def write_rows(path: Path, rows: Iterable[Sequence[Any]]) -> None:
     """Appends rows to a CSV file. File names that are not UTF-8 keep their bytes."""
     with open(path, "a", newline="", encoding="utf-8", errors="surrogateescape") as file:
@@ -226,22 +197,8 @@ def write_rows(path: Path, rows: Iterable[Sequence[Any]]) -> None:
 
 def read_rows(path: Path, columns: int) -> list[list[str]]:
     """Returns the rows of a file by `write_rows`, without rows of another length, such as one that was cut short."""
-    check_readable(path)
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
         return [row for row in csv.reader(file) if len(row) == columns]
-
-
-def _size(path: Path) -> int:
-    """Returns the size of a file, 0 if it does not exist. UserError if there is something else than a file.
-
-    A pipe would block, and a symbolic link may lead to a file of the user's.
-    """
-    if not os.path.lexists(path):
-        return 0
-    state = path.lstat()
-    if not stat.S_ISREG(state.st_mode):
-        raise UserError(f"{path} is not a regular file: remove it")
-    return state.st_size
 
 
 @contextmanager
@@ -255,7 +212,6 @@ def only_writer(directory: Path) -> Iterator[None]:
     created = [each for each in (directory, *directory.parents) if not each.exists()]
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / LOCK
-    _size(path)
     lock = FileLock(path, timeout=0)
     try:
         lock.acquire()
@@ -294,16 +250,15 @@ class Outputs:
     def check(self, *names: str) -> None:
         """Raises UserError if one of the names is taken by something that this program did not write.
 
-        A symbolic link is never replaced, nor a file behind one. An empty file may be replaced, and so may a PNG
-        picture of this program that was cut short, by a full disk for example.
+        A symbolic link is never replaced, nor a file behind one. An empty file may be replaced.
         """
         for name in names:
             path = self.folder / name
             if self._is_linked(name):
                 raise UserError(f"{path} is reached by a symbolic link: remove the link or choose another {self.flag}")
             there = next(each for each in (path, *path.parents) if os.path.lexists(each))  # the file or its folder
-            is_free = there != path and there.is_dir()
-            if not (is_free or self.owns(name) or self._is_cut_short(name)):
+            is_free = there.is_dir() if there != path else path.is_file() and not path.stat().st_size
+            if not (is_free or self.owns(name)):
                 raise UserError(
                     f"{there} was not written by this program, or was changed since: move it away or choose another "
                     f"{self.flag}"
@@ -401,27 +356,12 @@ class Outputs:
         expected = os.path.join(self.real, os.path.normpath(name))
         return os.path.normcase(os.path.realpath(self.folder / name)) != os.path.normcase(expected)
 
-    def _is_cut_short(self, name: str) -> bool:
-        """Returns whether the file is empty, or a PNG file of this program that lacks its end."""
-        path = self.folder / name
-        if not path.is_file():
-            return False
-        size = path.stat().st_size
-        if not any(size < entry.size for entry in self.entries.get(name, ())):
-            return not size
-        content = path.read_bytes()
-        return PNG.startswith(content[:8]) and not content.endswith(PNG_END)
-
     def _update(self) -> None:
         """Reads the lines that were added to the list since the last time, by this process or another."""
-        with self.reading:
-            if _size(self.list) == self.read:
+        with self.reading, suppress(FileNotFoundError):
+            if self.list.stat().st_size == self.read:
                 return
             with open(self.list, "rb") as file:
-                if not START.startswith(file.read(len(START))):
-                    raise UserError(
-                        f"{self.list} was not written by this program: move it away or choose another {self.flag}"
-                    )
                 file.seek(self.read)
                 *lines, rest = file.read().split(b"\n")
                 self.read = file.tell() - len(rest)

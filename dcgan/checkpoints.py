@@ -15,7 +15,7 @@ from dcgan import tensorflow1
 from dcgan.directories import FILE, checkpoints, newest_of_tensorflow1, read_config
 from dcgan.options import NetworkOptions
 from kernels.tensorflow import DAMAGE, keras, plain_path, tf
-from utils import Outputs, UserError, check_readable, say
+from utils import Outputs, UserError, say
 
 NO_DAMAGE = (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError)
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # TensorFlow adds it to a variable's name
@@ -139,7 +139,7 @@ def _newest_undamaged(
         path = directory / f"dcgan-{step}"
         try:
             for file in directory.glob(f"{path.name}.*"):
-                check_readable(file)
+                open(file, "rb").close()  # PermissionError; TensorFlow would say that the file is damaged
             return _read_checkpoint(path, options, training), damaged
         except NO_DAMAGE as error:
             raise UserError(f"cannot read {path} ({error.message}): check its permissions and free memory") from error

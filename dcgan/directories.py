@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dcgan.options import NetworkOptions
-from utils import UserError, check_readable
+from utils import UserError
 
 FILE = re.compile(r"dcgan-(\d+)\.(index|data-\d+-of-\d+)")
 # TensorFlow 1's checkpoints, of its new format or of the old one with a single file; not this program's own.
@@ -45,7 +45,6 @@ def read_config(directory: Path) -> NetworkOptions:
     if not found:
         what = "checkpoint" if path.is_file() else "model"
         raise UserError(f"no {what} in {directory}: choose a directory that train-dcgan.py wrote")
-    check_readable(path)
     try:
         config = json.loads(path.read_text())
         if not isinstance(config, dict) or config.keys() != asdict(NetworkOptions()).keys():

@@ -165,7 +165,7 @@ class DeviceOptions(Options):
 
 
 APPROACHES = ("lbfgs", "adam", "pgd", "hmc")
-STARTS = ("zero", "random", "fit")
+STARTS = ("zero", "random")
 RATES = {"adam": 0.1, "pgd": 0.001}  # step sizes
 LR_DECAYS = ("cosine", "none")
 
@@ -182,7 +182,7 @@ class SearchOptions(Options):
     )
     start: str = option(
         "zero",
-        "the first z. zero; random: uniform in [-1, 1]; fit: predicted from the known pixels by linear regression",
+        "the first z. zero; random: uniform in [-1, 1], as in the post",
         choices=STARTS,
     )
     n_iter: int = option(30, "iterations over z", "--nIter", COUNT)

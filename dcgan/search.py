@@ -17,7 +17,6 @@ from dcgan.devices import filled_parts, joined
 from dcgan.options import RATES, SearchOptions
 from dcgan.search_loss import Measure
 from dcgan.spaces import Cube, FeatureMaps, Space, rng_of
-from dcgan.starts import STARTS
 from images.incomplete import Face, Incomplete
 from kernels.tensorflow import tf
 from ops import to_uint8
@@ -96,7 +95,9 @@ def search(
     share = 1 / max(incomplete.lowres, 1) ** 2  # penalties are meant for losses over all pixels; block means are fewer
     cube = Cube.of(generator, options, share)
     objective = Objective(measure, cube, options.seed, incomplete.ids)
-    start = STARTS[options.start](cube, incomplete, options.seed)
+    start = np.zeros((len(incomplete), cube.z_dim))
+    if options.start == "random":
+        start = np.stack([cube.random(options.seed, face, cube.z_dim) for face in incomplete.ids])
     for point in SEARCHES[options.approach](objective, start, options):
         yield SearchState(point.z, point, partial(_images, cube, point.z, strategy))
     if options.refine:

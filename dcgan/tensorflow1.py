@@ -11,7 +11,7 @@ import numpy as np
 
 from dcgan.options import NetworkOptions, layers
 from kernels.tensorflow import DAMAGE, plain_path, tf
-from utils import UserError, check_readable
+from utils import UserError
 
 VARIABLE = re.compile(r"(generator|discriminator)/(g_h0_lin|g_h\d+|g_bn\d+|d_h\d+_conv|d_h\d+_lin|d_bn\d+)/(\w+)")
 OPTIMIZER = re.compile(r".*/Adam(_1)?|beta[12]_power(_\d+)?")
@@ -23,9 +23,6 @@ def read(path: Path) -> tuple[NetworkOptions, dict[str, np.ndarray]]:
 
     Raises UserError if the checkpoint cannot be read, or has other variables than a DCGAN.
     """
-    for file in path.parent.iterdir():
-        if file.name == path.name or file.name.startswith((f"{path.name}.index", f"{path.name}.data-")):
-            check_readable(file)
     values = {}
     try:
         with plain_path(path) as plain:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -13,10 +12,6 @@ import numpy as np
 from images.decoding import PictureError, load_picture
 from utils import UserError, say
 
-CGROUPS = (  # limit and usage of a container's memory, in both versions of Linux' control groups
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
 UNKNOWN, KEPT, UNREADABLE = range(3)
 
 
@@ -96,21 +91,3 @@ def one_ahead(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[
                 yield current.result()
         if following:
             yield following.result()
-
-
-def free_memory() -> float:
-    """Bytes that this process can still allocate, limited by the system or its container."""
-    try:
-        with open("/proc/meminfo") as file:
-            fields = dict(line.split(":") for line in file)
-        free = 1024.0 * int(fields["MemAvailable"].split()[0])
-    except (OSError, KeyError):  # not Linux: a cautious guess
-        free = 4e9
-    for limit, used in CGROUPS:
-        with suppress(OSError, ValueError):  # no such group, or its limit is "max"
-            within = float(Path(limit).read_text()) - float(Path(used).read_text())
-            with suppress(OSError, KeyError):  # cached files count as used but can be freed
-                statistics = Path(used).with_name("memory.stat").read_text()
-                within += float(dict(line.split() for line in statistics.splitlines())["inactive_file"])
-            free = min(free, within)
-    return free

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import os
 import sys
 import textwrap
 import traceback
@@ -101,7 +100,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     code: Any = 1
     try:
         interrupts.raise_them()
-        _open_outputs()
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # makes every name printable
         try:
             code = main()
         except SystemExit as end:
@@ -142,15 +141,6 @@ def _explained(error: Exception) -> str:
 def _while_importing(error: Exception) -> bool:
     """Whether the error was raised at the top of a module; too little memory raises nearly anything there."""
     return any(frame.f_code.co_name == "<module>" for frame, _ in traceback.walk_tb(error.__traceback__))
-
-
-def _open_outputs() -> None:
-    """Opens stdout and stderr if the caller closed them (`>&-`); makes every file name printable."""
-    for name, descriptor in (("stdout", 1), ("stderr", 2)):
-        if getattr(sys, name) is None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-            setattr(sys, name, open(descriptor, "w"))  # noqa: SIM115 - it stays open
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _fail(message: str, code: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from completion.models import open_model
 from completion.searching import search_batches
-from dcgan.latent import combined, load_z, random_z, save_z, text_in, walk
+from dcgan.latent import combined, load_z, random_z, save_z, walk
 from dcgan.options import SearchOptions
 from images.dataset import Dataset
 from images.decoding import load_picture
@@ -21,7 +21,7 @@ from images.incomplete import Incomplete
 from images.neighbors import nearest
 from images.sheets import BORDER, ROWS, framed, table
 from jobs.arguments import FILES, SampleOptions
-from utils import Outputs, Progress, UserError, digest, only_writer, say, some
+from utils import Outputs, Progress, UserError, only_writer, say
 
 if TYPE_CHECKING:
     from model import DCGAN
@@ -40,14 +40,9 @@ def sample(options: SampleOptions) -> None:
     with only_writer(out):
         outputs = Outputs(out, "--outDir")
         options = _listed(options)
-        named = [*(options.z or ()), *itertools.chain.from_iterable(files for _, files in options.terms)]
-        _check_places(options, named, outputs)
+        _check_places(options, outputs)
         neighbors = find_pictures(options.nearest, [out]) if options.nearest else []
         dcgan = open_model(options.checkpoint_dir)
-        model = model_of(dcgan)
-        others = [path for path in named if text_in(path, "model") not in (None, model)]
-        if others:
-            say(f"z of another model, so the pictures will differ: {some(others, 'files')}")
         if options.terms:
             draw_arithmetic(dcgan, options.terms, outputs)
             return
@@ -59,12 +54,7 @@ def sample(options: SampleOptions) -> None:
         elif options.single:
             write_single(dcgan, z, outputs)
         else:
-            _save(dcgan, outputs, "samples", z, framed(images(dcgan, z), options.columns))
-
-
-def model_of(dcgan: "DCGAN") -> str:
-    """Identifies the generator, by its weights in half precision, in which the bundled models are stored."""
-    return digest(*(each.astype(np.float16) for each in dcgan.generator.get_weights()))[:16]
+            _save(outputs, "samples", z, framed(images(dcgan, z), options.columns))
 
 
 def z_of_files(dcgan: "DCGAN", paths: Sequence[Path]) -> np.ndarray:
@@ -95,11 +85,11 @@ def images(dcgan: "DCGAN", z: np.ndarray, columns: int = 1) -> np.ndarray:
 def write_single(dcgan: "DCGAN", z: np.ndarray, outputs: Outputs) -> None:
     """Writes a file for each picture and its z, in place of those of an earlier call."""
     earlier = set(outputs.names(SINGLE))
-    progress, digits, model = Progress(len(z), "pictures"), max(4, len(str(len(z) - 1))), model_of(dcgan)
+    progress, digits = Progress(len(z), "pictures"), max(4, len(str(len(z) - 1)))
     for i, picture in enumerate(itertools.chain.from_iterable(dcgan.generate(z))):
         name = f"{SINGLE}/{i:0{digits}}"
         outputs.write(f"{name}.png", partial(save_picture, pixels=picture), SINGLE)
-        outputs.write(f"{name}.npz", partial(save_z, z=z[i : i + 1], model=model), SINGLE)
+        outputs.write(f"{name}.npz", partial(save_z, z=z[i : i + 1]), SINGLE)
         earlier -= {f"{name}.png", f"{name}.npz"}
         progress.update(i + 1)
     outputs.remove(*earlier)
@@ -114,7 +104,7 @@ def draw_walk(dcgan: "DCGAN", points: np.ndarray, steps: int, outputs: Outputs) 
     pictures = images(dcgan, z)
     # The end of a leg is the beginning of the next.
     there = [framed(picture[None]) for i, picture in enumerate(pictures) if i == 0 or i % columns]
-    _save(dcgan, outputs, "walk", z, framed(pictures, columns), there + there[-2::-1])
+    _save(outputs, "walk", z, framed(pictures, columns), there + there[-2::-1])
 
 
 def draw_arithmetic(dcgan: "DCGAN", terms: Iterable[tuple[int, Sequence[Path]]], outputs: Outputs) -> None:
@@ -133,7 +123,7 @@ def draw_arithmetic(dcgan: "DCGAN", terms: Iterable[tuple[int, Sequence[Path]]],
     titles = [f"{'+' if sign > 0 else '-'}{mean}" for sign, mean in zip(signs, means, strict=True)]
     sheet = table(pictures.reshape(-1, *shape[2:]), [*titles, "="])
     names = [f"{name}{i + 1}" for name, sign in (("plus", 1), ("minus", -1)) for i in range(signs.count(sign))]
-    _save(dcgan, outputs, "arithmetic", result, sheet, **dict(zip(names, z, strict=True)))
+    _save(outputs, "arithmetic", result, sheet, **dict(zip(names, z, strict=True)))
 
 
 def draw_nearest(dcgan: "DCGAN", paths: Sequence[Path], z: np.ndarray, outputs: Outputs) -> None:
@@ -148,7 +138,7 @@ def draw_nearest(dcgan: "DCGAN", paths: Sequence[Path], z: np.ndarray, outputs: 
     near = np.where(found.mirrored[..., None, None, None], near[..., ::-1, :], near)
     rows = np.concatenate([pictures[:, None], near], axis=1)
     sheet = table(rows.reshape(-1, *pictures.shape[1:]), ["sample", *NEIGHBORS][: rows.shape[1]])
-    _save(dcgan, outputs, "nearest", z, sheet)
+    _save(outputs, "nearest", z, sheet)
 
 
 # ----------------------------------------------------------------------------------------- files
@@ -179,27 +169,19 @@ def _listed(options: SampleOptions) -> SampleOptions:
     )
 
 
-def _check_places(options: SampleOptions, named: Sequence[Path], outputs: Outputs) -> None:
-    """Raises UserError if the results would replace a foreign file or one of those `named`."""
+def _check_places(options: SampleOptions, outputs: Outputs) -> None:
+    """Raises UserError if the results would replace a file of the user."""
     out = outputs.folder
     if options.nearest and os.path.realpath(options.nearest) == os.path.realpath(out):
         raise UserError(f"{out} contains the pictures to compare with: choose another --outDir")
     if options.single:
         numbered = (f"{SINGLE}/{i:04}" for i in range(options.random_count))
-        names = {*outputs.names(SINGLE), *(f"{name}.{suffix}" for name in numbered for suffix in ("png", "npz"))}
+        outputs.check(*outputs.names(SINGLE), *(f"{name}.{end}" for name in numbered for end in ("png", "npz")))
     else:
-        names = {f"{options.kind}.{suffix}" for suffix in ("npz", "png", *(["gif"] if options.walk else []))}
-    places = {os.path.realpath(out / name) for name in names}
-    alone = [os.path.realpath(path) for path in named] == [os.path.realpath(out / f"{options.kind}.npz")]
-    keeps_z = alone and options.kind in ("samples", "nearest")  # the same z is written again
-    for path in named:
-        if os.path.realpath(path) in places and not keeps_z:
-            raise UserError(f"{path} would be overwritten by the results: choose another --outDir")
-    outputs.check(*names)
+        outputs.check(*(f"{options.kind}.{end}" for end in ("npz", "png", *(["gif"] if options.walk else []))))
 
 
 def _save(
-    dcgan: "DCGAN",
     outputs: Outputs,
     name: str,
     z: np.ndarray,
@@ -208,7 +190,7 @@ def _save(
     **others: np.ndarray,
 ) -> None:
     """Writes z with other arrays, the sheet, and a GIF if there are frames. Reports where they are."""
-    outputs.write(f"{name}.npz", lambda path: save_z(path, z, model=model_of(dcgan), **others))
+    outputs.write(f"{name}.npz", lambda path: save_z(path, z, **others))
     outputs.write(f"{name}.png", partial(save_picture, pixels=sheet))
     if frames:
         outputs.write(f"{name}.gif", partial(save_gif, frames=frames))

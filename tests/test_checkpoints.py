@@ -168,17 +168,8 @@ def test_a_file_that_may_not_be_read_is_an_error(saved, name):
         directory.chmod(0o755)
         (directory / name).chmod(0)
         for training in (False, True):
-            with without_privileges(), pytest.raises(UserError, match=rf"cannot read .*/{name} \(Permission denied\)"):
+            with without_privileges(), pytest.raises(PermissionError, match=name):
                 DCGAN.load(directory, training)
-
-
-@pytest.mark.parametrize("name", ["dcgan-2.index", "dcgan-2.data-00000-of-00001"])
-def test_a_pipe_does_not_block(saved, tmp_path, name):
-    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
-    (tmp_path / name).unlink()
-    os.mkfifo(tmp_path / name)
-    with pytest.raises(UserError, match=rf"{name} is not a regular file"):
-        DCGAN.load(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["config.json", "checkpoint", "dcgan-2.index", ".saving"])

@@ -161,7 +161,7 @@ def options_of(monkeypatch, argv):
 def test_every_option_reaches_the_search(monkeypatch):
     argv = (
         "x.png y.png --checkpointDir c --imgSize 16 --outDir o --batchSize 2 --allFrames --blend none"
-        " --approach pgd --start fit --lr 2 --lrDecay none --beta1 .3 --beta2 .4 --eps 5 --momentum .6"
+        " --approach pgd --start random --lr 2 --lrDecay none --beta1 .3 --beta2 .4 --eps 5 --momentum .6"
         " --nIter 7 --lam 8 --outInterval 9 --seed 10 --hmcBeta 11 --hmcEps 12 --hmcL 13 --hmcAnneal 14"
         " --contextWindow 15 --contextFloor 17 --zPenalty 16 --zLength 19 --maskType random --randomShare .18"
         " --refine 4 --refineIter 21 --refinePenalty 22 --precision mixed"
@@ -171,7 +171,7 @@ def test_every_option_reaches_the_search(monkeypatch):
         PhotoOptions(),
         MaskOptions("random", None, None, False, 0.25, 0.18),
         SearchOptions(
-            *("pgd", "fit", 7, 2, "none", 0.3, 0.4, 5, 0.6, 11, 12, 13, 14, 15, 17, 8, 16, 19, 4, 21, 22, 9, 10)
+            *("pgd", "random", 7, 2, "none", 0.3, 0.4, 5, 0.6, 11, 12, 13, 14, 15, 17, 8, 16, 19, 4, 21, 22, 9, 10)
         ),
         DeviceOptions("mixed"),
     )

@@ -61,19 +61,6 @@ def test_that_pictures_are_fitted_is_said_once(tmp_path, capsys):
     assert capsys.readouterr().out.count("cropped") == 1
 
 
-def test_free_memory_knows_the_limit_of_a_container(tmp_path, monkeypatch):
-    free = dataset.free_memory()
-    assert 1e8 < free < 1e14
-    for name, content in {"none": "max", "limit": "70000000", "used": "30000000"}.items():
-        (tmp_path / name).write_text(f"{content}\n")
-    monkeypatch.setattr(dataset, "CGROUPS", [(tmp_path / "none", tmp_path / "used"), (tmp_path / "missing", "")])
-    assert dataset.free_memory() > 1e8
-    monkeypatch.setattr(dataset, "CGROUPS", [(tmp_path / "none", ""), (tmp_path / "limit", tmp_path / "used")])
-    assert dataset.free_memory() == 40000000
-    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 20000000\n")
-    assert dataset.free_memory() == 60000000
-
-
 def test_one_ahead_computes_the_next_while_one_is_in_use():
     events = []
     computed = Semaphore(0)

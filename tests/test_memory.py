@@ -1,12 +1,9 @@
 """Small files cannot take the machine's memory."""
 
-import os
 import re
 import subprocess
 import sys
 import threading
-import tracemalloc
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,10 +11,8 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from dcgan.latent import load_z, text_in
 from images import decoding
 from images.decoding import PictureError
-from utils import UserError
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (30, 70, 3), np.uint8)
 
@@ -86,27 +81,3 @@ def test_huge_pictures_are_decoded_one_after_the_other(tmp_path, monkeypatch):
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(decoding.read_picture, [tmp_path / f"{i}.png" for i in range(6)]))
         assert (most == 1) == one_at_a_time
-
-
-@pytest.mark.parametrize("filled", [False, True])
-def test_an_npz_file_that_unpacks_to_much_more(tmp_path, filled):
-    """Neither arrays for which the machine has no memory are read, nor the zeros of a small file."""
-    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, dtype, shape in (("z", "<f4", (10**7 if filled else 10**12, 8)), ("text", "<U1000000000", ())):
-            with archive.open(f"{name}.npy", "w") as file:
-                np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
-                file.write(bytes(32 * 10**7 if filled else 0))
-    tracemalloc.start()
-    with pytest.raises(UserError, match=r"cannot read z from .*x\.npz"):
-        load_z(tmp_path / "x.npz", 8)
-    assert text_in(tmp_path / "x.npz", "text") is None
-    most = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert most < 1e6 or not filled  # what is said to be there, but is not, takes addresses without memory
-
-
-def test_a_pipe_holds_no_z(tmp_path):
-    os.mkfifo(tmp_path / "x.npz")  # opening it would wait for its writer
-    with pytest.raises(UserError, match=r"cannot read z from .*x\.npz"):
-        load_z(tmp_path / "x.npz", 8)
-    assert text_in(tmp_path / "x.npz", "text") is None

@@ -64,20 +64,6 @@ def test_a_file_that_was_changed_is_foreign(outputs, content):
     assert (outputs.folder / "a.txt").read_text() == content
 
 
-def test_a_picture_of_this_program_that_was_cut_short_is_replaced(outputs):
-    content = b"\x89PNG\r\n\x1a\n" + b"pixels" * 99 + b"\0\0\0\0IEND\xaeB`\x82"
-    outputs.write("a.png", lambda path: path.write_bytes(content))
-    (outputs.folder / "b.png").write_bytes(content[:-1])  # the user's
-    refused(outputs, "b.png")
-    for length in (0, 3, 100, len(content) - 1):
-        (outputs.folder / "a.png").write_bytes(content[:length])
-        assert not outputs.owns("a.png")
-        outputs.check("a.png")
-    for other in (content[:99] + content[-12:], b"text", content + b"more"):
-        (outputs.folder / "a.png").write_bytes(other)
-        refused(outputs, "a.png")
-
-
 def test_a_file_that_comes_while_another_is_written_stays(outputs):
     def slow(path):
         path.write_text("new")
@@ -268,26 +254,6 @@ def test_names_of_any_kind(outputs):
     for name in ("caf\u00e9", "a b\nc", os.fsdecode(b"\xff"), "x/./y"):
         outputs.write(name, put(name.encode("utf-8", "replace").decode()))
         assert Outputs(outputs.folder).owns(name)
-
-
-@pytest.mark.parametrize("kind", ["pipe", "link"])
-def test_a_list_that_is_no_file_is_refused(outputs, kind):
-    outputs.folder.mkdir()
-    mine = outputs.folder.parent / "mine.txt"
-    mine.write_text("mine")
-    os.mkfifo(outputs.folder / LIST) if kind == "pipe" else (outputs.folder / LIST).symlink_to(mine)
-    with pytest.raises(UserError, match="is not a regular file: remove it"):
-        outputs.write("x.txt", put("new"))
-    assert mine.read_text() == "mine" and not (outputs.folder / "x.txt").exists()
-
-
-@pytest.mark.parametrize("content", ["precious\n", "[1, 2]\n", "[]", '{"a": "b"}'])
-def test_a_list_of_the_user_is_left_alone(outputs, content):
-    outputs.folder.mkdir()
-    (outputs.folder / LIST).write_text(content)
-    with pytest.raises(UserError, match=r"\.dcgan-completion was not written by this program: move it away or choose"):
-        outputs.write("x.txt", put("new"))
-    assert (outputs.folder / LIST).read_text() == content and os.listdir(outputs.folder) == [LIST]
 
 
 @pytest.mark.parametrize("content", ["", '["x.txt", 3, 12'])

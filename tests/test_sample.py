@@ -1,7 +1,5 @@
 """sample.py: pictures against G of the z beside them, walks and arithmetic against NumPy, planted copies, bad calls."""
 
-import shutil
-
 import numpy as np
 import pytest
 from conftest import assert_fails, assert_works, blobs, lively, run_script, write_pictures
@@ -187,22 +185,6 @@ def test_the_bundled_model_where_there_is_no_other(tmp_path):
     assert Image.open(tmp_path / "sampled" / "samples.png").size == (136, 136)
 
 
-def test_z_of_another_model_is_taken_and_named(folder):
-    sample(folder, "--number", 2)
-    sample(folder, "--number", 2, "--single")
-    lively(8, 9).save(folder / "other")
-    args = ["sampled/samples.npz", "sampled/single/0000.npz", "sampled/single/0001.png"]
-    word = "z of another model"
-    assert word not in sample(folder, "--z", *args, "--outDir", "same")
-    said = sample(folder, "--z", *args, "--outDir", "theirs", "--checkpointDir", "other")
-    (line,) = (line for line in said.splitlines() if word in line)
-    assert line.endswith(": 2 files (samples.npz, 0000.npz)")
-    said = sample(folder, "--plus", "sampled/samples.npz", "--outDir", "theirs", "--checkpointDir", "other")
-    assert word in said
-    save_z(folder / "old.npz", z_in(folder / "sampled" / "samples.npz"))  # as it was before models were noted
-    assert word not in sample(folder, "--z", "old.npz", "--outDir", "theirs", "--checkpointDir", "other")
-
-
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
@@ -269,26 +251,6 @@ def test_what_others_wrote_stays(folder, name, args):
     result = run_script("sample.py", "--number", 2, *args, cwd=folder)
     assert_fails(result, 1, f"sampled/{name} was not written by this program", "--outDir")
     assert other.read_text() == "precious" and sorted((folder / "sampled").rglob("[!.]*")) == before
-
-
-def test_z_that_is_named_is_not_written_over(folder):
-    sample(folder, "--number", 2, "--walk", 1)
-    sample(folder, "--number", 2, "--single")
-    sample(folder, "--number", 2)
-    shutil.copy(folder / "sampled" / "samples.npz", folder / "other.npz")
-    before = {path: path.read_bytes() for path in (folder / "sampled").rglob("*.npz")}
-    for args in (
-        ["--z", "sampled/walk.npz", "--walk", 2],
-        ["--z", "sampled/single/0001.npz", "--single"],
-        ["--z", "sampled/samples.npz", "other.npz"],
-        ["--z", "sampled/samples.png"],
-    ):
-        assert_fails(run_script("sample.py", *args, cwd=folder), 1, args[1], "would be overwritten by the results")
-    write_pictures(folder / "faces", blobs(2, 16))
-    assert_fails(
-        run_script("sample.py", "--nearest", "faces", "--outDir", "faces", cwd=folder), 1, "contains the pictures"
-    )
-    assert before == {path: path.read_bytes() for path in before}
 
 
 def test_walks_and_sums_stay_in_the_cube():

@@ -22,7 +22,7 @@ SCRIPTS = {
         "lively: as sharp as G",
         "(default: 0)",
     ],
-    "evaluate.py": ["(default: 64)", "biharmonic: no model", "(default: evaluation)"],
+    "evaluate.py": ["(default: 64)", "telea: no model", "(default: evaluation)"],
     "sample.py": ["(default: 64, or 8 with --walk or --nearest)", "(default: sampled)"],
     "simple-distributions.py": ["(default: .)"],
     "paint.py": ["(default: 127.0.0.1)", "(default: 7860)"],

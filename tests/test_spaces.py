@@ -7,7 +7,7 @@ import pytest
 from conftest import blobs, lively
 
 from dcgan.options import SearchOptions
-from dcgan.spaces import FeatureMaps
+from dcgan.spaces import Cube, FeatureMaps
 from images.incomplete import Face, Incomplete
 from kernels.tensorflow import keras
 from ops import to_uint8
@@ -71,3 +71,19 @@ def test_no_hidden_pixel_is_read_and_no_neighbour_matters(dcgan):
     np.testing.assert_array_equal(*results)
     alone = last(dcgan.complete(Incomplete(pictures[1:2], ~HOLE, ids=(Face(1),)), OPTIONS))
     assert abs(alone.generated[0].astype(int) - results[0][1]).max() <= 1
+
+
+def test_random_z():
+    faces = [Face(0), Face(1), Face(0, 1)]
+    z = np.stack([Cube.random(seed, face, 50, restart) for seed in (0, 1) for face in faces for restart in (0, 1)])
+    assert abs(z).max() <= 1 and z.std() == pytest.approx(1 / np.sqrt(3), abs=0.05)
+    assert len(np.unique(z, axis=0)) == 12
+
+
+def test_the_cube():
+    z = np.array([[-3, 0.25, 1, 2]])
+    np.testing.assert_array_equal(Cube.project(z), [[-1, 0.25, 1, 1]])
+    z = np.array([[1.0, 2.0], [0.0, -3.0]])
+    np.testing.assert_allclose(Cube(None, 2.0, 0.0, False).penalty(z), [10, 18])
+    np.testing.assert_allclose(Cube(None, 2.0, 1.0, False).penalty(z), [2 * (5**0.5 - 1) ** 2, 8])
+    assert Cube(lambda z: 2 * z, 0.0, 0.0, False).images(3) == 6

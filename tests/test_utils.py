@@ -29,14 +29,6 @@ def test_only_one_process_writes_into_a_directory(tmp_path):
     assert set(os.listdir(folder)) == {"x", utils.LOCK}
 
 
-def test_a_lock_that_is_no_file_is_refused(tmp_path):
-    (tmp_path / "mine").write_text("mine")
-    (tmp_path / utils.LOCK).symlink_to(tmp_path / "mine")
-    with pytest.raises(UserError, match="is not a regular file: remove it"), utils.only_writer(tmp_path):
-        pass
-    assert (tmp_path / "mine").read_text() == "mine"
-
-
 def test_clock():
     assert utils.clock(59.6) == "0:01:00"
     assert utils.clock(36000 + 62) == "10:01:02"

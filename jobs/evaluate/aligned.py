@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,7 +39,7 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
     """Writes a table, and a picture for each mask, into `out_dir`. UserError if there is nothing to measure."""
     kinds = options.masks or PAPERS_MASKS
     with Report.open(options, "evaluation.csv", *map("{}.png".format, kinds)) as report:
-        methods = usable(options)
+        methods = methods_of(options)
         dcgan = model_to_measure(options, devices)
         pictures = aligned_faces(report.paths, dcgan)
         predictor = predictor_path(None)
@@ -68,17 +67,10 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
 # ------------------------------------------------------------------------------- what is measured
 
 
-def usable(options: EvaluateOptions) -> list[Method]:
-    """The methods that are named, or all that are fast and installed. UserError if a named one is not installed."""
+def methods_of(options: EvaluateOptions) -> list[Method]:
+    """The methods that are named, or all that are fast."""
     fast = [method.name for method in METHODS.values() if options.kind in method.kinds and not method.slow]
-    methods = [METHODS[name] for name in options.methods or fast]
-    missing = [method for method in methods if method.needs and not find_spec(method.needs)]
-    for method in missing:
-        text = f"{method.name} needs scikit-image: pip install scikit-image"
-        if options.methods:
-            raise UserError(text)
-        say(f"skipped: {text}")
-    return [method for method in methods if method not in missing]
+    return [METHODS[name] for name in options.methods or fast]
 
 
 def model_to_measure(options: EvaluateOptions, devices: DeviceOptions) -> "DCGAN":

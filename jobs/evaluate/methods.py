@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 RADIUS = 3  # pixels that OpenCV's methods look at around each, as in its examples
 FACES, PHOTOS = "aligned faces", "photos"
 DEFAULT, POST = PRESETS["default"], PRESETS["post"]
-FAST: dict[str, Any] = {"approach": "lbfgs", "start": "fit", "n_iter": 90}
+FAST: dict[str, Any] = {"approach": "lbfgs", "start": "zero", "n_iter": 90}
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,6 @@ class Method:
     run: Callable[[Any], Any]  # completes `HiddenFaces` or `DamagedPhotos`
     kinds: tuple[str, ...] = (FACES,)  # what it can complete
     slow: bool = False  # whether it only runs if it is named
-    needs: str = ""  # a module that requirements.txt does not install
 
 
 def spline(picture: "np.ndarray", mask: "np.ndarray") -> "np.ndarray":
@@ -51,13 +50,6 @@ def opencv(name: str) -> "Fill":
     return fill
 
 
-def biharmonic(picture: "np.ndarray", mask: "np.ndarray") -> "np.ndarray":
-    """Completes a picture by the biharmonic equation."""
-    from skimage.restoration import inpaint_biharmonic
-
-    return (255 * inpaint_biharmonic(picture / 255, ~mask, channel_axis=-1).clip(0, 1)).round().astype("uint8")
-
-
 def _variant(name: str, help: str, base: Preset = DEFAULT, blend: str = "", **changes: Any) -> Preset:
     return Preset(name, help, replace(base.search, **changes), blend or base.blend)
 
@@ -66,8 +58,8 @@ def _by_search(preset: Preset, *kinds: str, told: bool = False, slow: bool = Fal
     return Method(preset.name, preset.help, lambda pictures: pictures.by_search(preset, told), kinds or (FACES,), slow)
 
 
-def _by_filling(name: str, help: str, fill: "Fill", *kinds: str, needs: str = "") -> Method:
-    return Method(name, f"no model: {help}", lambda pictures: pictures.by_filling(fill), kinds, needs=needs)
+def _by_filling(name: str, help: str, fill: "Fill", *kinds: str) -> Method:
+    return Method(name, f"no model: {help}", lambda pictures: pictures.by_filling(fill), kinds)
 
 
 _ALL = (
@@ -78,7 +70,7 @@ _ALL = (
     _by_search(_variant("poisson", "the default with --blend poisson, as in the paper", blend="poisson")),
     _by_search(_variant("unblended", "the default with --blend none", blend="none")),
     _by_search(POST, slow=True),
-    _by_search(_variant("post-fast", "the post's loss, minimized by L-BFGS with --start fit", POST, **FAST)),
+    _by_search(_variant("post-fast", "the post's loss, minimized by L-BFGS", POST, **FAST)),
     _by_search(_variant("hmc", "the default with --approach hmc: a random sample, not the best fit", approach="hmc")),
     _by_search(
         _variant("aligned", "only with --photo: the default with the true positions of the faces"), PHOTOS, told=True
@@ -88,6 +80,5 @@ _ALL = (
     _by_filling(
         "navier-stokes", "OpenCV's inpainting by the Navier-Stokes equations", opencv("INPAINT_NS"), FACES, PHOTOS
     ),
-    _by_filling("biharmonic", "scikit-image's biharmonic inpainting", biharmonic, FACES, needs="skimage"),
 )
 METHODS = {method.name: method for method in _ALL}

@@ -19,7 +19,7 @@ from images.incomplete import Incomplete
 from images.metrics import WINDOW, psnr
 from images.photo import Photo
 from images.sheets import ROWS, thumbnail
-from jobs.evaluate.aligned import closeness, mask_of, usable
+from jobs.evaluate.aligned import closeness, mask_of, methods_of
 from jobs.evaluate.arguments import PHOTO_MASKS, EvaluateOptions
 from jobs.evaluate.methods import Method
 from jobs.evaluate.report import Report, mean_and_error
@@ -33,7 +33,7 @@ FOUND_COLUMNS = ("found", "displacement_median", "displacement_90")
 
 def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
     """Writes a table, and a picture for each mask, into `out_dir`. UserError if there is nothing to measure."""
-    methods = usable(options)
+    methods = methods_of(options)
     kinds = options.masks or PHOTO_MASKS
     with Report.open(options, "photos.csv", *map("photos_{}.png".format, kinds)) as report:
         paths = report.paths

@@ -31,10 +31,9 @@ class RunOptions(Options):
         "in --checkpoint_dir. The model is not trained on these pictures",
         check=Path,
     )
-    memory: float | None = option(
-        None,
-        "memory for decoded pictures. If they do not fit, they are decoded again in each epoch (default: half of the "
-        "free memory)",
+    memory: float = option(
+        2.0,
+        "memory for decoded pictures. If they do not fit, they are decoded again in each epoch",
         check=NOT_NEGATIVE,
         metavar="GB",
     )

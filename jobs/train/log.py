@@ -23,8 +23,7 @@ WON, WON_STEPS = 0.1, 200  # D has won if its mean loss over so many steps is lo
 class TrainingLog:
     """Logs the steps that `DCGAN.train` yields, and warns if D wins.
 
-    Losses are fetched from the device only when they are written, so that training does not wait for its log. Messages
-    are printed after all else that is due at a step, so that a closed pipe stops the run when its files are written.
+    Losses are fetched from the device only when they are written, so that training does not wait for its log.
     """
 
     def __init__(self, dcgan: DCGAN, outputs: Outputs, run: str, last: int):
@@ -32,14 +31,13 @@ class TrainingLog:
         self.dcgan, self.outputs, self.run, self.last = dcgan, outputs, run, last
         self.d_losses: deque[float] = deque(maxlen=WON_STEPS)
         self.warned: set[str] = set()
-        self.messages: list[str] = []
         step = int(dcgan.step)
         path = outputs.folder / LOSS_FILE
         rows = earlier_rows(path, COLUMNS, step)
         if step and path.exists() and (not rows or int(rows[-1][0]) != step):
             raise UserError(f"{path} is damaged, as it lacks step {step}: choose another --log_dir")
         self.earlier = float(rows[-1][2]) if rows else 0.0  # seconds of earlier calls
-        outputs.write(LOSS_FILE, lambda path: write_rows(path, [COLUMNS, *rows]), f"{run} {step}", grows=True)
+        outputs.write(LOSS_FILE, lambda path: write_rows(path, [COLUMNS, *rows]), run, grows=True)
         self.events = EventFile(outputs, "", run)
         if not rows:
             self._record_graph()
@@ -59,16 +57,10 @@ class TrainingLog:
         if time.monotonic() - self.written > PACE:
             self.flush()
 
-    def say(self) -> None:
-        """Prints the collected messages. Raises BrokenPipeError if the pipe is closed."""
-        messages, self.messages = self.messages, []
-        for message in messages:
-            say(message)
-
     def warn_once(self, topic: str, text: str) -> None:
-        """Collects a warning, unless there was one about this topic."""
+        """Prints a warning, unless there was one about this topic."""
         if topic not in self.warned:
-            self.messages.append(f"warning: {text}")
+            say(f"warning: {text}")
         self.warned.add(topic)
 
     def flush(self) -> None:
@@ -91,7 +83,7 @@ class TrainingLog:
                     for name, value in zip(LOSSES, values, strict=True):
                         tf.summary.scalar(name, value, step=step)
         self.outputs.add_rows(LOSS_FILE, rows)
-        self.messages.append(
+        say(
             f"Epoch: [{last.epoch:2d}] [{last.batch:4d}/{last.batches:4d}] "
             f"time: {self.earlier + now - self.start:.4f}, d_loss: {losses[-1][-1, 0]:.8f}, "
             f"g_loss: {losses[-1][-1, 3]:.8f}, {rate:.1f} images/s, {self._left(last.step, now)} left"

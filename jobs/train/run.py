@@ -77,14 +77,8 @@ class Run:
         """Raises UserError if another run's or the user's files would be replaced."""
         self.checkpoints.check("config.json", "checkpoint", "run.json")
         self.logs.check(LOSS_FILE)
-        run, _, step = (self.logs.note(LOSS_FILE) or f"{self.record.run} 0").partition(" ")
-        if run != self.record.run:
+        if self.logs.note(LOSS_FILE) not in (None, self.record.run):
             raise UserError(f"{self.logs.folder} holds the losses of another run: choose another --log_dir")
-        if int(step) > (self.newest or 0):
-            raise UserError(
-                f"the logs in {self.logs.folder} continue to a checkpoint at step {step}, but the newest one in "
-                f"{self.checkpoints.folder} is at step {self.newest or 0}: choose another --log_dir"
-            )
         for name in sorted(set(os.listdir(self.samples.folder)) - set(self.samples.names(self.record.run))):
             if SAMPLE.fullmatch(name):
                 self.samples.check(name)

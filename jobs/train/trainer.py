@@ -8,15 +8,15 @@ import numpy as np
 
 from dcgan.devices import agree, chosen, compiles, share, worker_of
 from dcgan.options import DeviceOptions, TrainOptions
-from images.dataset import Dataset, free_memory
+from images.dataset import Dataset
 from jobs.train.log import TrainingLog
 from jobs.train.networks import model_of
-from jobs.train.run import LOSS_FILE, Run
+from jobs.train.run import Run
 from jobs.train.samples import Samples
 from jobs.train.validation import Validation
 from kernels.tensorflow import tf
 from model import DCGAN, TrainStep
-from utils import OutputError, drop_output, say
+from utils import drop_output, say
 
 FEW = 1000  # with fewer pictures D knows them by heart and G stops learning (Karras et al., arXiv:2006.06676, figure 1)
 
@@ -74,9 +74,8 @@ class Trainer:
 
     def fit(self, stop: Sequence[int]) -> None:
         """Trains to the last step, or until `stop` holds a signal."""
-        memory = self.run.options.memory
-        limit = free_memory() / 2 if memory is None else memory * 1e9
-        self.pictures = Dataset(self.run.paths, self.dcgan.image_size, self.dcgan.c_dim, limit)
+        memory = self.run.options.memory * 1e9
+        self.pictures = Dataset(self.run.paths, self.dcgan.image_size, self.dcgan.c_dim, memory)
         self.pictures[[0]]  # raises UserError if none can be read, before anything is written
         # np.asarray waits for the device, so that a worker does not run ahead of the chief.
         hooks = self._begin() if self.is_chief else [Hook(1, lambda state: np.asarray(state.losses))]
@@ -89,7 +88,7 @@ class Trainer:
                         hook.run(state)
                 if stopping:
                     return
-        except (BrokenPipeError, OutputError):
+        except BrokenPipeError:
             drop_output()
             if self.is_chief:
                 self._save()
@@ -114,13 +113,11 @@ class Trainer:
         if validation:
             validation.begin(self.log)
             hooks.append(Hook(options.checkpoint_interval, lambda state: validation.measure(), when_stopped=False))
-        return [*hooks, Hook(1, lambda state: self.log.say())]
+        return hooks
 
     def _save(self, state: TrainStep | None = None) -> None:
         self.log.flush()
         self.dcgan.save(self.run.options.checkpoint_dir, self.run.options.keep)
-        # Notes the step, so that an older copy of the run does not cut the logs.
-        self.run.logs.adopt(LOSS_FILE, f"{self.run.record.run} {int(self.dcgan.step)}")
 
 
 def introduce(dcgan: DCGAN, pictures: Dataset, options: TrainOptions) -> None:
