@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 import sys
 import time
 import zlib
@@ -49,7 +48,6 @@ def digest(*parts: Any) -> str:
 
 
 LIST, LOCK = ".dcgan-completion", ".dcgan-completion.lock"  # in every output folder
-SCRATCH = "scratch"  # the note of a folder that is deleted at the end
 
 
 def some(paths: Sequence[Path], what: str = "pictures") -> str:
@@ -331,25 +329,6 @@ class Outputs:
         for name in names:
             if self.owns(name):
                 (self.folder / name).unlink()
-
-    @contextmanager
-    def scratch(self, name: str) -> Iterator[Path]:
-        """Makes an empty folder of this name, which is deleted at the end. UserError as from `check`.
-
-        If a killed process left its scratch folder, that is deleted first.
-        """
-        path = self.folder / name
-        if name not in self.names(SCRATCH) or self._is_linked(name) or not path.is_dir():
-            self.check(name)
-        self._add(name, Entry(0, 0, SCRATCH))
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(parents=True)
-        try:
-            yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
-            if not path.exists():
-                self._add(name, Entry(0, 0, ""))
 
     def _is_linked(self, name: str) -> bool:
         """Returns whether the file, or a folder on the way to it, is a symbolic link or became one since the start."""

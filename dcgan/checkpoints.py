@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from utils import Outputs, UserError, say
 
 NO_DAMAGE = (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError)
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # TensorFlow adds it to a variable's name
-SAVING = ".saving"  # folder of a checkpoint that is being written
+SAVING = ".dcgan-completion.saving"  # folder of a checkpoint that is being written
 LOOKS = 10  # attempts to read from a directory that a training run changes at the same time
 
 
@@ -45,6 +46,17 @@ def writable(directory: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """Makes an empty folder, which is deleted at the end, or by the next call if the process is killed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def write(directory: Path, options: NetworkOptions, variables: Mapping[str, tf.Variable], step: int, keep: int) -> None:
     """Writes config.json and the checkpoint of `step`; deletes all but the `keep` newest up to it.
 
@@ -54,7 +66,7 @@ def write(directory: Path, options: NetworkOptions, variables: Mapping[str, tf.V
     outputs = Outputs(directory, "--checkpoint_dir")
     outputs.check("config.json", "checkpoint")
     with writable(directory):
-        with outputs.scratch(SAVING) as partial:
+        with scratch(directory / SAVING) as partial:
             with plain_path(partial) as plain:
                 tf.train.Checkpoint(**_nested(variables)).write(os.path.join(plain, f"dcgan-{step}"))
             _write_text(outputs, "config.json", json.dumps(asdict(options), indent=2) + "\n")

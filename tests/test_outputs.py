@@ -222,34 +222,6 @@ def test_several_processes_write_into_one_folder(outputs):
     assert {name: outputs.note(name) for name in outputs.names()} == {f"{n}_{i}": n for n in "abc" for i in range(100)}
 
 
-def test_a_scratch_folder(outputs):
-    with outputs.scratch(".saving") as path:
-        (path / "a.txt").write_text("for a while")
-    assert os.listdir(outputs.folder) == [LIST]
-    path.mkdir()
-    (path / "b.txt").write_text("precious")  # the user's, although this program had a folder of the name
-    with pytest.raises(UserError, match=r".saving was not written by this program"), outputs.scratch(".saving"):
-        pass
-    assert (path / "b.txt").read_text() == "precious"
-
-
-def test_the_scratch_folder_of_a_killed_process_is_deleted(outputs, tmp_path):
-    child = os.fork()
-    if not child:
-        with outputs.scratch("x") as path:
-            (path / "a.txt").write_text("half")
-            os._exit(0)
-    os.waitpid(child, 0)
-    assert os.listdir(outputs.folder / "x") == ["a.txt"]
-    with Outputs(outputs.folder).scratch("x") as path:
-        assert os.listdir(path) == []
-    (tmp_path / "kept").mkdir()
-    (outputs.folder / "x").symlink_to(tmp_path / "kept")
-    with pytest.raises(UserError, match="symbolic link"), outputs.scratch("x"):
-        pass
-    assert (tmp_path / "kept").is_dir()
-
-
 def test_names_of_any_kind(outputs):
     for name in ("caf\u00e9", "a b\nc", os.fsdecode(b"\xff"), "x/./y"):
         outputs.write(name, put(name.encode("utf-8", "replace").decode()))

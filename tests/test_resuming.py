@@ -166,7 +166,7 @@ def test_logs_and_samples_of_another_run_are_left_alone(here):
     assert not any(folder.exists() for folder in third.values())
 
 
-USERS = ["checkpoints/config.json", "checkpoints/checkpoint", "checkpoints/run.json", "checkpoints/.saving/x"]
+USERS = ["checkpoints/config.json", "checkpoints/checkpoint", "checkpoints/run.json"]
 USERS += ["logs/losses.csv", "logs/validation.csv", "samples/train_00_0005.png", "checkpoints/best/validation.json"]
 
 
