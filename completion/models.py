@@ -3,19 +3,27 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcgan.directories import model_directory
+from dcgan.directories import ENOUGH, OWN, bundled, learned, model_directory, newest_of_tensorflow1, read_config
 from utils import UserError, say
 
 if TYPE_CHECKING:
     from model import DCGAN
 
-FEW = 500  # steps; a model trained for fewer makes noise
+
+def image_size(named: Path | None) -> int:
+    """The size of the pictures of the model for aligned faces; UserError if there is no model."""
+    directory = model_directory(named)
+    if not newest_of_tensorflow1(directory):
+        return read_config(directory).image_size
+    from model import DCGAN
+
+    return DCGAN.load(directory).image_size
 
 
 def open_model(
-    named: Path, size: int | None = None, lowres: int = 0, precision: str = "float32", photos: bool = False
+    named: Path | None, size: int | None = None, lowres: int = 0, precision: str = "float32", photos: bool = False
 ) -> "DCGAN":
-    """The model to complete with; UserError if there is none or it does not fit the options."""
+    """The model to complete with, named or by default. UserError if there is none or it does not fit the options."""
     directory = model_directory(named, photos)  # an error comes before TensorFlow is loaded
     from dcgan.devices import strategy_of
     from model import DCGAN
@@ -25,7 +33,17 @@ def open_model(
         raise UserError(f"the model in {directory} has --imgSize {dcgan.image_size}, not {size}: leave the option out")
     if lowres and dcgan.image_size % lowres:
         raise UserError(f"--lowresBlock {lowres} does not divide the model's {dcgan.image_size} pixels: choose 4 or 8")
-    steps = int(dcgan.step)
-    few = "; results may be noise: for a bundled model, name its folder by --checkpointDir" if 0 < steps < FEW else ""
-    say(f"model: {directory}, trained for {steps} steps{few}")
+    say(f"model: {directory}, trained for {int(dcgan.step)} steps{_advice(named, directory, photos)}")
     return dcgan
+
+
+def _advice(named: Path | None, directory: Path, photos: bool) -> str:
+    """How to change the choice of the model, where the user may want that."""
+    steps = learned(named or OWN)
+    if named:
+        return "; results may be noise" if (steps or 0) < ENOUGH else ""
+    if directory == OWN:
+        return f". To use a bundled model instead, add --checkpointDir {bundled(photos)}"
+    if steps is None:
+        return ""
+    return f". Your model in {OWN} has learned for only {steps} steps: to use it anyway, add --checkpointDir {OWN}"

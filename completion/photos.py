@@ -48,7 +48,10 @@ class PhotoCompleter:
         return found if everywhere else [frame for frame in found if frame.damaged(photo)]
 
     def faces(self, photo: Photo, frames: Sequence[Frame]) -> Incomplete:
-        """The faces in their frames, as the model takes them."""
+        """The faces in their frames, if any, as the model takes them."""
+        if not frames:
+            shape = (0, self.dcgan.image_size, self.dcgan.image_size)
+            return Incomplete(np.zeros((*shape, self.dcgan.c_dim), np.uint8), np.zeros(shape, bool))
         return faces_in(photo, frames, self.dcgan.c_dim)
 
     def complete(

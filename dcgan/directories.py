@@ -7,12 +7,15 @@ last, so a checkpoint without an index does not count. Or the directory holds a 
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from dcgan.options import NetworkOptions
 from utils import UserError
 
+OWN = Path("checkpoints")  # where train-dcgan.py writes by default
+ENOUGH = 500  # steps; a model that was trained for fewer makes noise
 FILE = re.compile(r"dcgan-(\d+)\.(index|data-\d+-of-\d+)")
 # TensorFlow 1's checkpoints, of its new format or of the old one with a single file; not this program's own.
 FILE_OF_TENSORFLOW1 = re.compile(
@@ -60,15 +63,29 @@ def check_model(directory: Path) -> None:
         read_config(directory)
 
 
-def model_directory(named: Path, photos: bool = False) -> Path:
-    """The named directory, or a bundled model's if that is the default, `checkpoints`, and has no model.
+def learned(directory: Path) -> int | None:
+    """The steps of a model's training, with those of the model that it was started from; None if there is no model."""
+    if newest_of_tensorflow1(directory):
+        return ENOUGH  # the post's training is long
+    steps = checkpoints(directory)
+    if not steps and not (directory / "config.json").exists():
+        return None
+    before, record = 0, directory / "run.json"
+    with suppress(OSError, ValueError, LookupError, TypeError):  # train-dcgan.py reports a damaged file
+        before = int(json.loads(record.read_text())["learned"]) if record.is_file() else 0
+    return max(steps, default=0) + before
 
-    The bundled model has 128x128 pixels for whole `photos`, and the post's 64x64 for aligned faces. Raises UserError if
-    there is no model.
+
+def bundled(photos: bool) -> Path:
+    """The directory of the bundled model: 128x128 pixels for `photos`, and the post's 64x64 for aligned faces."""
+    return Path(__file__).resolve().parent.parent / "checkpoints" / ("pretrained-128" if photos else "pretrained")
+
+
+def model_directory(named: Path | None, photos: bool = False) -> Path:
+    """The named directory; else the user's own if its model has learned enough, or a bundled model's.
+
+    UserError if there is no model.
     """
-    trained = (named / "config.json").exists() or checkpoints(named) or newest_of_tensorflow1(named)
-    if named == Path("checkpoints") and not trained:
-        bundled = "pretrained-128" if photos else "pretrained"
-        named = Path(__file__).resolve().parent.parent / "checkpoints" / bundled
-    check_model(named)
-    return named
+    directory = named or (OWN if (learned(OWN) or 0) >= ENOUGH else bundled(photos))
+    check_model(directory)
+    return directory

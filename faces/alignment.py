@@ -9,7 +9,7 @@ import numpy as np
 from faces.detector import TEMPLATES
 from faces.finding import LANDMARKS, by_landmarks
 from faces.frame import Frame
-from images.decoding import PictureError, pixel_count
+from images.decoding import PictureError, picture_size
 from utils import UserError, read_rows
 
 COLUMNS = ["source", "output", "status", "a", "b", "tx", "c", "d", "ty"]
@@ -42,7 +42,7 @@ def aligned_frames(path: Path, size: int) -> dict[str, Frame]:
         if stem in frames:
             raise UserError(f"{path} has several photos named {stem}: rename them, and align them again")
         try:
-            side = np.sqrt(pixel_count(path.parent / output))
+            side = np.sqrt(np.prod(picture_size(path.parent / output)))
         except PictureError:
             side = size  # the faces were deleted; probably they had the model's size
         try:

@@ -73,10 +73,10 @@ def load_pictures(paths: Sequence[Path], size: int, c_dim: int) -> np.ndarray:
     return np.array([*loaded.values()], np.uint8).reshape(-1, size, size, c_dim)
 
 
-def pixel_count(path: str | Path) -> int:
-    """The number of a picture's pixels, which are not decoded. PictureError if the file cannot be read."""
+def picture_size(path: str | Path) -> tuple[int, int]:
+    """The width and height of a picture as stored, which is not decoded. PictureError if the file cannot be read."""
     with _opened(path) as picture:
-        return picture.width * picture.height
+        return picture.size
 
 
 def central_square(pixels: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from images.photo import shrunk_to
+from utils import one_line
 
 ROWS = 8  # at most, in a sheet for people
 BORDER = 4  # pixels between framed pictures
@@ -37,7 +38,8 @@ def titled(sheet: np.ndarray, titles: Sequence[str]) -> np.ndarray:
     margin = Image.new("L", (sheet.shape[1], TITLE + 2 * BORDER), 255)
     draw, font = ImageDraw.Draw(margin), ImageFont.load_default(TITLE)
     for i, title in enumerate(titles):
-        draw.text((BORDER + i * (sheet.shape[1] - BORDER) // len(titles), BORDER), title, 0, font)
+        shown = one_line(title).encode(errors="replace").decode()  # a file's name may have any bytes
+        draw.text((BORDER + i * (sheet.shape[1] - BORDER) // len(titles), BORDER), shown, 0, font)
     above = np.asarray(margin)[..., None].repeat(sheet.shape[2], axis=2)
     return np.concatenate([above, sheet])
 
@@ -45,6 +47,13 @@ def titled(sheet: np.ndarray, titles: Sequence[str]) -> np.ndarray:
 def table(pixels: np.ndarray, titles: Sequence[str]) -> np.ndarray:
     """A `framed` sheet of uint8 pictures [N, H, W, C], row by row, with a title above each column."""
     return titled(framed(pixels, len(titles)), titles)
+
+
+def named_table(pixels: np.ndarray, titles: Sequence[str], names: Sequence[str]) -> np.ndarray:
+    """A `table` with a name above each row."""
+    rows = pixels.reshape(len(names), len(titles), *pixels.shape[1:])
+    named = [titled(framed(row, len(titles)), [name]) for row, name in zip(rows, names, strict=True)]
+    return titled(np.concatenate(named), titles)
 
 
 def thumbnail(photo: np.ndarray) -> np.ndarray:

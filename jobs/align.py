@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ import numpy as np
 from faces.alignment import COLUMNS, earlier_rows
 from faces.detector import HUGE, FaceFinder, face_transform, filled, predictor_path
 from faces.frame import warp, warp_known
-from images.decoding import PictureError, pixel_count, read_photo
+from images.decoding import PictureError, picture_size, read_photo
 from images.files import find_pictures, save_picture, unique_names
 from images.photo import Photo
 from jobs.arguments import AlignOptions
@@ -67,7 +68,7 @@ class Aligner:
         """Writes the largest face to the file `output`; returns its transform, or the photo's status without one."""
         size = self.options.size
         try:
-            with self.alone if 3 * pixel_count(path) >= HUGE else nullcontext():
+            with self.alone if 3 * prod(picture_size(path)) >= HUGE else nullcontext():
                 photo = read_filled(path)
                 transform = self.transform(photo)
                 if isinstance(transform, str):

@@ -5,9 +5,13 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
 
+from dcgan.directories import ENOUGH, OWN
 from utils import COUNT, SEED, Options, number, option
 
-MODEL = "folder of the model. If the default has no model, a bundled model is used: 128x128 for photos, else 64x64"
+MODEL = (
+    f"folder of the model (default: {OWN} if your own model there has learned for {ENOUGH} steps, else a bundled "
+    "model: 128x128 for photos and 64x64 for aligned faces)"
+)
 LANDMARKS = ("innerEyesAndBottomLip", "outerEyesAndNose")
 
 
@@ -69,7 +73,7 @@ class SampleOptions(Options):
     nearest: Path | None = option(
         None, "show each sample next to the most similar pictures of this folder, such as training pictures", check=Path
     )
-    checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path)
+    checkpoint_dir: Path | None = option(None, MODEL, "--checkpointDir", check=Path)
     out_dir: Path = option(Path("sampled"), "folder for everything that is written", "--outDir", check=Path)
 
     def __post_init__(self):

@@ -190,8 +190,9 @@ def test_every_option_reaches_the_search(monkeypatch):
         assert options_of(monkeypatch, f"x.png {flag} m --invertMask")[2] == masks
     for argv, photos in (
         ("--photo", PhotoOptions(True)),
-        ("--photo --alignment a", PhotoOptions(True, None, Path("a"))),
-        ("--photo --points '-1,2.5 3,4 5,6'", PhotoOptions(True, ((-1, 2.5), (3, 4), (5, 6)))),
+        ("--aligned", PhotoOptions(aligned=True)),
+        ("--alignment a", PhotoOptions(alignment=Path("a"))),
+        ("--photo --points '-1,2.5 3,4 5,6'", PhotoOptions(True, points=((-1, 2.5), (3, 4), (5, 6)))),
     ):
         assert options_of(monkeypatch, f"x.png {argv}")[1] == photos
 
@@ -369,7 +370,8 @@ def test_grey_pictures(folder, tmp_path):
     args = ["--dataset", "faces", "--epoch", 1, "--batch_size", 2, "--image_size", 16, "--c_dim", 1]
     assert_works(run_script("train-dcgan.py", *args, cwd=tmp_path))
     pictures = sorted((tmp_path / "faces").iterdir())
-    assert_works(run_script("complete.py", *pictures, "--nIter", 1, cwd=tmp_path))
+    args = ["--nIter", 1, "--checkpointDir", "checkpoints"]
+    assert_works(run_script("complete.py", *pictures, *args, cwd=tmp_path))
     assert pixels(tmp_path / "completions" / "final" / "000.png").shape == (16, 16)
     args = ["faces", "--faces", 2, "--methods", "default", "telea", "navier-stokes", "--checkpointDir", "checkpoints"]
     assert_works(run_script("evaluate.py", *args, cwd=tmp_path))

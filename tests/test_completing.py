@@ -15,11 +15,11 @@ from dcgan.options import SearchOptions
 from dcgan.workers import ALONE, Worker
 from images.decoding import read_picture
 from images.files import save_picture
-from images.incomplete import Face, Incomplete
 from images.mask_options import MaskOptions
 from jobs.complete.aligned_reader import AlignedReader, Loaded
+from jobs.complete.batches import Group, Recipe
 from jobs.complete.job import Completion
-from jobs.complete.plan import Plan, Recipe
+from jobs.complete.plan import Plan
 from jobs.complete.results import UNFINISHED, Batch, Outcome, Results
 from utils import Outputs, UserError
 
@@ -80,8 +80,8 @@ def job_of(
     reader = AlignedReader(masks or MaskOptions(), 8, 3, search.seed)
     results = Results(Outputs(tmp_path / "out"), imgs, search.n_iter, search.out_interval, framed)
     dcgan = model or Model()
-    recipe = Recipe(dcgan, search, blending)
-    return Completion(recipe, Plan(recipe, imgs, reader, results, batch_size, worker))
+    group = Group(range(len(imgs)), Recipe(dcgan, search, blending), reader)
+    return Completion(Plan([group], imgs, results, batch_size, worker))
 
 
 def missing(tmp_path, imgs, batch_size=2, **otherwise):
@@ -98,13 +98,12 @@ def finish(job, batches):
         job.write(batch, job.complete(batch, []))
 
 
-def batch_of(imgs, numbers):
-    pictures = np.stack([read_picture(path) for path in imgs])
+def batch_of(job, imgs, numbers):
+    ((group, _), *_) = job.plan.parts
     loaded = {
         number: Loaded(path, ~HOLE, read_picture(path), False) for number, path in zip(numbers, imgs, strict=True)
     }
-    notes = {number: f"note {number}" for number in numbers}
-    return Batch(1, loaded, notes, Incomplete(pictures, ~HOLE, ids=[*map(Face, numbers)]))
+    return Batch(1, group, loaded)
 
 
 # ---------------------------------------------------------------------------------------- missing
@@ -208,7 +207,7 @@ def test_a_batch_whose_sheet_is_missing_or_another_calls_is_missing(tmp_path, im
     every = job_of(tmp_path, imgs, search=framed, framed=3)
     batches = list(every.plan.missing())
     assert numbers(batches) == [(0, 1), (2, 3), (4,)]
-    assert not any(every.results.has(batch.nth, batch.notes) for batch in batches)
+    assert not any(every.results.has(batch) for batch in batches)
 
 
 # --------------------------------------------------------------------------------------- complete
@@ -216,7 +215,7 @@ def test_a_batch_whose_sheet_is_missing_or_another_calls_is_missing(tmp_path, im
 
 def test_the_last_state_of_the_search_is_blended(tmp_path, imgs):
     job = job_of(tmp_path, imgs, blending="none")
-    outcome = job.complete(batch := batch_of(imgs, range(5)), [])
+    outcome = job.complete(batch := batch_of(job, imgs, range(5)), [])
     assert (outcome.blended[:, HOLE] == 3).all()
     np.testing.assert_array_equal(outcome.blended[:, ~HOLE], batch.incomplete.pictures[:, ~HOLE])
     assert outcome.found.all() and not outcome.restarts.any()
@@ -227,42 +226,42 @@ def test_the_last_state_of_the_search_is_blended(tmp_path, imgs):
 
 def test_a_signal_ends_the_search_with_the_state_reached(tmp_path, imgs):
     job = job_of(tmp_path, imgs)
-    batch = batch_of(imgs, range(5))
+    batch = batch_of(job, imgs, range(5))
     outcome = job.complete(batch, [15])
     assert outcome.iteration == 0 and (outcome.blended[:, HOLE] == 0).all()
     job.write(batch, outcome)
     assert Outputs(tmp_path / "out").note("final/000.png") == UNFINISHED
-    assert not job.results.has(batch.nth, batch.notes)
+    assert not job.results.has(batch)
 
 
 def test_blending_is_as_named(tmp_path, imgs):
-    batch = batch_of(imgs, range(5))
-    outcome = job_of(tmp_path, imgs, blending="tension").complete(batch, [])
+    job = job_of(tmp_path, imgs, blending="tension")
+    batch = batch_of(job, imgs, range(5))
+    outcome = job.complete(batch, [])
     assert (outcome.blended[:, HOLE] > 3).mean() > 0.9  # as bright as what is around
     np.testing.assert_array_equal(outcome.blended[:, ~HOLE], batch.incomplete.pictures[:, ~HOLE])
 
 
 def test_a_loss_that_is_not_finite_is_no_find(tmp_path, imgs):
-    outcome = job_of(tmp_path, imgs).complete(batch_of(imgs[:3], (12, 13, 14)), [])
+    job = job_of(tmp_path, imgs)
+    outcome = job.complete(batch_of(job, imgs[:3], (12, 13, 14)), [])
     assert outcome.found.tolist() == [True, False, True]
     assert outcome.restarts.tolist() == [0, 7, 0]
 
 
-@pytest.mark.parametrize("framed", [True, False])
-def test_frames_are_recorded_if_there_are_to_be_some(tmp_path, imgs, framed):
+@pytest.mark.parametrize(("framed", "interval"), [(1, 2), (1, 0), (0, 2)])
+def test_a_batch_has_a_sheet_and_frames_unless_the_interval_is_0(tmp_path, imgs, framed, interval):
     frames = Frames()
-    search = replace(SEARCH, out_interval=2)
-    job = job_of(tmp_path, imgs, search=search)
-    job.frames = lambda batch: frames if framed else None  # type: ignore[assignment]
-    outcome = job.complete(batch_of(imgs, range(5)), [])
-    assert job.recipe.dcgan.asked[0][1] == (search if framed else replace(search, out_interval=0))
-    assert frames.recorded == (list(range(4)) if framed else [])
-    if framed:
-        completed, blended, note_of_sheet = frames.finished
-        assert (completed[:, HOLE] == 3).all() and blended is outcome.blended
-        assert note_of_sheet == job.results.sheet_note(1, {i: f"note {i}" for i in range(5)}, 3)
-    else:
-        assert frames.finished == ()
+    search = replace(SEARCH, out_interval=interval)
+    job = job_of(tmp_path, imgs, search=search, framed=framed)
+    job.frames = lambda batch: frames  # type: ignore[assignment]
+    batch = batch_of(job, imgs, range(5))
+    outcome = job.complete(batch, [])
+    recorded = framed and interval
+    assert batch.group.recipe.dcgan.asked[0][1] == (search if recorded else replace(search, out_interval=0))
+    assert frames.recorded == (list(range(4)) if recorded else [])
+    assert frames.finished == ((outcome.blended,) if recorded else ())
+    assert Outputs(tmp_path / "out").note("sheet.png") == (job.results.sheet_note(batch, 3) if framed else None)
 
 
 # ------------------------------------------------------------------------------------------ write
@@ -272,12 +271,13 @@ def test_results_carry_their_notes_and_what_was_not_found_is_left_out(tmp_path, 
     blended = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
     outcome = Outcome(blended, np.array([0, 2, 9]), np.array([True, True, False]), 3)
     job = job_of(tmp_path, imgs)
-    job.write(batch_of(imgs[:3], (1, 3, 4)), outcome)
+    batch = batch_of(job, imgs[:3], (1, 3, 4))
+    job.write(batch, outcome)
     final = tmp_path / "out" / "final"
     assert sorted(path.name for path in final.iterdir()) == ["001.png", "003.png"]
     for i, number in enumerate((1, 3)):
         np.testing.assert_array_equal(read_picture(final / f"00{number}.png"), blended[i])
-        assert Outputs(tmp_path / "out").note(f"final/00{number}.png") == f"note {number}"
+        assert Outputs(tmp_path / "out").note(f"final/00{number}.png") == batch.notes[number]
     assert job.plan.tally["completed"] == 2
     said = capsys.readouterr().out.splitlines()
     assert said == [

@@ -1,12 +1,13 @@
 """The pictures that show how a completion came about."""
 
+from types import SimpleNamespace
+
 import numpy as np
 from PIL import Image, ImageSequence
 
 from images.incomplete import Incomplete
 from images.sheets import framed, titled
 from jobs.complete.frames import Frames
-from jobs.complete.results import Batch
 from model import SearchStep
 from utils import Outputs
 
@@ -38,16 +39,15 @@ def test_the_titles_fit_a_single_small_picture():
 def test_every_file_is_listed_and_every_frame_titled(tmp_path):
     pictures = np.full((2, 16, 16, 3), 200, np.uint8)
     outputs = Outputs(tmp_path)
-    frames = Frames(outputs, Batch(2, {}, {}, Incomplete(pictures, np.eye(16))))
+    frames = Frames(outputs, SimpleNamespace(nth=2, incomplete=Incomplete(pictures, np.eye(16))))
     for i in range(3):
         generated = np.full_like(pictures, 40 * i)
         frames.record(SearchStep(i, np.zeros((2, 4)), np.ones((2, 3)), np.zeros(2), generated, generated))
-    frames.finish(pictures, pictures, "done")
+    frames.finish(pictures)
     frames.events.writer.close()
     written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("[!.]*") if path.is_file()}
-    assert {name for name in written if outputs.note(name) == "done"} == {"sheet_2.png"}
-    assert {outputs.note(name) for name in written - {"sheet_2.png"}} == {"frames of batch 2: "}
-    assert len(written) == 2 + 2 * 3 + 2 + 3  # grids, logs, and curves, GIF and sheet
+    assert {outputs.note(name) for name in written} == {"frames of batch 2: "}
+    assert len(written) == 2 + 2 * 3 + 2 + 2  # grids, logs, and curves and GIF
     with Image.open(tmp_path / "completion_2.gif") as gif:
         shown = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(gif)]
     assert len(shown) == 1 + 3 + 1

@@ -11,6 +11,7 @@ import pytest
 import reference
 from conftest import blobs, lively
 
+from completion.models import open_model
 from dcgan import devices
 from dcgan.directories import model_directory
 from dcgan.options import PRESETS, NetworkOptions, SearchOptions, TrainOptions
@@ -564,24 +565,60 @@ def test_what_is_no_model(tmp_path):
         DCGAN.load(tmp_path)
 
 
+def saved(directory, steps):
+    """A model in a directory, as if it had been trained for so many steps."""
+    dcgan = small()
+    dcgan.step.assign(steps)
+    dcgan.save(directory)
+
+
 @pytest.mark.parametrize(("photos", "size"), [(False, 64), (True, 128)])
 def test_without_a_model_of_ones_own_there_is_a_bundled_one(tmp_path, monkeypatch, photos, size):
+    """An own model takes its place once it has learned, by itself or as the model of --init, or if it is named."""
     monkeypatch.chdir(tmp_path)
-    assert DCGAN.load(model_directory(Path("checkpoints"), photos)).image_size == size
+    own, mine = Path("checkpoints"), Path("mine")
+    bundled = model_directory(None, photos)
+    assert DCGAN.load(bundled).image_size == size
     with pytest.raises(UserError, match="no model in mine: choose"):
-        model_directory(Path("mine"), photos)
-    small().save("mine")
-    assert model_directory(Path("mine"), photos) == Path("mine")
-    small().save("checkpoints")
-    assert model_directory(Path("checkpoints"), photos) == Path("checkpoints")
+        model_directory(mine, photos)
+    saved(own, 499)
+    assert model_directory(None, photos) == bundled and model_directory(own, photos) == own
+    (own / "run.json").write_text('{"learned": 1}')
+    assert model_directory(None, photos) == own
+    (own / "run.json").write_text("damaged")
+    assert model_directory(None, photos) == bundled
+    saved(own, 500)
+    assert model_directory(None, photos) == own
+    saved(mine, 0)
+    assert model_directory(mine, photos) == mine
+
+
+@pytest.mark.parametrize(
+    ("named", "steps", "words"),
+    [
+        (None, None, "pretrained, trained for 4800 steps"),
+        (None, 12, "learned for only 12 steps: to use it anyway, add --checkpointDir checkpoints"),
+        (None, 800, "checkpoints, trained for 800 steps. To use a bundled model instead, add --checkpointDir /"),
+        (Path("checkpoints"), 12, "checkpoints, trained for 12 steps; results may be noise"),
+        (Path("checkpoints"), 800, "checkpoints, trained for 800 steps"),
+    ],
+)
+def test_the_model_that_is_used_is_told(tmp_path, monkeypatch, capsys, named, steps, words):
+    monkeypatch.chdir(tmp_path)
+    if steps:
+        saved(Path("checkpoints"), steps)
+    open_model(named)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert words in line
+    assert ("--checkpointDir" in line) == ("--checkpointDir" in words)
 
 
 def test_checkpoints_without_their_config_are_not_overlooked(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    small().save("checkpoints")
+    saved(Path("checkpoints"), 500)
     Path("checkpoints", "config.json").unlink()
     with pytest.raises(UserError, match=r"checkpoints has checkpoints but no config\.json: restore"):
-        DCGAN.load(model_directory(Path("checkpoints")))
+        model_directory(None)
 
 
 def test_a_grown_model_makes_enlarged_pictures_and_judges_by_small_ones():

@@ -7,7 +7,7 @@ import cv2
 import dlib
 import numpy as np
 import pytest
-from conftest import ROOT, assert_fails, assert_works, run_script
+from conftest import ROOT, assert_fails, assert_works, blobs, run_script
 from PIL import Image, ImageCms, ImageOps
 
 from completion.photos import PhotoCompleter
@@ -18,6 +18,7 @@ from faces.finding import Candidate, _looks, _meeting, damaged_faces
 from faces.frame import Frame
 from images.decoding import read_photo
 from images.photo import Photo
+from jobs.complete.groups import whole_photos
 from model import DCGAN
 from utils import UserError
 
@@ -39,8 +40,8 @@ def erased(photo, *boxes):
     return photo
 
 
-def complete(cwd, *args):
-    return run_script("complete.py", "--photo", *args, "--nIter", 2, *MODEL, cwd=cwd)
+def complete(cwd, *args, photo="--photo"):
+    return run_script("complete.py", photo, *args, "--nIter", 2, *MODEL, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
@@ -53,19 +54,21 @@ def folder(tmp_path_factory):
     two.paste(DEMO, (0, 0))
     two.paste(DEMO.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (300, 0))
     erased(two, (115, 150, 135, 162), (465, 150, 485, 162)).save(folder / "in" / "two.png")
-    Image.effect_noise((200, 150), 50).convert("RGB").save(folder / "in" / "none.png")
+    noise = Image.effect_noise((200, 150), 50).convert("RGB")
+    noise.save(folder / "in" / "none.png")
+    erased(noise, (90, 60, 110, 90)).save(folder / "in" / "smooth.png")
     mask = Image.new("L", (200, 150), 255)
     mask.paste(0, (50, 50, 100, 100))
     mask.save(folder / "mask_of_none.png")
     result = complete(folder, "in", "--outDir", "out", "--outInterval", 1)
-    assert_fails(result, 1, "1 of 3 pictures are skipped")
+    assert_fails(result, 1, "1 of 4 pictures are skipped")
     (folder / "stdout").write_text(result.stdout)
     return folder
 
 
 @pytest.mark.slow
 def test_the_hole_is_completed_and_every_known_pixel_stays(folder):
-    for name in ("erased", "two"):
+    for name in ("erased", "smooth", "two"):
         photo, final = pixels(folder / "in" / f"{name}.png"), pixels(folder / "out" / "final" / f"{name}.png")
         known = photo[..., 3] > 0
         np.testing.assert_array_equal(final[known], photo[known][:, :3])
@@ -81,11 +84,30 @@ def test_what_is_said(folder):
     assert any("erased.png: 14% of the hole lies outside of the faces" in line for line in said)
 
 
+def test_a_hole_that_meets_no_face_is_filled_smoothly(folder, tmp_path):
+    """Also where no other photo needs a search; and the same call does it once."""
+    photo, final = (pixels(folder / path / "smooth.png") for path in ("in", "out/final"))
+    hole = photo[..., 3] == 0
+    assert final[hole].std() < 0.5 * final[~hole].std() and abs(final[hole].mean() - 128) < 30
+    said = (folder / "stdout").read_text().splitlines()
+    (line,) = [line for line in said if "smooth.png: " in line]
+    assert "no face found at its hole, so the hole is only filled smoothly; if there is one, give" in line
+    for again in (False, True):
+        result = complete(tmp_path, folder / "in" / "smooth.png")
+        assert_works(result)
+        assert ("1 of 1 pictures were completed by an earlier call" in result.stdout) == again
+        np.testing.assert_array_equal(pixels(tmp_path / "completions" / "final" / "smooth.png"), final)
+    assert {path.name for path in (tmp_path / "completions").glob("*.png")} == {"photos.png"}
+    result = complete(folder, "in/erased.png", "--points", "261,207 288,208 275,266", "--outDir", tmp_path / "away")
+    assert_works(result)
+    assert "in/erased.png: the hole meets no face given by --points" in result.stdout
+
+
 def test_frames_show_the_faces_and_a_second_sheet_the_photos(folder):
     out = folder / "out"
     assert pixels(out / "before.png").shape == (64, 3 * 64, 3)  # one face and two
     logs = sorted(path.name for path in (out / "logs").glob("hats*"))
-    assert logs == ["hats_00.log", "hats_02.log", "hats_02_2.log"]  # the last is photo 2's second face
+    assert logs == ["hats_00.log", "hats_03.log", "hats_03_2.log"]  # the last is photo 3's second face
     assert pixels(out / "photos.png").shape[1] > 3 * 300
     assert "out/photos.png" in (folder / "stdout").read_text()
 
@@ -95,8 +117,8 @@ def test_the_same_call_again_does_nothing_and_one_without_a_result_does_that(fol
     finals = sorted((folder / "out" / "final").iterdir())
     times = [path.stat().st_mtime_ns for path in finals]
     result = complete(folder, "in", "--outDir", "out", "--outInterval", 1)
-    assert_fails(result, 1, "1 of 3")
-    assert "2 of 3 pictures were completed by an earlier call" in result.stdout
+    assert_fails(result, 1, "1 of 4")
+    assert "3 of 4 pictures were completed by an earlier call" in result.stdout
     assert [path.stat().st_mtime_ns for path in finals] == times
     whole = finals[0].read_bytes()
     finals[0].unlink()
@@ -311,6 +333,8 @@ def test_points_of_a_face_that_is_longer_or_wider(stretch, refused):
         (["in/erased.png", "--maskType", "lowres"], 2, ["lowres", "aligned"]),
         (["in/erased.png", "--alignment", "missing.csv"], 1, ["missing.csv"]),
         (["in/erased.png", "--maskFile", "mask_of_none.png"], 1, ["none of the pictures"]),
+        (["in/erased.png", "--photo", "--aligned"], 2, ["--photo and --aligned exclude each other"]),
+        (["in/erased.png", "--maskType", "full"], 2, ["full", "aligned"]),
         (["in/erased.png", "--maskFile", "in/none.png"], 1, ["in/none.png", "as in a photo"]),
     ],
 )
@@ -331,11 +355,10 @@ def test_bad_calls(folder, args, code, words):
             "nothing of a face at --points 411,107 438,108 425,166",
         ),
         ("-100000,0 100000,0 0,400000", "nothing of a face at --points -100000,0 "),
-        ("261,207 288,208 275,266", "the hole meets no face given by --points"),
     ],
 )
 def test_points_where_the_photo_has_no_face_to_complete(folder, points, words):
-    """Beyond its edge, also beside a face that is there; so large that the photo is lost in it; away from the hole."""
+    """Beyond its edge, also beside a face that is there; so large that the photo is lost in it."""
     result = complete(folder, "in/erased.png", "--points", points, "--outDir", "bad")
     assert_fails(result, 1, "none of the pictures")
     assert any("skipped: in/erased.png" in line and words in line for line in result.stdout.splitlines())
@@ -373,14 +396,67 @@ def test_a_mask_that_may_be_the_other_way_round(tmp_path, photo, args, hinted):
     mask.save(tmp_path / "white_hole.png")
     ImageOps.invert(mask).save(tmp_path / "black_hole.png")
     result = complete(tmp_path, f"{photo}.png", *args)
-    assert_fails(result, 1, "none of the pictures")
+    assert_works(result)
     (line,) = (line for line in result.stdout.splitlines() if "no face found" in line)
     assert line.endswith("hides 97% of it: if white is the hole, add --invertMask") == hinted
     assert ("--invertMask" in line) == hinted
 
 
-def test_points_need_photo(folder):
-    assert_fails(run_script("complete.py", "x.png", "--points", "1,1 2,2 3,9", cwd=folder), 2, "--photo")
+def test_points_are_for_photos(folder):
+    args = ["x.png", "--points", "1,1 2,2 3,9", "--aligned"]
+    assert_fails(run_script("complete.py", *args, cwd=folder), 2, "--points and --aligned exclude each other")
+
+
+@pytest.fixture
+def mixed(tmp_path, demo_face):
+    """A photo with a small face, the same with a hole in it, and pictures for the model."""
+    (tmp_path / "in").mkdir()
+    face = Image.fromarray(demo_face)
+    erased(DEMO, (115, 150, 135, 162)).save(tmp_path / "in" / "erased.png")
+    DEMO.save(tmp_path / "in" / "photo.png")
+    face.save(tmp_path / "in" / "aligned.png")
+    face.resize((200, 200)).save(tmp_path / "in" / "enlarged.png")
+    face.resize((90, 90)).save(tmp_path / "in" / "twice.png")
+    Image.fromarray(blobs(1, 100)[0]).save(tmp_path / "in" / "nothing.png")
+    (tmp_path / "in" / "unreadable.png").write_text("no picture")
+    return tmp_path
+
+
+def test_a_picture_of_another_size_in_which_a_face_is_small_is_a_photo(mixed, monkeypatch):
+    imgs = sorted((mixed / "in").iterdir())
+    kinds = whole_photos(imgs, 64)
+    assert {path.stem for path, kind in zip(imgs, kinds, strict=True) if kind} == {"erased", "photo"}
+    assert whole_photos([mixed / "in" / name for name in ("photo.png", "unreadable.png")], 64) == [True, True]
+    monkeypatch.setattr("faces.detector.face_fills", lambda photo: 1 / 0)  # is not needed
+    assert whole_photos([mixed / "in" / name for name in ("aligned.png", "unreadable.png")], 64) == [False, False]
+
+
+def sizes(folder):
+    return {path.stem: Image.open(path).size for path in folder.iterdir()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "size", "said"), [(MODEL, 64, 1), ((), 64, 2)])
+def test_photos_and_aligned_pictures_in_one_call(mixed, model, size, said):
+    """By one model, or by the bundled model of each kind."""
+    result = run_script("complete.py", "in", "--nIter", 1, "--refine", 0, *model, cwd=mixed)
+    assert_fails(result, 1, "1 of 7 pictures are skipped")
+    assert "completed as whole photos: 2 pictures (erased.png, photo.png)" in result.stdout
+    assert "model's size: 3 of 7 pictures. To complete them as whole photos instead, add --photo" in result.stdout
+    lines = [line for line in result.stdout.splitlines() if line.startswith("model: ")]
+    assert len(lines) == 2 and len(set(lines)) == said
+    whole, small = dict.fromkeys(("erased", "photo"), DEMO.size), (size, size)
+    final = mixed / "completions" / "final"
+    assert sizes(final) == whole | dict.fromkeys(("aligned", "enlarged", "nothing", "twice"), small)
+
+
+def test_the_kind_can_be_named(mixed):
+    for photo, size in (("--photo", DEMO.size), ("--aligned", (64, 64))):
+        args = ["in/photo.png", "--outInterval", 0, "--outDir", photo.strip("-")]
+        assert_works(complete(mixed, *args, photo=photo))
+        assert sizes(mixed / photo.strip("-") / "final") == {"photo": size}
+        sheets = {path.name for path in (mixed / photo.strip("-")).glob("[!.]*.*")}
+        assert sheets == ({"photos.png", "sheet.png"} if photo == "--photo" else {"sheet.png"})
 
 
 def test_thin_pictures_and_transparent_spots_are_no_obstacle(tmp_path):

@@ -202,13 +202,6 @@ def test_one_line_for_many_without_a_mask(folder, capsys):
     assert {"hats_01.log", "hats_03.log"} <= set(os.listdir(folder / "masked" / "logs"))
 
 
-def test_a_whole_photo_is_said_to_be_one(folder, capsys, request):
-    photo = request.config.rootpath / "data" / "demo" / "raw" / "astronaut.png"
-    call(folder, "photo", photo, folder / "faces")
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if "face" in line]
-    assert "astronaut.png" in line and "--photo" in line
-
-
 def test_masks_below_the_pictures_are_no_pictures(folder, capsys):
     pictures = folder / "with_masks"
     shutil.copytree(folder / "faces", pictures)

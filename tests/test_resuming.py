@@ -14,6 +14,7 @@ import pytest
 from conftest import blobs, write_pictures
 
 from dcgan import checkpoints, devices
+from dcgan.directories import learned
 from dcgan.options import DeviceOptions, TrainOptions
 from jobs.train.arguments import RunOptions
 from jobs.train.job import train
@@ -112,6 +113,9 @@ def test_sizes_need_not_be_named_again(here, capsys):
     elsewhere = {name: here / name for name in ("checkpoint_dir", "sample_dir", "log_dir")}
     go(1, {"z_dim": 100}, init=here / "checkpoints", **elsewhere)
     assert DCGAN.load(here / "checkpoint_dir").options == DCGAN.load("checkpoints").options
+    assert learned(here / "checkpoint_dir") == 5 + learned(here / "checkpoints") == 5 + 10
+    go(2, **elsewhere)
+    assert learned(here / "checkpoint_dir") == 10 + 10
     with pytest.raises(WrongCommand, match="gf_dim has 2 numbers"):
         go(1, {"gf_dim": (4, 4), "image_size": 8}, **dict.fromkeys(elsewhere, here / "new"))
 

@@ -10,7 +10,7 @@ from images.incomplete import Incomplete
 from images.mask_files import covered, find_mask, fit_mask, read_mask
 from images.mask_options import MaskOptions
 from images.masks import WITHOUT_HOLE, make_mask
-from jobs.complete.results import Final
+from jobs.complete.batches import Final
 
 
 class Loaded(NamedTuple):

@@ -19,7 +19,7 @@ class CompleteOptions(Options):
     imgs: tuple[Path, ...] = option(
         MISSING, "pictures of any size, or folders of pictures", "imgs", check=Path, nargs="+", metavar="IMG"
     )
-    checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path)
+    checkpoint_dir: Path | None = option(None, MODEL, "--checkpointDir", check=Path)
     img_size: int | None = option(None, "stop with an error if the model has another size", "--imgSize", check=size)
     out_dir: Path = option(Path("completions"), "folder for everything that is written", "--outDir", check=Path)
     batch_size: int = option(64, "pictures that are completed together", "--batchSize", check=COUNT)
@@ -50,13 +50,20 @@ class PhotoOptions(Options):
 
     photo: bool = option(
         False,
-        "IMG are whole photos instead of single faces: find the faces that touch the hole, and complete them. The "
-        "model must have been trained on faces aligned with innerEyesAndBottomLip, like the bundled models",
+        "all IMG are whole photos: find the faces that touch the hole, and complete them. By default, a picture is a "
+        "photo if it has another size than the model, and shows faces, but none that fills it. The model must have "
+        "been trained on faces aligned with innerEyesAndBottomLip, like the bundled models",
         "--photo",
+    )
+    aligned: bool = option(
+        False,
+        "all IMG are aligned faces or other pictures for the model: those of another size are cropped to their "
+        "central square and resized",
+        "--aligned",
     )
     points: tuple[tuple[float, float], ...] | None = option(
         None,
-        "with --photo: position of a face that was not found, in pixels from the upper left corner: the inner corners "
+        "photos: position of a face that was not found, in pixels from the upper left corner: the inner corners "
         "of the eyes and the middle of the lower edge of the lower lip. Add three points for each further face",
         "--points",
         check=points,
@@ -64,7 +71,7 @@ class PhotoOptions(Options):
     )
     alignment: Path | None = option(
         None,
-        "with --photo: positions of the faces, from the alignment.csv that align.py wrote for undamaged versions of "
+        "photos: positions of the faces, from the alignment.csv that align.py wrote for undamaged versions of "
         "the photos",
         "--alignment",
         check=Path,
@@ -72,8 +79,8 @@ class PhotoOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
-        for flag, value in (("--points", self.points), ("--alignment", self.alignment)):
-            if value and not self.photo:
-                raise ValueError(f"{flag} needs --photo: add it")
+        for flag, value in (("--photo", self.photo), ("--points", self.points), ("--alignment", self.alignment)):
+            if value and self.aligned:
+                raise ValueError(f"{flag} and --aligned exclude each other: remove one")
         if self.points and self.alignment:
             raise ValueError("--points and --alignment exclude each other: remove one")

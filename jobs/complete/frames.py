@@ -5,8 +5,9 @@ from functools import partial
 import numpy as np
 
 from images.files import save_gif, save_picture
-from images.sheets import ROWS, framed, grid, table, titled
-from jobs.complete.results import Batch, frames_note, log_name, suffix
+from images.sheets import framed, grid, titled
+from jobs.complete.batches import Batch
+from jobs.complete.results import frames_note, log_name, suffix
 from jobs.events import EventFile
 from kernels.tensorflow import tf
 from model import SearchStep
@@ -30,8 +31,8 @@ class Frames:
         self._save("before", grid(self.incomplete.pictures))
         self._save("masked", grid(self.masked))
 
-    def _save(self, name: str, pixels: np.ndarray, note: str | None = None) -> None:
-        self.outputs.write(f"{name}{self.suffix}.png", partial(save_picture, pixels=pixels), note or self.note)
+    def _save(self, name: str, pixels: np.ndarray) -> None:
+        self.outputs.write(f"{name}{self.suffix}.png", partial(save_picture, pixels=pixels), self.note)
 
     def record(self, state: SearchStep) -> None:
         """Remembers the losses; if the state has pictures, writes these and everything remembered."""
@@ -60,11 +61,8 @@ class Frames:
             self.frames = self.frames[::2]
             self.stride *= 2
 
-    def finish(self, completed: np.ndarray, blended: np.ndarray, sheet_note: str) -> None:
-        """Writes the GIF, which ends with the `blended` results, and last the sheet, with a row for each picture."""
+    def finish(self, blended: np.ndarray) -> None:
+        """Writes the GIF, which ends with the `blended` results."""
         frames = [("masked", self.masked), *self.frames, ("blended", blended)]
         pictures = [titled(framed(frame), [title]) for title, frame in frames]
         self.outputs.write(f"completion{self.suffix}.gif", partial(save_gif, frames=pictures), self.note)
-        rows = np.stack([self.incomplete.pictures, self.masked, completed, blended], axis=1)[:ROWS]
-        sheet = table(rows.reshape(-1, *rows.shape[2:]), ["before", "masked", "completed", "blended"])
-        self._save("sheet", sheet, sheet_note)

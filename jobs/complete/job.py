@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from completion.models import open_model
 from dcgan.options import RATES, DeviceOptions, SearchOptions
 from dcgan.workers import Worker
 from images.blending import blend
 from images.mask_options import MaskOptions
-from jobs.complete.aligned_reader import AlignedReader
 from jobs.complete.arguments import CompleteOptions, PhotoOptions
-from jobs.complete.plan import Plan, Recipe, check_named, listed
-from jobs.complete.results import Batch, Outcome, Results
+from jobs.complete.batches import Batch, Outcome
+from jobs.complete.groups import open_groups
+from jobs.complete.plan import Plan, check_named, listed
+from jobs.complete.results import Results
 from jobs.stopping import stop_signals
 from utils import Outputs, UserError, WrongCommand, only_writer, say, some
 
 if TYPE_CHECKING:
     from jobs.complete.frames import Frames
-    from jobs.complete.photo_reader import PhotoReader
-    from model import DCGAN, SearchStep
+    from model import SearchStep
 
 
 def complete(
@@ -42,29 +41,18 @@ def complete(
     if photos.points and len(imgs) > 1:
         raise WrongCommand(f"--points belong to one photo, but there are {len(imgs)}: complete it alone")
     with only_writer(files.out_dir / f".worker{worker.index}" if worker.index else files.out_dir):
-        batches = -(-len(imgs) // files.batch_size) if files.all_frames else 1
-        framed = batches if search.out_interval and not worker.index else 0
+        batches = -(-len(imgs) // files.batch_size) + 1 if files.all_frames else 1
+        framed = 0 if worker.index else batches
         results = Results(outputs, imgs, search.iterations, search.out_interval, framed)
-        dcgan = open_model(files.checkpoint_dir, files.img_size, masks.lowres, devices.of_search, photos.photo)
-        reader = open_reader(photos, masks, dcgan, search.seed)
-        recipe = Recipe(dcgan, search, files.blend)
-        return Completion(recipe, Plan(recipe, imgs, reader, results, files.batch_size, worker)).run()
-
-
-def open_reader(photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: int) -> "AlignedReader | PhotoReader":
-    """Returns the reader of aligned pictures or photos. UserError if the options name unusable masks or faces."""
-    if photos.photo:
-        from jobs.complete.photo_reader import PhotoReader
-
-        return PhotoReader(photos, masks, dcgan, seed)
-    return AlignedReader(masks, dcgan.image_size, dcgan.c_dim, seed)
+        groups = open_groups(imgs, files, photos, masks, search, devices)
+        return Completion(Plan(groups, imgs, results, files.batch_size, worker)).run()
 
 
 class Completion:
     """The work of one call."""
 
-    def __init__(self, recipe: Recipe, plan: Plan):
-        self.recipe, self.plan = recipe, plan
+    def __init__(self, plan: Plan):
+        self.plan = plan
         self.results, self.progress = plan.results, plan.progress
 
     def run(self) -> int | None:
@@ -89,39 +77,45 @@ class Completion:
         return None
 
     def complete(self, batch: Batch, received: Sequence[int]) -> Outcome:
-        """Searches until the end or until a signal is `received`, then blends. Records frames if the batch has any."""
-        frames = self.frames(batch)
-        search = self.recipe.search if frames else replace(self.recipe.search, out_interval=0)
+        """Searches until the end or until a signal is `received`, then blends. Writes the sheet and frames if due."""
+        framed, recipe = self.results.make_room(batch), batch.group.recipe
+        if not batch.has_faces:
+            self.progress.skip(self.results.iterations)
+            return Outcome.without_faces(batch, self.results.iterations)
+        frames = self.frames(batch) if framed and self.results.interval else None
+        search = recipe.search if frames else replace(recipe.search, out_interval=0)
         before = self.progress.done
         state: SearchStep
-        for state in self.recipe.dcgan.complete(batch.incomplete, search, lambda: bool(received)):
+        for state in recipe.dcgan.complete(batch.incomplete, search, lambda: bool(received)):
             if frames:
                 frames.record(state)
             self.progress.update(before + state.iteration, f"loss {np.mean(state.losses[:, 2]):.4g}")
-        blended = blend(state.generated, batch.incomplete, self.recipe.blending)
+        blended = blend(state.generated, batch.incomplete, recipe.blending)
         if frames:
-            frames.finish(state.completed, blended, self.results.sheet_note(batch.nth, batch.notes, state.iteration))
+            frames.finish(blended)
+        if framed:
+            self.results.write_sheet(batch, state.completed, blended, state.iteration)
         return Outcome(blended, state.restarts, np.isfinite(state.losses[:, 2]), state.iteration)
 
-    def frames(self, batch: Batch) -> "Frames | None":
-        """Returns the recorder of the batch's frames, if it has any."""
-        if not self.results.make_room(batch):
-            return None
+    def frames(self, batch: Batch) -> "Frames":
+        """Returns the recorder of the batch's frames."""
         from jobs.complete.frames import Frames
 
         return Frames(self.results.outputs, batch)
 
     def write(self, batch: Batch, outcome: Outcome) -> None:
         """Writes the results."""
-        self.plan.tally["completed"] += self.results.write(batch, outcome, self.plan.reader.final)
+        self.plan.tally["completed"] += self.results.write(batch, outcome, batch.group.reader.final)
 
     def report(self) -> None:
         """Reports what became of the pictures. UserError if some are not completed."""
         tally = self.plan.tally
         pictures = len(self.plan.imgs) - tally["of others"]
         if tally["fitted"]:
-            say(f"cropped to a square and resized to the model's size: {tally['fitted']} of {pictures} pictures")
-        self._report_photos()
+            say(
+                f"cropped to a square and resized to the model's size: {tally['fitted']} of {pictures} pictures. To "
+                "complete them as whole photos instead, add --photo"
+            )
         if tally["kept"]:
             say(f"{tally['kept']} of {pictures} pictures were completed by an earlier call with the same options")
         done = tally["completed"] + tally["kept"]
@@ -136,15 +130,9 @@ class Completion:
     def report_stop(self, batch: Batch, outcome: Outcome) -> None:
         """Reports what is left to do after a signal stopped the work in a batch."""
         self.progress.skip(self.progress.total - self.progress.done)
-        self._report_photos()
         # The frames that are listed are those of the first batch.
         self.results.show(outcome.iteration if batch.nth == 1 else self.results.iterations)
         say(
             f"stopped after {outcome.iteration} of {self.results.iterations} iterations for {some(batch.paths)}: run "
             "the same command again to complete the rest"
         )
-
-    def _report_photos(self) -> None:
-        """Reports which pictures look like whole photos."""
-        if self.plan.faceless:
-            say(f"no face fills {some(self.plan.faceless)}: to complete the faces in a whole photo, add --photo")

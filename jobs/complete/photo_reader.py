@@ -23,7 +23,7 @@ from images.masks import checked, make_mask
 from images.photo import Photo
 from images.sheets import thumbnail
 from jobs.complete.arguments import PhotoOptions
-from jobs.complete.results import Final
+from jobs.complete.batches import Final
 from utils import Progress, UserError, digest, say
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class PhotoReader:
         return [frame for _, frame in self.points]
 
     def with_faces(self, loaded: dict[int, LoadedPhoto]) -> dict[int, LoadedPhoto]:
-        """Locates the faces of the photos. Photos without a damaged face are left out, with a message."""
+        """Locates the damaged faces of the photos. Photos without a hole or a face are left out, with a message."""
         progress = Progress(len(loaded), "photos")
 
         def located(photo: LoadedPhoto) -> LoadedPhoto:
@@ -119,14 +119,18 @@ class PhotoReader:
         return load_each(loaded, located)
 
     def _located(self, loaded: LoadedPhoto) -> LoadedPhoto:
-        """Locates the damaged faces of one photo; UserError if there is none."""
+        """Locates the damaged faces of one photo; UserError if no face is found to make a hole in."""
         path, given = loaded.path, loaded.frames
         photo = loaded.photo or self._read(path)
         frames = given or self.completer.locate(photo, everywhere=loaded.by_face)
         photo = self._photo(replace(loaded, photo=photo, frames=frames))
         damaged = [frame for frame in frames if frame.damaged(photo)]
         if not damaged:
-            raise UserError(f"{path}: {self._why_none(path, photo, frames, loaded.by_face)}")
+            why = f"{path}: {self._why_none(path, photo, frames)}"
+            if photo.intact:
+                raise UserError(why)
+            say(why)
+            return replace(loaded, frames=[], incomplete=self.completer.faces(photo, []))
         if len(damaged) < len(given):
             say(f"{path}: the hole meets {len(damaged)} of the {len(given)} given faces; the others stay unchanged")
         remark(path, photo, damaged)
@@ -139,15 +143,16 @@ class PhotoReader:
             photo = photo.hiding(frame.under(self.in_frame, photo.shape))
         return photo
 
-    def _why_none(self, path: Path, photo: Photo, frames: Sequence[Frame], by_face: bool) -> str:
-        """Why the photo has no face to complete, and what to do."""
+    def _why_none(self, path: Path, photo: Photo, frames: Sequence[Frame]) -> str:
+        """Why the photo has no face to complete, what becomes of its hole, and what to do."""
+        result = "" if photo.intact else ", so the hole is only filled smoothly"
         if self.points or self.alignment:
             named = "--points" if self.points else "--alignment"
             fault = "hides the whole face" if any(frame.meets_hole(photo) for frame in frames) else "meets no face"
-            return f"the hole {fault} given by {named}: give a face that is hidden in part"
+            return f"the hole {fault} given by {named}{result}; give a face that is hidden in part"
         text = (
-            f"no face found {'in it' if by_face else 'at its hole'}; if there is one, give its inner eye corners and "
-            'lower lip by --points "x,y x,y x,y", or the --alignment of an undamaged version'
+            f"no face found {'in it' if photo.intact else 'at its hole'}{result}; if there is one, give its inner eye "
+            'corners and lower lip by --points "x,y x,y x,y", or the --alignment of an undamaged version'
         )
         mask = self._mask(path)
         if mask is not None and not self.options.invert and mask.mean() < 0.5:

@@ -5,18 +5,19 @@ missing.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from images.decoding import PictureError
 from images.files import save_picture, unique_names
-from images.incomplete import Face, Incomplete
-from images.sheets import ROWS, on_white, table
+from images.incomplete import Face
+from images.sheets import ROWS, named_table, on_white, table
+from jobs.complete.batches import Batch, Final, Outcome
 from utils import Outputs, UserError, digest, say
 
 UNFINISHED = "unfinished"
@@ -24,48 +25,15 @@ FRAMES = "frames"  # begins the notes of all frames
 PHOTO_TITLES = ("before", "masked", "completed")
 
 
-class Final(NamedTuple):
-    """A completed picture as it is written."""
-
-    pixels: np.ndarray  # uint8 [H, W, C]
-    profile: bytes | None = None  # its color profile
-    row: Sequence[np.ndarray] = ()  # thumbnails of a photo, original, masked and completed, each uint8 [h, w, 3]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Pictures that are searched together."""
-
-    nth: int  # 1 and up, among the batches of a call
-    loaded: Mapping[int, Any]  # the pictures as the reader has loaded them, by their numbers among all of the call
-    notes: Mapping[int, str]  # the note of each finished result
-    incomplete: Incomplete  # [N]: the pictures, or the faces of photos
-
-    @property
-    def paths(self) -> list[Path]:
-        """The files of the pictures."""
-        return [each.path for each in self.loaded.values()]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A batch after search and blending."""
-
-    blended: np.ndarray  # uint8 [N, H, W, C], the results
-    restarts: np.ndarray  # [N]: how often each picture's search was restarted
-    found: np.ndarray  # bool [N]: whether a z was found; without one there is no result
-    iteration: int  # the last iteration of the search
-
-
 class Results:
     """The results and frames of one call."""
 
     def __init__(self, outputs: Outputs, imgs: Sequence[Path], iterations: int, interval: int, framed: int):
-        """framed: the number of batches with frames, one every `interval` iterations.
+        """framed: the number of batches with a sheet and frames, one every `interval` iterations; 0 for no frames.
 
         UserError if one of the `imgs` is an earlier result, or if a foreign file has a name that will be needed.
         """
-        self.outputs, self.iterations, self.framed = outputs, iterations, framed
+        self.outputs, self.iterations, self.framed, self.interval = outputs, iterations, framed, interval
         self.finals = [f"final/{name}.png" for name in unique_names(imgs)]
         self.call = digest(list(imgs), interval, framed)
         earlier = {os.path.realpath(outputs.folder / name) for name in outputs.names()}
@@ -73,23 +41,23 @@ class Results:
             if os.path.realpath(path) in earlier:
                 raise UserError(f"{path} is a result in the output folder: choose another --outDir")
         outputs.check(*self.finals)
-        shown = [*range(0, iterations, interval), iterations] if framed else []
+        shown = [*range(0, iterations, interval), iterations] if interval else []
         grids = [f"{folder}/{i:04d}" for folder in ("hats_imgs", "completed") for i in shown]
         for end in map(suffix, range(1, framed + 1)):
             outputs.check(*(f"{name}{end}.png" for name in ("before", "masked", "sheet", "photos", *grids)))
             outputs.check(f"completion{end}.gif")
-        if framed:
+        if framed and interval:
             outputs.check(*(log_name(Face(number)) for number in range(len(imgs))))
 
-    def has(self, nth: int, notes: Mapping[int, str]) -> bool:
-        """Whether everything exists that a finished batch number `nth` leaves, made from what the notes say."""
-        expected = {self.finals[number]: note for number, note in notes.items()}
-        if nth <= self.framed:
-            expected[f"sheet{suffix(nth)}.png"] = self.sheet_note(nth, notes, self.iterations)
+    def has(self, batch: Batch) -> bool:
+        """Whether everything exists that the finished batch leaves, made from what its notes say."""
+        expected = {self.finals[number]: note for number, note in batch.notes.items()}
+        if batch.nth <= self.framed and batch.has_faces:
+            expected[f"sheet{suffix(batch.nth)}.png"] = self.sheet_note(batch, self.iterations)
         return all(self.outputs.note(name) == note for name, note in expected.items())
 
     def make_room(self, batch: Batch) -> bool:
-        """Deletes frames of earlier calls. Returns whether the batch will have frames."""
+        """Deletes frames of earlier calls. Returns whether the batch will have a sheet and frames."""
         outputs = self.outputs
         outputs.remove(*outputs.names(FRAMES if batch.nth == 1 else frames_note(batch.nth)))
         framed = batch.nth <= self.framed
@@ -97,10 +65,18 @@ class Results:
             outputs.remove(*map(log_name, batch.incomplete.ids))
         return framed
 
-    def sheet_note(self, nth: int, notes: Mapping[int, str], iteration: int) -> str:
-        """The note of a batch's sheet, its last frame, once the search has come to this iteration."""
-        made_of = digest(self.call, list(notes.values())) if iteration == self.iterations else UNFINISHED
-        return frames_note(nth) + made_of
+    def write_sheet(self, batch: Batch, completed: np.ndarray, blended: np.ndarray, iteration: int) -> None:
+        """Writes the sheet of a batch, with a row for each picture. Its frames must exist: it marks their end."""
+        pictures = batch.incomplete.pictures, batch.incomplete.shown(), completed, blended
+        rows = np.stack(pictures, axis=1)[:ROWS]
+        sheet = table(rows.reshape(-1, *rows.shape[2:]), ["before", "masked", "completed", "blended"])
+        save = partial(save_picture, pixels=sheet)
+        self.outputs.write(f"sheet{suffix(batch.nth)}.png", save, self.sheet_note(batch, iteration))
+
+    def sheet_note(self, batch: Batch, iteration: int) -> str:
+        """The note of a batch's sheet once the search has come to this iteration."""
+        made_of = digest(self.call, list(batch.notes.values())) if iteration == self.iterations else UNFINISHED
+        return frames_note(batch.nth) + made_of
 
     def write(self, batch: Batch, outcome: Outcome, final: Callable[[Any, np.ndarray], Final]) -> int:
         """Writes the results and returns how many there are. Reports which searches were restarted.
@@ -109,7 +85,7 @@ class Results:
         result is not replaced by an unfinished one.
         """
         finished = outcome.iteration == self.iterations
-        shown: list[np.ndarray] = []
+        shown: dict[str, Sequence[np.ndarray]] = {}
         written = 0
         for number, loaded in batch.loaded.items():
             faces = [i for i, face in enumerate(batch.incomplete.ids) if face.photo == number]
@@ -129,10 +105,11 @@ class Results:
                     continue
                 save = partial(save_picture, pixels=made.pixels, profile=made.profile)
                 self.outputs.write(self.finals[number], save, batch.notes[number] if finished else UNFINISHED)
-                shown += made.row if len(shown) < ROWS * len(PHOTO_TITLES) else ()
+                if made.row and len(shown) < ROWS:
+                    shown[loaded.path.name] = made.row
             written += 1
         if shown and batch.nth <= self.framed:
-            sheet = table(on_white(shown), PHOTO_TITLES)
+            sheet = named_table(on_white([*chain.from_iterable(shown.values())]), PHOTO_TITLES, list(shown))
             name = f"photos{suffix(batch.nth)}.png"
             self.outputs.write(name, partial(save_picture, pixels=sheet), frames_note(batch.nth))
         return written

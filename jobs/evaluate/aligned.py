@@ -77,7 +77,7 @@ def model_to_measure(options: EvaluateOptions, devices: DeviceOptions) -> "DCGAN
     """Opens the model. UserError if its pictures are too small to be measured."""
     dcgan = open_model(options.checkpoint_dir, precision=devices.of_search)
     if dcgan.image_size < SMALLEST:
-        makes = f"the model in {options.checkpoint_dir} makes pictures of {dcgan.image_size} pixels"
+        makes = f"the model makes pictures of {dcgan.image_size} pixels"
         raise UserError(f"{makes}, but SSIM needs {SMALLEST}: choose another --checkpointDir")
     return dcgan
 

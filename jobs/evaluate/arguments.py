@@ -19,7 +19,7 @@ class EvaluateOptions(Options):
     dataset: Path = option(
         MISSING, "folder of aligned faces that the model was not trained on", "dataset", Path, metavar="DIR"
     )
-    checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path)
+    checkpoint_dir: Path | None = option(None, MODEL, "--checkpointDir", check=Path)
     out_dir: Path = option(Path("evaluation"), "folder for the table and pictures", "--outDir", check=Path)
     faces: int | None = option(
         None, "number of pictures, spread evenly over the folder (default: 64, or 2048 with --samples)", check=COUNT

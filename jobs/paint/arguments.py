@@ -11,6 +11,6 @@ from utils import Options, number, option
 class PaintOptions(Options):
     """Page."""
 
-    checkpoint_dir: Path = option(Path("checkpoints"), MODEL, "--checkpointDir", check=Path)
+    checkpoint_dir: Path | None = option(None, MODEL, "--checkpointDir", check=Path)
     host: str = option("127.0.0.1", "address of the page; 0.0.0.0 lets other machines open it", metavar="ADDRESS")
     port: int = option(7860, "port of the page", check=number(int, 1, 65535))

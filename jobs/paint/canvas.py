@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from completion.photos import PhotoCompleter
 from dcgan.options import PRESETS, SearchOptions
 from faces.compositing import LITTLE, composite, share_outside
 from faces.frame import Frame
-from images.decoding import OPAQUE, pixel_count, read_photo, read_picture
+from images.decoding import OPAQUE, picture_size, read_photo, read_picture
 from images.photo import Photo, shrunk_to
 from utils import UserError
 
@@ -53,7 +54,7 @@ def return_memory() -> None:
 def read_layer(path: Path) -> np.ndarray:
     """Reads a layer that was painted on the page, uint8 [h, w, 4]. Raises UserError if it is not one."""
     with without_folder(path):
-        if pixel_count(path) > VIEW * VIEW:
+        if prod(picture_size(path)) > VIEW * VIEW:
             raise UserError(f"{path} is larger than the page")
         return read_picture(path, "RGBA")
 

@@ -22,11 +22,12 @@ class Record:
     batches: int = 0  # steps in an epoch; 0 if the run has not begun
     settings: dict[str, Any] = field(default_factory=dict)  # the options that determine a step, by their flags
     names: Sequence[str] = ()  # the pictures in order, relative to their folder
+    learned: int = 0  # steps that the model of --init was trained for
 
     @classmethod
-    def new(cls) -> "Record":
+    def new(cls, learned: int = 0) -> "Record":
         """The record of a run that has not begun."""
-        return cls(uuid.uuid4().hex)
+        return cls(uuid.uuid4().hex, learned=learned)
 
     @classmethod
     def load(cls, directory: Path) -> "Record | None":
@@ -34,7 +35,7 @@ class Record:
         path = directory / FILE
         try:
             record = cls(**json.loads(path.read_text()))
-            numbers, texts = (record.origin, record.batches), (record.run, *record.names)
+            numbers, texts = (record.origin, record.batches, record.learned), (record.run, *record.names)
             if not all(isinstance(n, int) for n in numbers) or not all(isinstance(text, str) for text in texts):
                 raise ValueError
             return replace(record, settings=dict(record.settings))

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from dcgan.directories import check_model, checkpoints, newest_of_tensorflow1
+from dcgan.directories import check_model, checkpoints, learned, newest_of_tensorflow1
 from images.files import check_folder, find_pictures
 from jobs.train.arguments import RunOptions
 from jobs.train.record import Record
@@ -38,7 +38,7 @@ class Run:
         self.newest = max(checkpoints(directory), default=None)
         self.resumed = self.newest is not None
         self.saved = Record.load(directory) if self.resumed else None
-        self.record = self.saved or Record.new()
+        self.record = self.saved or Record.new(learned(options.init) or 0 if options.init else 0)
         self.checkpoints = Outputs(directory, "--checkpoint_dir")
         self.samples = Outputs(options.sample_dir, "--sample_dir")
         self.logs = Outputs(options.log_dir, "--log_dir")

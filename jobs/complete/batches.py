@@ -1,0 +1,114 @@
+"""The pictures of a call in groups of one kind and in batches, and what the search makes of a batch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from dcgan.options import SearchOptions
+from images.incomplete import Face, Incomplete
+from images.mask_options import MaskOptions
+from utils import digest
+
+if TYPE_CHECKING:
+    from model import DCGAN
+
+
+class Final(NamedTuple):
+    """A completed picture as it is written."""
+
+    pixels: np.ndarray  # uint8 [H, W, C]
+    profile: bytes | None = None  # its color profile
+    row: Sequence[np.ndarray] = ()  # thumbnails of a photo, original, masked and completed, each uint8 [h, w, 3]
+
+
+class Reader(Protocol):
+    """Reads pictures of one kind with their masks."""
+
+    options: MaskOptions
+
+    def read(self, path: Path) -> Any:
+        """Reads a picture. UserError if that is not possible."""
+
+    def with_faces(self, loaded: dict[int, Any]) -> dict[int, Any]:
+        """The pictures with the faces in them located, without those that cannot be completed."""
+
+    def final(self, loaded: Any, faces: np.ndarray) -> Final:
+        """The picture to write, from its completed faces, uint8 [k, size, size, c_dim]."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How pictures are completed."""
+
+    dcgan: "DCGAN"
+    search: SearchOptions
+    blending: str
+
+    def digest(self, lowres: int) -> str:
+        """Identifies all that a result depends on, besides its picture."""
+        weights = [*self.dcgan.generator.get_weights(), *self.dcgan.discriminator.get_weights()]
+        return digest(*weights, self.dcgan.precision, replace(self.search, out_interval=0), self.blending, lowres)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The photos or the aligned pictures of a call."""
+
+    numbers: Sequence[int]  # of its pictures among all of the call
+    recipe: Recipe
+    reader: Reader
+
+    @cached_property
+    def how(self) -> str:
+        """Identifies all that a result depends on, besides its picture."""
+        return self.recipe.digest(self.reader.options.lowres)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures that are searched together."""
+
+    nth: int  # 1 and up, among the batches of a call
+    group: Group
+    loaded: Mapping[int, Any]  # the pictures as the reader has loaded them, by their numbers among all of the call
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files of the pictures."""
+        return [each.path for each in self.loaded.values()]
+
+    @cached_property
+    def notes(self) -> dict[int, str]:
+        """The notes of finished results: digests of what they depend on, by the pictures' numbers."""
+        return {number: digest(self.group.how, number, *each.made_of) for number, each in self.loaded.items()}
+
+    @property
+    def has_faces(self) -> bool:
+        """Whether there is something to search for, as far as is known before the faces of photos are located."""
+        return any(each.incomplete is None or len(each.incomplete) for each in self.loaded.values())
+
+    @cached_property
+    def incomplete(self) -> Incomplete:
+        """[N]: the pictures, or the located faces of photos."""
+        parts = [each.incomplete for each in self.loaded.values()]
+        ids = [Face(number, k) for number, part in zip(self.loaded, parts, strict=True) for k in range(len(part))]
+        return Incomplete.joined(parts, self.group.reader.options.lowres, ids)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A batch after search and blending."""
+
+    blended: np.ndarray  # uint8 [N, H, W, C], the results
+    restarts: np.ndarray  # [N]: how often each picture's search was restarted
+    found: np.ndarray  # bool [N]: whether a z was found; without one there is no result
+    iteration: int  # the last iteration of the search
+
+    @classmethod
+    def without_faces(cls, batch: Batch, iteration: int) -> "Outcome":
+        """The outcome of photos whose holes meet no face, and that need no search."""
+        return cls(batch.incomplete.pictures, np.zeros(0, int), np.zeros(0, bool), iteration)
