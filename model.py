@@ -264,13 +264,14 @@ class DCGAN:
         device runs out of memory.
         """
         self._check(incomplete.pictures)
-        measure = self._search_loss.against(incomplete, options)
-        for i, state in enumerate(search(measure, self.generator, self.strategy, incomplete, options)):
+        seen = incomplete.in_gray()
+        measure = self._search_loss.against(seen, options)
+        for i, state in enumerate(search(measure, self.generator, self.strategy, seen, options)):
             generated = completed = None
             last = i == options.iterations or stopped()
             if last or (options.out_interval and i % options.out_interval == 0):
                 with enough_memory(len(incomplete), self.image_size):
-                    generated = state.images()
+                    generated = incomplete.toned(state.images())
                 completed = incomplete.filled(generated)
             point = state.point
             yield SearchStep(i, state.z.astype(np.float32), point.losses, point.restarts, generated, completed)

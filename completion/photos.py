@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dcgan.options import SearchOptions
-from faces.compositing import composite, faces_in
+from faces.compositing import composite, faces_in, tone_around
 from faces.detector import FaceFinder, predictor_path
 from faces.finding import damaged_faces
 from faces.frame import Frame
@@ -69,9 +69,12 @@ class PhotoCompleter:
     def composite(self, photo: Photo, frames: Sequence[Frame], faces: np.ndarray) -> Photo:
         """The photo with its hole filled from the completed faces, uint8 [N, size, size, c_dim].
 
-        Known pixels stay as they are. Outside of the frames a spline fills the hole.
+        Known pixels stay as they are. Outside of the frames a spline fills the hole. A toned photo keeps its tone.
         """
-        return replace(photo, pixels=composite(photo, frames, faces))
+        completed, hole = composite(photo, frames, faces), ~photo.known
+        if tone := tone_around(photo, frames):
+            completed[hole] = tone.applied(completed[hole])
+        return replace(photo, pixels=completed)
 
     def _quickly_filled(self, photo: Photo, frames: Sequence[Frame]) -> np.ndarray:
         """uint8 [H, W, 3]: the photo with its hole filled by a short search, to find the landmarks of the faces."""

@@ -9,22 +9,34 @@ from faces.frame import Frame
 from images.incomplete import Incomplete
 from images.photo import Part, Photo
 from images.spline import Spline
+from images.tone import Tone, luminance, tone_of
 
 FADE = 0.25  # of a frame's side: wide enough to leave no visible edge
 # Of a frame's side. Located faces are displaced by about as much, so a hole that ends so close to the frame's edge was
 # probably meant to end with the frame.
 MARGIN = 0.03
+DETAIL = 256  # pixels of the longer side in which the tone is looked for, or more
 LITTLE = 0.005  # of the hole: a smaller share outside of all frames is not worth a message
-GREY = (0.299, 0.587, 0.114)  # weights of red, green and blue, as in Pillow
 
 
 def faces_in(photo: Photo, frames: Sequence[Frame], c_dim: int = 3) -> Incomplete:
     """The photo's faces in their frames, one or more, as pictures to complete with a model of `c_dim` channels."""
     views = [frame.view(photo) for frame in frames]
     faces = np.stack([face for face, _ in views])
+    known = np.stack([known for _, known in views])
     if c_dim == 1:
-        faces = (faces @ np.array(GREY)).round().astype(np.uint8)[..., None]
-    return Incomplete(faces, np.stack([known for _, known in views]))
+        return Incomplete(luminance(faces)[..., None], known)
+    return Incomplete(faces, known, tones=[tone_around(photo, frames)] * len(frames))
+
+
+def tone_around(photo: Photo, frames: Sequence[Frame]) -> Tone | None:
+    """The tone of the photo around the faces, at most one side of a frame away, or else of the whole photo."""
+    if frames:
+        corners = np.concatenate([frame.corners(margin=1) for frame in frames]).clip(0).astype(int)
+        (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0) + 1
+        photo = photo[top:bottom, left:right]
+    smaller, _ = photo.shrunk(max(photo.shape) // DETAIL)
+    return tone_of(smaller.pixels, smaller.known)
 
 
 def composite(photo: Photo, frames: Sequence[Frame], faces: np.ndarray, fade: float = FADE) -> np.ndarray:

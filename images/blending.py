@@ -58,7 +58,7 @@ def blend(generated: np.ndarray, incomplete: Incomplete, kind: str = BLENDS[0]) 
             x = x.reshape(pictures[i].shape)
             low, high = (np.where(shared[..., None], pictures[i], limit) for limit in (0, 255))
             completed[i] = _held(x, low, high, pictures[i], lowres) if lowres else x.clip(low, high).round()
-    return completed
+    return incomplete.filled(incomplete.toned(completed))
 
 
 def _block_sums(height: int, width: int, side: int) -> sparse.csr_matrix:

@@ -1,9 +1,11 @@
 """Pictures with holes, the input of a completion."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from images.tone import GRAY, Tone, tone_of
 
 HIDDEN = 128  # gray, shown in the hole
 
@@ -25,6 +27,7 @@ class Incomplete:
     lowres: int = 0  # side of the blocks whose means are known everywhere; 0 if no means are known
     # [N], by default Face(0), Face(1), ... The random numbers of a picture's search depend on its id alone.
     ids: Sequence[Face] = ()
+    tones: Sequence[Tone | None] = ()  # [N]: the tones of toned pictures; by default all are color pictures
 
     def __post_init__(self):
         pictures, masks = self.pictures, np.asarray(self.masks, bool)
@@ -34,6 +37,7 @@ class Incomplete:
             raise ValueError(f"lowres {self.lowres} does not divide the pictures' {pictures.shape[1:3]}")
         object.__setattr__(self, "masks", np.broadcast_to(masks, pictures.shape[:3]))
         object.__setattr__(self, "ids", tuple(self.ids if len(self.ids) else map(Face, range(len(pictures)))))
+        object.__setattr__(self, "tones", tuple(self.tones or [None] * len(pictures)))
         if len(self.ids) != len(pictures):
             raise ValueError(f"{len(self.ids)} ids for {len(pictures)} pictures")
 
@@ -41,13 +45,19 @@ class Incomplete:
     def joined(cls, parts: Sequence["Incomplete"], lowres: int = 0, ids: Sequence[Face] = ()) -> "Incomplete":
         """Concatenates one or more batches."""
         pictures, masks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("pictures", "masks"))
-        return cls(pictures, masks, lowres, ids)
+        return cls(pictures, masks, lowres, ids, [tone for part in parts for tone in part.tones])
+
+    def with_tones(self) -> "Incomplete":
+        """The same pictures with the tones that their known pixels have."""
+        if self.pictures.shape[-1] == 1:
+            return self
+        return replace(self, tones=[*map(tone_of, self.pictures, self.masks)])
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def __getitem__(self, part: slice) -> "Incomplete":
-        return Incomplete(self.pictures[part], self.masks[part], self.lowres, self.ids[part])
+        return Incomplete(self.pictures[part], self.masks[part], self.lowres, self.ids[part], self.tones[part])
 
     def shown(self) -> np.ndarray:
         """uint8 [N, H, W, C]: the known pixels with a gray hole; for `lowres` the means of the blocks."""
@@ -58,6 +68,18 @@ class Incomplete:
         blocks = self.pictures.reshape(n, height // side, side, width // side, side, channels)
         means = blocks.mean(axis=(2, 4)).round().astype(np.uint8)
         return means.repeat(side, axis=1).repeat(side, axis=2)
+
+    def in_gray(self) -> "Incomplete":
+        """The same pictures as the model sees them: those with a tone in gray."""
+        grays = replace(self, tones=[tone and GRAY for tone in self.tones])
+        return replace(self, pictures=grays.toned(self.pictures), tones=())
+
+    def toned(self, generated: np.ndarray) -> np.ndarray:
+        """Generated pictures, uint8 [N, H, W, C], in the tones of these pictures."""
+        if not any(self.tones):
+            return generated
+        pairs = zip(generated, self.tones, strict=True)
+        return np.stack([tone.applied(picture) if tone else picture for picture, tone in pairs])
 
     def filled(self, generated: np.ndarray) -> np.ndarray:
         """The pictures with their holes filled from `generated`, uint8 [N, H, W, C]."""

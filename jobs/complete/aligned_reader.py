@@ -29,7 +29,7 @@ class Loaded(NamedTuple):
     @property
     def incomplete(self) -> Incomplete:
         """A batch of this picture alone."""
-        return Incomplete(self.picture[None], self.mask)
+        return Incomplete(self.picture[None], self.mask).with_tones()
 
 
 class AlignedReader:

@@ -131,7 +131,8 @@ class HiddenFaces:
 
     def __init__(self, dcgan: "DCGAN", pictures: np.ndarray, masks: np.ndarray, batch_size: int):
         self.dcgan, self.batch_size = dcgan, batch_size
-        self.incomplete = Incomplete(Incomplete(pictures, masks).shown(), masks)  # the true pixels are gone
+        hidden = Incomplete(pictures, masks).shown()  # the true pixels are gone
+        self.incomplete = Incomplete(hidden, masks).with_tones()
         self.found: dict[SearchOptions, Completed] = {}
 
     def by_search(self, preset: Preset, told: bool = False) -> Completed:
