@@ -1,18 +1,21 @@
 """Completes photos: locates their damaged faces, completes these with the model, and composites them back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from completion.placing import PlacingNetwork
 from dcgan.options import SearchOptions
 from faces.compositing import composite, faces_in, tone_around
 from faces.detector import FaceFinder, predictor_path
-from faces.finding import damaged_faces
+from faces.finding import CloseUp, Locator
 from faces.frame import Frame
+from faces.together import Asking, together
 from images.blending import blend
-from images.incomplete import Incomplete
+from images.incomplete import Face, Incomplete
 from images.mask_options import BLENDS
 from images.photo import Photo
 
@@ -30,7 +33,8 @@ class PhotoCompleter:
 
     In short:
 
-        frames = completer.locate(photo)
+        (located,) = completer.locate([photo])
+        frames = located.result()
         *_, last = completer.complete(photo, frames, SearchOptions())
         result = completer.composite(photo, frames, last.completed)
     """
@@ -38,13 +42,18 @@ class PhotoCompleter:
     def __init__(self, dcgan: "DCGAN"):
         """UserError if dlib's landmark model is not installed."""
         self.dcgan, self.finder = dcgan, FaceFinder(str(predictor_path(None)))
+        self.locator = Locator(self.finder, PlacingNetwork(), self._quickly_filled, dcgan.image_size)
 
-    def locate(self, photo: Photo, everywhere: bool = False) -> list[Frame]:
-        """The frames of the faces that the hole has damaged and that are visible in part, most certain first.
+    def locate(self, photos: Sequence[Photo], everywhere: Collection[Photo] = ()) -> list[Future]:
+        """For each photo the frames of the faces that the hole has damaged and that are visible in part.
 
-        everywhere: of all faces, also those that do not touch the hole.
+        The most certain face is the first. A future has the error if a photo cannot be searched. everywhere: photos of
+        which all faces are wanted, also those that do not touch the hole.
         """
-        found = damaged_faces(self.finder, photo, self.dcgan.image_size, self._quickly_filled, everywhere)
+        return together([self._located(photo, photo in everywhere) for photo in photos])
+
+    def _located(self, photo: Photo, everywhere: bool) -> Asking:
+        found = yield from self.locator.damaged_faces(photo, everywhere)
         return found if everywhere else [frame for frame in found if frame.damaged(photo)]
 
     def faces(self, photo: Photo, frames: Sequence[Frame]) -> Incomplete:
@@ -76,7 +85,11 @@ class PhotoCompleter:
             completed[hole] = tone.applied(completed[hole])
         return replace(photo, pixels=completed)
 
-    def _quickly_filled(self, photo: Photo, frames: Sequence[Frame]) -> np.ndarray:
-        """uint8 [H, W, 3]: the photo with its hole filled by a short search, to find the landmarks of the faces."""
-        *_, last = self.dcgan.complete(self.faces(photo, frames), QUICK)
-        return composite(photo, frames, last.generated, QUICK_FADE)
+    def _quickly_filled(self, faces: list[CloseUp]) -> list[np.ndarray]:
+        """The photos, uint8 [H, W, 3], with their holes filled by a short search, to find the faces' landmarks."""
+        parts = [self.faces(photo, [frame]) for photo, frame in faces]
+        *_, last = self.dcgan.complete(Incomplete.joined(parts, ids=[Face(0)] * len(parts)), QUICK)
+        return [
+            composite(photo, [frame], generated[None], QUICK_FADE)
+            for (photo, frame), generated in zip(faces, last.generated, strict=True)
+        ]

@@ -32,16 +32,29 @@ HUGE = 3 * 40_000_000  # bytes of a photo's pixels; larger photos are searched a
 
 
 class FaceFinder:
-    """dlib's face detector and landmark model. RuntimeError if the file `predictor` is not a dlib model."""
+    """dlib's face detector and landmark model, for several threads.
+
+    RuntimeError if the file `predictor` is not a dlib model.
+    """
 
     def __init__(self, predictor: str):
-        self.detector = dlib.get_frontal_face_detector()
+        self.idle = [dlib.get_frontal_face_detector()]  # a detector must not be used by two threads at a time
         self.predictor = dlib.shape_predictor(predictor)
+
+    def look(self, photo: np.ndarray, doublings: int, least: float = 0) -> list[tuple[dlib.rectangle, float]]:
+        """Boxes in a photo, uint8 [H, W, 3], with their scores, the highest first.
+
+        doublings: how often the photo is enlarged by two, to find smaller faces than 80 pixels. least: of the scores.
+        """
+        detector = self.idle.pop() if self.idle else dlib.get_frontal_face_detector()
+        boxes, scores, _ = detector.run(photo, doublings, least)
+        self.idle.append(detector)
+        return list(zip(boxes, scores, strict=True))
 
     def faces(self, photo: np.ndarray) -> list[dlib.rectangle]:
         """Boxes of the faces in a photo, uint8 [H, W, 3], the largest first."""
         # Upsampled once, as in OpenFace, to find faces of 40 pixels. In a huge photo 80 must do, to save memory.
-        boxes = self.detector(photo, int(photo.size < HUGE))
+        boxes = [box for box, _ in self.look(photo, int(photo.size < HUGE))]
         return sorted(boxes, key=lambda box: box.width() * box.height(), reverse=True)
 
     def landmarks(self, photo: np.ndarray, box: dlib.rectangle) -> np.ndarray:

@@ -11,6 +11,7 @@ of two estimates from these landmarks, because their errors differ:
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,8 @@ import numpy as np
 
 from faces.detector import HUGE, FaceFinder, face_transform, filled
 from faces.frame import Frame, chained, inverse, to_unit
-from faces.placing import placed, surroundings
+from faces.placing import Network, placed, surroundings
+from faces.together import Ask, Asking
 from images.photo import Photo, shrunk_to
 
 LOOK = 1200  # pixels of the longer side in the first look; shows faces of 40 pixels
@@ -41,8 +43,16 @@ SEEN, GUESSED = 1 / 64, 12 / 64
 ENOUGH = 250  # pixels: a larger frame is shrunk to about this side before its landmarks are found
 REACH = 0.02  # of the frame's side: landmarks closer to the hole count as hidden
 
-Fill = Callable[[Photo, Sequence[Frame]], np.ndarray]
-"""Fills the hole of a photo, at least in these frames: returns uint8 [H, W, 3]."""
+
+class CloseUp(NamedTuple):
+    """The part of a photo around a face."""
+
+    photo: Photo
+    frame: Frame  # roughly the face's
+
+
+Fill = Callable[[list[CloseUp]], Sequence[np.ndarray]]
+"""Fills the holes of photos, at least in these frames: returns pictures, uint8 [H, W, 3]."""
 
 
 class Candidate(NamedTuple):
@@ -53,33 +63,67 @@ class Candidate(NamedTuple):
     frame: Frame
 
 
-def damaged_faces(finder: FaceFinder, photo: Photo, size: int, fill: Fill, everywhere: bool = False) -> list[Frame]:
-    """The frames of `size` pixels of all faces that meet the photo's hole, the most certain first.
+@dataclass(frozen=True)
+class Locator:
+    """Locates faces of photos by frames of `size` pixels."""
 
-    everywhere: returns all certain faces, whether they meet the hole or not. fill: makes hidden landmarks visible.
-    """
-    for boxes in _looks(finder, photo):
-        found = [each for box, score in boxes if (each := _candidate(photo, box, score, size, everywhere))]
-        chosen = (_certain(found) if everywhere else []) or _meeting(found, photo)
-        if chosen and photo.intact:
-            return [by_landmarks(finder.landmarks(photo.pixels, each.box), size) for each in chosen]
-        if chosen:
-            return [_refined(finder, photo, each.frame, fill) for each in chosen]
-    return []
+    finder: FaceFinder
+    network: Network
+    fill: Fill  # makes hidden landmarks visible
+    size: int
+
+    def damaged_faces(self, photo: Photo, everywhere: bool = False) -> Asking:
+        """Returns the frames of all faces that meet the photo's hole, the most certain first.
+
+        everywhere: returns all certain faces, whether they meet the hole or not.
+        """
+        for boxes in _looks(self.finder, photo):
+            clear = [box for box, score in boxes if score > CLEAR] if everywhere else []
+            if clear and photo.intact:
+                return [self._intact(photo, box) for box in clear]
+            found = []
+            for box, score in boxes:
+                if score > CLEAR or not clear:
+                    found += yield from self._candidates(photo, box, score, everywhere)
+            chosen = (_certain(found) if everywhere else []) or _meeting(found, photo)
+            if chosen and photo.intact:
+                return [self._intact(photo, each.box) for each in chosen]
+            if chosen:
+                frames = []
+                for each in chosen:
+                    frames.append((yield from self._refined(photo, each.frame)))
+                return frames
+        return []
+
+    def _intact(self, photo: Photo, box: dlib.rectangle) -> Frame:
+        return by_landmarks(self.finder.landmarks(photo.pixels, box), self.size)
+
+    def _candidates(self, photo: Photo, box: dlib.rectangle, score: float, everywhere: bool) -> Asking:
+        """Returns the face in the box; none if there is probably none, or it is surely too far from the hole."""
+        guess = by_box(box, self.size)
+        if not everywhere and not surroundings(guess).meets_hole(photo):
+            return []
+        frame, scatter = yield from placed(photo, guess, self.network)
+        return [Candidate(score, box, frame)] if score > CLEAR or scatter < SCATTER else []
+
+    def _refined(self, photo: Photo, rough: Frame) -> Asking:
+        """Returns the frame of a damaged face by its landmarks. rough: a frame nearby."""
+        near, closer = rough.close_up(photo, ENOUGH)
+        if not near.known.any():
+            return rough
+        guess = rough.after(inverse(closer))
+        shown = near.pixels if near.intact else (yield Ask(self.fill, CloseUp(near, guess)))
+        landmarks = self.finder.landmarks(shown, box_of(guess))
+        frame = by_landmarks(landmarks, rough.size)
+        if not near.intact:
+            seen = _visible(landmarks, near.known, max(1, round(REACH * guess.side)))
+            frame = Frame((rough.size * likeliest(landmarks, seen) + frame.transform) / 2, rough.size)
+        return frame.after(closer)
 
 
 def by_landmarks(landmarks: np.ndarray, size: int) -> Frame:
     """The frame of `size` pixels that align.py finds by three of a face's landmarks, [68, 2] (x, y)."""
     return Frame(face_transform(landmarks, LANDMARKS, size), size)
-
-
-def _candidate(photo: Photo, box: dlib.rectangle, score: float, size: int, everywhere: bool) -> Candidate | None:
-    """The face in the box; None if there is probably none, or it is surely too far from the hole."""
-    guess = by_box(box, size)
-    if not everywhere and not surroundings(guess).meets_hole(photo):
-        return None
-    frame, scatter = placed(photo, guess)
-    return Candidate(score, box, frame) if score > CLEAR or scatter < SCATTER else None
 
 
 def _certain(found: Sequence[Candidate]) -> list[Candidate]:
@@ -108,28 +152,13 @@ def _looks(finder: FaceFinder, photo: Photo) -> Iterator[list[tuple[dlib.rectang
 
     def look(longest: int, doublings: int, least: float) -> list[tuple[dlib.rectangle, float]]:
         seen = shrunk_to(shown, longest)
-        boxes, scores, _ = finder.detector.run(seen, doublings, least)
         to_photo = max(photo.shape) / max(seen.shape[:2])
-        return [(dlib.scale_rect(box, to_photo), score) for box, score in zip(boxes, scores, strict=True)]
+        return [(dlib.scale_rect(box, to_photo), score) for box, score in finder.look(seen, doublings, least)]
 
     yield look(LOOK, 1, DOUBTFUL)
     if max(photo.shape) > LOOK and not huge:
         yield look(max(photo.shape), 0, DOUBTFUL)
     yield look(CLOSE, 2, FAINT)
-
-
-def _refined(finder: FaceFinder, photo: Photo, rough: Frame, fill: Fill) -> Frame:
-    """The frame of a damaged face by its landmarks. rough: a frame nearby."""
-    near, closer = rough.close_up(photo, ENOUGH)
-    if not near.known.any():
-        return rough
-    guess = rough.after(inverse(closer))
-    landmarks = finder.landmarks(near.pixels if near.intact else fill(near, [guess]), box_of(guess))
-    frame = by_landmarks(landmarks, rough.size)
-    if not near.intact:
-        seen = _visible(landmarks, near.known, max(1, round(REACH * guess.side)))
-        frame = Frame((rough.size * likeliest(landmarks, seen) + frame.transform) / 2, rough.size)
-    return frame.after(closer)
 
 
 def _visible(landmarks: np.ndarray, known: np.ndarray, reach: int) -> np.ndarray:
@@ -161,22 +190,24 @@ def likeliest(landmarks: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
     By least squares, weighted by the landmarks' covariance. seen: bool [68]; the other landmarks hardly count.
     """
-    mean, covariance = _mean_face()
-    noise = np.where(seen, SEEN, GUESSED).repeat(2)
-    places = np.zeros((len(landmarks), 2, 2, 3))
-    places[:, 0, 0] = places[:, 1, 1] = np.column_stack([landmarks, np.ones(len(landmarks))])
-    white = np.linalg.inv(np.linalg.cholesky(covariance + np.diag(noise**2)))
-    found, *_ = np.linalg.lstsq(white @ places.reshape(-1, 6), white @ mean.ravel(), rcond=None)
-    return found.reshape(2, 3)
+    mean, alone, together = _mean_face()
+    pairs = np.zeros((len(landmarks), 2, 2, 3))
+    pairs[:, 0, 0] = pairs[:, 1, 1] = np.column_stack([landmarks, np.ones(len(landmarks))])
+    places = pairs.reshape(-1, 6)
+    # The covariance's inverse is one of the components' number, by Woodbury's formula.
+    weight = 1 / (alone**2 + np.where(seen, SEEN, GUESSED).repeat(2) ** 2)
+    weighted = weight * together.T
+    among = np.linalg.inv(np.eye(len(weighted)) + weighted @ together)
+    precise = weight * places.T - places.T @ weighted.T @ among @ weighted
+    return np.linalg.solve(precise @ places, precise @ mean.ravel()).reshape(2, 3)
 
 
 @lru_cache
-def _mean_face() -> tuple[np.ndarray, np.ndarray]:
-    """Mean [68, 2] and covariance [136, 136] of dlib's landmarks in align.py's frame of side 1.
+def _mean_face() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean [68, 2] of dlib's landmarks in align.py's frame of side 1; deviations [136] and components [136, 8].
 
     landmarks.csv has the mean, the deviation of each coordinate, and the eight largest principal components of 2,010
     photos of Labeled Faces in the Wild, without the people held out (checkpoints/pretrained/README.md).
     """
     table = np.loadtxt(Path(__file__).with_name("landmarks.csv"), delimiter=",")
-    mean, alone, together = table[:, :2], table[:, 2:4].ravel(), table[:, 4:].reshape(2 * len(table), -1)
-    return mean, together @ together.T + np.diag(alone**2)
+    return table[:, :2], table[:, 2:4].ravel(), table[:, 4:].reshape(2 * len(table), -1)

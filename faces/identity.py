@@ -35,8 +35,10 @@ class FaceJudge:
     def _chip(self, picture: np.ndarray) -> dlib.chip_details | None:
         """The face's place in the enlarged picture; None if no face is detected."""
         enlarged = _enlarged(picture)
-        boxes = self.finder.detector(enlarged, 0)
-        return dlib.get_face_chip_details(self.finder.predictor(enlarged, boxes[0]), CHIP, PADDING) if boxes else None
+        boxes = self.finder.look(enlarged, 0)
+        return (
+            dlib.get_face_chip_details(self.finder.predictor(enlarged, boxes[0][0]), CHIP, PADDING) if boxes else None
+        )
 
     def _descriptors(self, pictures: np.ndarray) -> np.ndarray:
         """[N, 128]: descriptors of the faces, at their places in the true pictures."""

@@ -11,11 +11,13 @@ from conftest import ROOT, assert_fails, assert_works, blobs, run_script
 from PIL import Image, ImageCms, ImageOps
 
 from completion.photos import PhotoCompleter
+from completion.placing import PlacingNetwork
 from faces import finding
 from faces.alignment import COLUMNS, aligned_frames, frame_by
 from faces.detector import TEMPLATES, FaceFinder, face_transform, filled, predictor_path
-from faces.finding import Candidate, _looks, _meeting, damaged_faces
+from faces.finding import Candidate, Locator, _looks, _meeting
 from faces.frame import Frame
+from faces.together import together
 from images.decoding import read_photo
 from images.photo import Photo
 from jobs.complete.groups import whole_photos
@@ -192,8 +194,13 @@ def known_but_for(shape, frame, box):
     return ~frame.under(mask, shape[:2])
 
 
-def roughly(photo, frames):
-    return filled(photo.pixels, photo.known)
+def roughly(faces):
+    return [filled(photo.pixels, photo.known) for photo, _ in faces]
+
+
+def damaged_faces(finder, photo, fill=roughly, everywhere=False):
+    (found,) = together([Locator(finder, PlacingNetwork(), fill, 64).damaged_faces(photo, everywhere)])
+    return found.result()
 
 
 @pytest.mark.parametrize("box", [(4, 2, 60, 22), (12, 38, 52, 60), (0, 0, 32, 64)])
@@ -204,7 +211,7 @@ def test_a_damaged_face_is_found_where_it_is(finder, completer, box):
     (true,) = alignment(finder, photo)
     known = known_but_for(photo.shape, true, box)
     shown = [np.where(known[..., None], photo, value).astype(np.uint8) for value in (0, 255)]
-    (found,), (other,) = (completer.locate(Photo(each, known)) for each in shown)
+    (found,), (other,) = (each.result() for each in completer.locate([Photo(each, known) for each in shown]))
     np.testing.assert_array_equal(found.transform, other.transform)  # hidden pixels have no influence
     assert found.displacement(true) < 3.2
 
@@ -215,13 +222,14 @@ def test_landmarks_that_can_be_seen_put_a_face_where_align_would(finder):
     (true,) = alignment(finder, photo)
     known = known_but_for(photo.shape, true, (12, 38, 52, 60))
 
-    def undamaged(close_up, frames):
+    def undamaged(faces):
+        ((close_up, _),) = faces
         (height, width), known = close_up.shape, np.uint8(close_up.known)
         found = cv2.matchTemplate(photo, close_up.pixels, cv2.TM_CCORR_NORMED, mask=known)
         *_, (left, top) = cv2.minMaxLoc(found)
-        return photo[top : top + height, left : left + width]
+        return [photo[top : top + height, left : left + width]]
 
-    (found,) = damaged_faces(finder, Photo(photo, known), 64, undamaged)
+    (found,) = damaged_faces(finder, Photo(photo, known), undamaged)
     assert found.displacement(true) < 1
 
 
@@ -229,7 +237,7 @@ def test_a_second_face_that_is_nearly_hidden_is_found(finder):
     photo = np.concatenate([np.asarray(DEMO), np.asarray(DEMO)[:, ::-1]], axis=1)
     first, second = alignment(finder, photo)
     known = known_but_for(photo.shape, first, (20, 40, 44, 58)) & known_but_for(photo.shape, second, (0, 0, 36, 64))
-    found = damaged_faces(finder, Photo(photo, known), 64, roughly)
+    found = damaged_faces(finder, Photo(photo, known))
     assert [a.displacement(b) < 6.4 for a, b in zip(found, (first, second), strict=True)] == [True, True]
 
 
@@ -258,22 +266,25 @@ def test_a_face_whose_hole_goes_far_beyond_it_is_found(finder):
     (true,) = alignment(finder, photo)
     known = known_but_for(photo.shape, true, (0, 0, 32, 64))
     known[170:] = False
-    (found,) = damaged_faces(finder, Photo(photo, known), 64, roughly)
+    (found,) = damaged_faces(finder, Photo(photo, known))
     assert found.displacement(true) < 6.4
 
 
 @pytest.mark.parametrize(("scatter", "score", "found"), [(9.0, 0.5, 1), (9.0, 0.2, 0), (0.5, 0.2, 1), (0.5, -0.6, 1)])
 def test_what_scatters_is_a_face_only_if_dlib_is_sure(monkeypatch, scatter, score, found):
     """A detector that finds a box in the middle, and a hole in its corner."""
-    monkeypatch.setattr(finding, "placed", lambda photo, guess: (guess, scatter))
+
+    def placed(photo, guess, network):
+        return guess, scatter
+        yield  # as a generator
+
+    monkeypatch.setattr(finding, "placed", placed)
     box = dlib.rectangle(80, 80, 180, 180)
     landmarks = np.column_stack([np.linspace(80, 180, 68), np.tile([90, 170], 34)]).astype(int)
-    finder = SimpleNamespace(
-        detector=SimpleNamespace(run=lambda *args: ([box], [score], None)), landmarks=lambda *args: landmarks
-    )
+    finder = SimpleNamespace(look=lambda *args: [(box, score)], landmarks=lambda *args: landmarks)
     known = np.ones((260, 260), bool)
     known[80:100, 80:100] = False
-    assert len(damaged_faces(finder, Photo(np.zeros((260, 260, 3), np.uint8), known), 64, roughly)) == found
+    assert len(damaged_faces(finder, Photo(np.zeros((260, 260, 3), np.uint8), known))) == found
 
 
 @pytest.mark.parametrize("radius", [10, 20, 30])
@@ -283,8 +294,8 @@ def test_where_there_is_no_face_none_is_found(finder, radius):
     photo = np.array(Image.open(PHOTO).convert("RGB"))[230:]
     assert finder.faces(photo)
     known = cv2.circle(np.ones(photo.shape[:2], np.uint8), (170, 150), radius, 0, -1) > 0
-    assert damaged_faces(finder, Photo(photo, known), 64, roughly) == []
-    assert damaged_faces(finder, Photo(photo, np.ones_like(known)), 64, roughly, everywhere=True) == []
+    assert damaged_faces(finder, Photo(photo, known)) == []
+    assert damaged_faces(finder, Photo(photo, np.ones_like(known)), everywhere=True) == []
 
 
 @pytest.mark.parametrize(
@@ -295,12 +306,12 @@ def test_looks_for_a_face_become_closer_and_find_it_in_the_photos_pixels(side, s
     """A detector that finds the middle of what it is shown."""
     asked = []
 
-    def run(photo, doublings, least):
+    def look(photo, doublings, least):
         asked.append((max(photo.shape), doublings, least))
         height, width = photo.shape[:2]
-        return [dlib.rectangle(width // 4, height // 4, width * 3 // 4, height * 3 // 4)], [0.1], None
+        return [(dlib.rectangle(width // 4, height // 4, width * 3 // 4, height * 3 // 4), 0.1)]
 
-    finder = SimpleNamespace(detector=SimpleNamespace(run=run))
+    finder = SimpleNamespace(look=look)
     photo = Photo(np.zeros((side // 2, side, 3), np.uint8), np.ones((side // 2, side), bool))
     for ((box, _),) in _looks(finder, photo):
         expected = np.array([side / 4, side / 8, side * 3 / 4, side * 3 / 8])

@@ -50,7 +50,8 @@ def test_the_same_pixels_by_the_command_line_the_page_and_the_evaluation(folder)
     np.testing.assert_array_equal(stage.result, by_command)
 
     completer = PhotoCompleter(dcgan)
-    (found,) = completer.locate(photo)
+    (located,) = completer.locate([photo])
+    (found,) = located.result()
     (by_evaluation,) = DamagedPhotos(completer, [Damaged(photo, found, found)]).by_search(PRESETS["default"])
     np.testing.assert_array_equal(by_evaluation, by_command)
     assert (by_command != np.asarray(DEMO))[~mask].mean() > 0.9

@@ -8,10 +8,13 @@ import pytest
 import train_placing
 from conftest import ROOT
 
+import completion.placing
+from completion.placing import PlacingNetwork
 from faces import placing
 from faces.detector import FaceFinder, face_transform, predictor_path
 from faces.finding import LANDMARKS, SCATTER, _visible, box_of, by_box
 from faces.frame import Frame, inverse
+from faces.together import together
 from images.decoding import read_picture
 from images.files import save_picture
 from images.photo import Photo
@@ -19,6 +22,11 @@ from kernels.tensorflow import keras
 
 PIXELS = read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")
 PHOTO = Photo(PIXELS, np.ones(PIXELS.shape[:2], bool))
+
+
+def placed(photo, guess):
+    (found,) = together([placing.placed(photo, guess, PlacingNetwork())])
+    return found.result()
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +37,25 @@ def face():
     return box, Frame(face_transform(finder.landmarks(PIXELS, box), LANDMARKS, 64), 64)
 
 
-def test_the_network_answers_as_in_keras(monkeypatch):
+def test_the_network_answers_as_in_keras(monkeypatch, tmp_path):
     keras.utils.set_random_seed(0)
     net, rng = train_placing.network(), np.random.default_rng(0)
     for variable in net.variables:
         variable.assign(variable + rng.uniform(0, 0.1, variable.shape))
-    arrays = [array.astype(np.float32) for array in train_placing.folded(net)]
-    monkeypatch.setattr(placing, "_layers", lambda: list(zip(arrays[::2], arrays[1::2], strict=True)))
-    x = rng.uniform(-1, 1, (64, 64, 4)).astype(np.float32)
-    np.testing.assert_allclose(placing.answer(x), net(x[None])[0], rtol=0.01, atol=0.01)
+    np.savez(tmp_path / "new.npz", *train_placing.folded(net))
+    monkeypatch.setattr(completion.placing, "WEIGHTS", tmp_path / "new.npz")
+    x = rng.uniform(-1, 1, (3, 64, 64, 4)).astype(np.float32)
+    (found,) = PlacingNetwork()([x])
+    np.testing.assert_allclose(found, net(x), rtol=0.01, atol=0.01)
+
+
+def test_an_answer_does_not_depend_on_the_other_views():
+    x = np.random.default_rng(0).uniform(-1, 1, (300, 64, 64, 4)).astype(np.float32)
+    network = PlacingNetwork()
+    (of_all,) = network([x])
+    for first, count in ((0, 5), (5, 1), (6, 2), (8, 40), (48, 17), (250, 50)):
+        found, _ = network([x[first : first + count], x[:3]])
+        np.testing.assert_array_equal(found, of_all[first : first + count])
 
 
 def test_a_view_is_one_and_a_half_frames_wide():
@@ -59,7 +77,7 @@ def test_a_wrong_guess_is_put_right(face):
     assert by_box(box, 64).displacement(true) < 8
     rng = np.random.default_rng(0)
     for _ in range(5):
-        found, scatter = placing.placed(PHOTO, true.moved(train_placing.disturbance(rng)))
+        found, scatter = placed(PHOTO, true.moved(train_placing.disturbance(rng)))
         assert found.displacement(true) < 2
         assert scatter < SCATTER
 
@@ -67,33 +85,34 @@ def test_a_wrong_guess_is_put_right(face):
 @pytest.mark.parametrize("box", [(126, 335, 215, 425), (273, 337, 325, 389), (342, 187, 450, 295)])
 def test_what_is_no_face_scatters(box):
     """Two badges, one of which dlib takes for a face, and what is behind."""
-    _, scatter = placing.placed(PHOTO, by_box(dlib.rectangle(*box), 64))
+    _, scatter = placed(PHOTO, by_box(dlib.rectangle(*box), 64))
     assert scatter > SCATTER
 
 
 @pytest.mark.parametrize("size", [64, 128])
 def test_neither_the_frame_nor_what_is_far_away_matters(size, face):
     box, _ = face
-    found, _ = placing.placed(PHOTO, by_box(box, size))
-    assert placing.placed(PHOTO[:300, :400], by_box(box, size))[0].displacement(found) < 0.1
+    found, _ = placed(PHOTO, by_box(box, size))
+    assert placed(PHOTO[:300, :400], by_box(box, size))[0].displacement(found) < 0.1
     of_64 = Frame(found.transform * 64 / size, 64)
-    assert of_64.displacement(placing.placed(PHOTO, by_box(box, 64))[0]) < 0.6
+    assert of_64.displacement(placed(PHOTO, by_box(box, 64))[0]) < 0.6
 
 
 def test_a_face_of_which_nothing_is_known_stays_a_guess(face):
     box, _ = face
     beyond = Frame(np.array([[1.0, 0, -900], [0, 1, 900]]), 64)
     for guess, value in ((beyond, True), (by_box(box, 64), False)):
-        found, scatter = placing.placed(Photo(PIXELS, np.full(PHOTO.shape, value)), guess)
+        found, scatter = placed(Photo(PIXELS, np.full(PHOTO.shape, value)), guess)
         np.testing.assert_allclose(found.transform, guess.transform, atol=1e-9)
         assert scatter > SCATTER
 
 
 def test_the_place_is_the_mean_of_all_starts_and_the_scatter_how_far_they_are_from_it(monkeypatch):
     """Found at 0, 1, 2, 3 and 4 pixels to the right of the frame."""
-    ends = iter(range(5))
-    monkeypatch.setattr(placing, "_corrected", lambda *_: Frame(np.array([[1.0, 0, next(ends)], [0, 1, 0]]), 32))
-    found, scatter = placing.placed(PHOTO, Frame(np.eye(2, 3), 32))
+    monkeypatch.setattr(placing, "STARTS", [np.array([[1, 0, x / 32], [0, 1, 0]]) for x in range(5)])
+    searched = placing.placed(PHOTO, Frame(np.eye(2, 3), 32), lambda views: [np.zeros((5, 6)) for _ in views])
+    (result,) = together([searched])
+    found, scatter = result.result()
     np.testing.assert_allclose(found.transform, [[1, 0, 2], [0, 1, 0]])
     assert scatter == pytest.approx(64 / 32 * (2 + 1 + 0 + 1 + 2) / 5)
 

@@ -41,6 +41,7 @@ class LoadedPhoto:
     made_of: tuple[str]  # a digest of all that its completion depends on
     by_face: bool  # whether the same mask, made in the model's frame, hides a part of each face
     photo: Photo | None  # None if it takes too much memory; then it is read again
+    pixels: int
     frames: Sequence[Frame]  # at first those that the options give
     incomplete: Incomplete | None = None  # the faces in these frames
 
@@ -74,7 +75,7 @@ class PhotoReader:
         pixels = np.where(photo.known[..., None], photo.pixels, 0)
         transforms = [frame.transform for frame in given]
         made_of = digest(pixels, photo.known, *([self.in_frame] if by_face else []), *transforms)
-        return LoadedPhoto(path, (made_of,), by_face, self._kept(photo), given)
+        return LoadedPhoto(path, (made_of,), by_face, self._kept(photo), photo.known.size, given)
 
     def _read(self, path: Path) -> Photo:
         """Reads a photo. Its hole is what its transparency and its mask picture hide."""
@@ -110,20 +111,37 @@ class PhotoReader:
     def with_faces(self, loaded: dict[int, LoadedPhoto]) -> dict[int, LoadedPhoto]:
         """Locates the damaged faces of the photos. Photos without a hole or a face are left out, with a message."""
         progress = Progress(len(loaded), "photos")
+        located: dict[int, LoadedPhoto] = {}
+        for part in parts_of(loaded):
+            progress.update(progress.done, "looking for faces")
+            located |= self._located(part)
+            progress.update(progress.done + len(part), "looking for faces")
+        return located
 
-        def located(photo: LoadedPhoto) -> LoadedPhoto:
-            progress.update(progress.done + 1, "looking for faces")
-            with can_be_done(photo.path):
-                return self._located(photo)
+    def _located(self, loaded: dict[int, LoadedPhoto]) -> dict[int, LoadedPhoto]:
+        """Locates the faces of photos that fit into the memory together."""
+        photos = load_each(loaded, self._again)
+        wanted = {number: photo for number, photo in photos.items() if not loaded[number].frames}
+        everywhere = {photo for number, photo in wanted.items() if loaded[number].by_face}
+        found = dict(zip(wanted, self.completer.locate([*wanted.values()], everywhere), strict=True))
 
-        return load_each(loaded, located)
+        def with_face(number: int) -> LoadedPhoto:
+            each = replace(loaded[number], photo=photos[number])
+            with can_be_done(each.path):
+                located = self._damaged(each, each.frames or found[number].result())
+            return replace(located, photo=loaded[number].photo)
 
-    def _located(self, loaded: LoadedPhoto) -> LoadedPhoto:
-        """Locates the damaged faces of one photo; UserError if no face is found to make a hole in."""
+        return load_each({number: number for number in photos}, with_face)
+
+    def _again(self, loaded: LoadedPhoto) -> Photo:
+        """The photo, read again if it was not kept."""
+        with can_be_done(loaded.path):
+            return loaded.photo or self._read(loaded.path)
+
+    def _damaged(self, loaded: LoadedPhoto, frames: Sequence[Frame]) -> LoadedPhoto:
+        """The photo with those of the faces that are damaged; UserError if no face is found to make a hole in."""
         path, given = loaded.path, loaded.frames
-        photo = loaded.photo or self._read(path)
-        frames = given or self.completer.locate(photo, everywhere=loaded.by_face)
-        photo = self._photo(replace(loaded, photo=photo, frames=frames))
+        photo = self._photo(replace(loaded, frames=frames))
         damaged = [frame for frame in frames if frame.damaged(photo)]
         if not damaged:
             why = f"{path}: {self._why_none(path, photo, frames)}"
@@ -138,7 +156,7 @@ class PhotoReader:
 
     def _photo(self, loaded: LoadedPhoto) -> Photo:
         """The photo, read again if it was not kept, with the mask of the frame over its located faces."""
-        photo = loaded.photo or self._read(loaded.path)
+        photo = self._again(loaded)
         for frame in loaded.frames if loaded.by_face else ():
             photo = photo.hiding(frame.under(self.in_frame, photo.shape))
         return photo
@@ -166,6 +184,17 @@ class PhotoReader:
             completed = self.completer.composite(photo, loaded.frames, faces)
         row = [thumbnail(picture) for picture in (photo.pixels, photo.masked(), completed.pixels)]
         return Final(completed.to_save(), photo.profile, row)
+
+
+def parts_of(loaded: dict[int, LoadedPhoto]) -> Iterator[dict[int, LoadedPhoto]]:
+    """Yields parts of the photos, each of one photo or of at most KEPT pixels."""
+    part: dict[int, LoadedPhoto] = {}
+    for number, each in loaded.items():
+        if part and sum(each.pixels for each in part.values()) + each.pixels > KEPT:
+            yield part
+            part = {}
+        part[number] = each
+    yield part
 
 
 def remark(path: Path, photo: Photo, frames: Sequence[Frame]) -> None:

@@ -70,12 +70,17 @@ def damaged_photos(
     progress = Progress(len(jobs), "photos")
     for first in range(0, len(jobs), batch_size):
         part = {number: jobs[number] for number in range(first, min(first + batch_size, len(jobs)))}
-        yield list(load_each(part, lambda job: damage(job[0], job[1], completer)).values())
+        loaded = load_each(part, lambda job: damage(job[0], job[1], completer))
+        found = completer.locate([photo for photo, _ in loaded.values()])
+        yield [
+            Damaged(photo, true, nearest(true, located.result()))
+            for (photo, true), located in zip(loaded.values(), found, strict=True)
+        ]
         progress.update(first + len(part), note)
 
 
-def damage(path: Path, mask: np.ndarray, completer: PhotoCompleter) -> Damaged:
-    """Hides a part of a photo's largest face and locates the face again; UserError if there is no face.
+def damage(path: Path, mask: np.ndarray, completer: PhotoCompleter) -> tuple[Photo, Frame]:
+    """Hides a part of a photo's largest face, and returns the true frame, too; UserError if there is no face.
 
     mask: bool [size, size], in the model's frame.
     """
@@ -87,8 +92,13 @@ def damage(path: Path, mask: np.ndarray, completer: PhotoCompleter) -> Damaged:
     photo = Photo(pixels, ~true.under(mask, pixels.shape[:2]))
     if photo.intact or not photo.known.any():
         raise UserError(f"the face of {path} lies outside of the photo")
-    found = min(completer.locate(photo), key=lambda frame: frame.displacement(true), default=None)
-    return Damaged(photo, true, found if found and found.displacement(true) <= FAR else None)
+    return photo, true
+
+
+def nearest(true: Frame, found: Sequence[Frame]) -> Frame | None:
+    """The frame of the true face among those found."""
+    frame = min(found, key=lambda frame: frame.displacement(true), default=None)
+    return frame if frame and frame.displacement(true) <= FAR else None
 
 
 # ------------------------------------------------------------------------------- their completion

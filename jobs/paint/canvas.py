@@ -119,7 +119,8 @@ class Painter:
         """
         with self.busy:
             yield Stage("Looking for the face ...")
-            frames = self.completer.locate(photo)
+            (located,) = self.completer.locate([photo])
+            frames = located.result()
             if not frames:
                 raise UserError("No face was found at the hole. Paint on a face, and leave enough of it visible.")
             search = search_options(seed)
