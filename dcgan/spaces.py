@@ -7,6 +7,7 @@ import numpy as np
 
 from dcgan.options import SearchOptions
 from images.incomplete import Face
+from kernels.layers import fill_rows
 from kernels.tensorflow import keras, tf
 
 
@@ -57,9 +58,9 @@ class Cube(NamedTuple):
 
     def penalty(self, z):
         """[batch]: weight * (|z| - length)^2."""
-        square = tf.reduce_sum(z**2, axis=1)
+        square = tf.reduce_sum(fill_rows(z) ** 2, axis=1)
         # Expanded, because |z| has no gradient at 0.
-        return self.weight * (square - 2 * self.length * tf.sqrt(square + 1e-12) + self.length**2)
+        return (self.weight * (square - 2 * self.length * tf.sqrt(square + 1e-12) + self.length**2))[: tf.shape(z)[0]]
 
 
 class FeatureMaps(NamedTuple):

@@ -7,6 +7,7 @@ from kernels.tensorflow import GPUS, keras, processor_flags, tf
 # oneDNN, which computes convolutions on CPUs, is slow on few channels and on small feature maps. There, a product of
 # matrices is faster if the larger map has at most this side: with AMX for either precision (the kernel's gradient
 # takes a quarter of the time), without AMX for the kernel's gradient in bfloat16. With AVX2 alone it never is.
+# Its last bits in bfloat16 depend on the number of pictures, so in bfloat16 it is for training only.
 if GPUS:
     FEW_CHANNELS, SMALL, SMALL_IN_KERNEL_GRADIENT = 0, 0, {}
 elif "amx_bf16" in processor_flags():
@@ -18,37 +19,48 @@ else:
 class Conv2D(keras.layers.Conv2D):
     """A 5x5 convolution with stride 2, SAME."""
 
-    def call(self, x):
-        return tf.nn.bias_add(_conv2d(x, tf.convert_to_tensor(self.kernel)), self.bias)
+    def call(self, x, training=None):
+        return tf.nn.bias_add(_conv2d(x, tf.convert_to_tensor(self.kernel), _small(x, training)), self.bias)
 
 
 class Conv2DTranspose(keras.layers.Conv2DTranspose):
     """The transpose of `Conv2D`: maps its output's gradient back to its input."""
 
-    def call(self, x):
-        return tf.nn.bias_add(_conv2d_transpose(x, tf.convert_to_tensor(self.kernel)), self.bias)
+    def call(self, x, training=None):
+        return tf.nn.bias_add(_conv2d_transpose(x, tf.convert_to_tensor(self.kernel), _small(x, training)), self.bias)
 
 
-@tf.custom_gradient
-def _conv2d(x, kernel):
-    def gradients(dy):
-        return _transposed(dy, kernel), _kernel_gradient(x, dy)
-
-    return _convolution(x, kernel), gradients
+def _small(x, training: bool | None) -> int:
+    """The side up to which a convolution of x is a product."""
+    return SMALL if training or x.dtype == tf.float32 else 0
 
 
-@tf.custom_gradient
-def _conv2d_transpose(x, kernel):
-    def gradients(dy):
-        return _convolution(dy, kernel), _kernel_gradient(dy, x)
+def _conv2d(x, kernel, small: int):
+    @tf.custom_gradient
+    def convolution(x, kernel):
+        def gradients(dy):
+            return _transposed(dy, kernel, small), _kernel_gradient(x, dy)
 
-    return _transposed(x, kernel), gradients
+        return _convolution(x, kernel, small), gradients
+
+    return convolution(x, kernel)
 
 
-def _convolution(x, kernel):
+def _conv2d_transpose(x, kernel, small: int):
+    @tf.custom_gradient
+    def transposed(x, kernel):
+        def gradients(dy):
+            return _convolution(dy, kernel, small), _kernel_gradient(dy, x)
+
+        return _transposed(x, kernel, small), gradients
+
+    return transposed(x, kernel)
+
+
+def _convolution(x, kernel, small: int):
     """x [B, 2s, 2s, c] convolved with kernel [5, 5, c, n]: [B, s, s, n]."""
     _, side, _, c = x.shape
-    if side > SMALL:
+    if side > small:
         return tf.nn.conv2d(x, kernel, 2, "SAME")
     product = tf.matmul(_patches(x), tf.reshape(kernel, [25 * c, -1]))
     return tf.reshape(product, [-1, side // 2, side // 2, product.shape[1]])
@@ -68,10 +80,10 @@ def _kernel_gradient(large, small):
     return tf.reshape(product, [5, 5, c, n])
 
 
-def _transposed(x, kernel):
+def _transposed(x, kernel, small: int):
     """x [B, s, s, n] taken back through a convolution with kernel [5, 5, c, n]: [B, 2s, 2s, c]."""
     side, c = x.shape[1], kernel.shape[2]
-    if 2 * side <= SMALL:
+    if 2 * side <= small:
         return _transposed_by_products(x, kernel)
     if c > FEW_CHANNELS:
         return tf.nn.conv2d_transpose(x, kernel, [tf.shape(x)[0], 2 * side, 2 * side, c], 2, "SAME")

@@ -9,7 +9,7 @@ def fill_batch(x: np.ndarray, devices: int = 1) -> np.ndarray:
     """Pads [B, ...] with zeros up to 1, 2, 4, 8 or a multiple of 16 items per device.
 
     On most processors a convolution of 3, 5 or 17 pictures differs in the last bits from one of 4, 8 or 32. Padding
-    keeps a completion nearly independent of the number of pictures beside it.
+    keeps a completion independent of the number of pictures beside it.
     """
     each = -(-len(x) // devices)
     size = devices * (1 << (each - 1).bit_length() if each <= 16 else -(-each // 16) * 16)
@@ -19,7 +19,7 @@ def fill_batch(x: np.ndarray, devices: int = 1) -> np.ndarray:
 def fill_rows(x):
     """Pads [B, n] with rows of zeros up to a multiple of 16 rows.
 
-    Matrix products and exponentials compute the last few rows, and batches of a few rows, by another method.
+    Matrix products, exponentials and roots compute the last few rows, and batches of a few rows, by another method.
     """
     return tf.pad(x, [[0, -tf.shape(x)[0] % 16], [0, 0]])
 

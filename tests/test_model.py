@@ -1,7 +1,6 @@
 """The networks, a training step and the search against plain re-computations."""
 
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -764,32 +763,25 @@ def test_known_pixels_survive_and_the_hole_is_not_read(face_model):
     np.testing.assert_array_equal(a.z, b.z)
 
 
-@pytest.fixture(scope="module")
-def of_full_size():
-    """Completes pictures, of twenty those of a slice, with networks of the bundled model's size."""
-    dcgan = DCGAN()
+@pytest.fixture(scope="module", params=["float32", "mixed"])
+def bundled(request):
+    """The bundled model in both precisions. Rounding errors grow to other faces, but only in a trained model."""
+    return DCGAN.load("checkpoints/pretrained", precision=request.param)
+
+
+@pytest.mark.parametrize("approach", ["lbfgs", "adam", "pgd", "hmc"])
+@pytest.mark.slow
+def test_a_completion_does_not_depend_on_its_batch(bundled, approach):
+    """To the last bit, alone and in batches of each size that is computed differently."""
     mask = np.ones((64, 64), bool)
     mask[16:48, 16:48] = False
-    incomplete = Incomplete(blobs(20, 64), mask)
-
-    @lru_cache
-    def complete(approach, first, end):
-        options = SearchOptions(approach, "random", n_iter=2, out_interval=0)
-        return last(dcgan.complete(incomplete[first:end], options))
-
-    return complete
-
-
-@pytest.mark.parametrize(("n", "approach"), [(1, "lbfgs"), (2, "adam"), (3, "lbfgs"), (17, "lbfgs")])
-@pytest.mark.slow
-def test_completing_alone_equals_completing_in_a_batch(of_full_size, n, approach):
-    """But for rounding, which on some processors goes with the size of a batch."""
-    whole = of_full_size(approach, 0, 20)
-    part = of_full_size(approach, 0, n)
-    np.testing.assert_allclose(part.z, whole.z[:n], atol=1e-4)
-    assert np.abs(part.completed.astype(int) - whole.completed[:n]).max() <= 1
-    alone = of_full_size(approach, n, n + 1)
-    np.testing.assert_allclose(alone.z[0], whole.z[n], atol=1e-4)
+    incomplete = Incomplete(to_uint8(bundled.generator(uniform((9, 100), seed=3))), mask)
+    options = SearchOptions(out_interval=0) if approach == "lbfgs" else SearchOptions(approach, n_iter=4, lam=0.1)
+    whole = last(bundled.complete(incomplete, replace(options, out_interval=0, hmc_l=3)))
+    for part in (slice(0, 1), slice(1, 4), slice(4, 9)):
+        some = last(bundled.complete(incomplete[part], replace(options, out_interval=0, hmc_l=3)))
+        np.testing.assert_array_equal(some.z, whole.z[part])
+        np.testing.assert_array_equal(some.completed, whole.completed[part])
 
 
 @pytest.mark.parametrize(("approach", "n_iter", "lr"), [("lbfgs", 50, 1.0), ("adam", 300, 0.05), ("pgd", 300, 1e-3)])

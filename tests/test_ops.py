@@ -102,7 +102,7 @@ def test_products_of_matrices_are_convolutions(layer, side, channels, policy, mo
         def with_gradients(x, conv=conv):
             with tf.GradientTape() as tape:
                 tape.watch(x)
-                y = conv(x)
+                y = conv(x, training=True)
                 loss = tf.reduce_sum(y[:, ::2] - 2 * y[:, 1::2])
             return y, *tape.gradient(loss, [x, conv.kernel, conv.bias])
 
