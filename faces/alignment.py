@@ -2,6 +2,7 @@
 
 import csv
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import numpy as np
 from faces.detector import TEMPLATES
 from faces.finding import LANDMARKS, by_landmarks
 from faces.frame import Frame
-from images.decoding import PictureError, picture_size
+from images.photo import Photo, same_proportions
 from utils import UserError, read_rows
 
-COLUMNS = ["source", "output", "status", "a", "b", "tx", "c", "d", "ty"]
+EARLIER = ["source", "output", "status", "a", "b", "tx", "c", "d", "ty"]  # columns of earlier versions
+# Width and height of the photo, side of the aligned face, and with --all the number of the photo's faces.
+COLUMNS = [*EARLIER, "width", "height", "size", "faces"]
 LARGEST = 1e6  # pixels; no photo is so large
 # How many times longer or wider a face by --points may be than the mean face. Among 10,363 photos no face that
 # align.py found is above 1.85, and with the lip given before an eye 99.9 % of them would be above 3.6.
@@ -20,41 +23,74 @@ MOST_STRETCHED = 3
 
 
 def earlier_rows(log: Path) -> list[list[str]]:
-    """The rows of an alignment.csv, none if there is no such file; UserError if it is something else."""
+    """The rows of an alignment.csv, none if there is no such file; UserError if it is something else.
+
+    Rows of an earlier version have empty cells at the end.
+    """
     if not log.exists():
         return []
     try:
-        header, *rows = read_rows(log, len(COLUMNS)) or [COLUMNS if not log.stat().st_size else []]
+        header, *rows = _rows(log) or [COLUMNS if not log.stat().st_size else []]
     except csv.Error as error:
         raise UserError(f"{log} is damaged ({error}): restore it from a copy, or choose another folder") from error
-    if header != COLUMNS:
+    if header not in (COLUMNS, EARLIER):
         raise UserError(f"{log} was not written by align.py, or is damaged: choose another folder")
+    rows = [row + [""] * (len(COLUMNS) - len(row)) for row in rows]
     return [row for row in rows if "\0" not in row[1] and len(os.fsencode(row[1])) < 256]
 
 
-def aligned_frames(path: Path, size: int) -> dict[str, Frame]:
-    """The frames of the faces in an alignment.csv by their photos' stems. UserError if it has none or is damaged."""
-    frames: dict[str, Frame] = {}
-    for source, output, status, *numbers in earlier_rows(path):
+def _rows(log: Path) -> list[list[str]]:
+    return read_rows(log, len(COLUMNS)) or read_rows(log, len(EARLIER))
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The faces of a photo, as an alignment.csv has them."""
+
+    shape: tuple[int, int]  # of the photo: height and width
+    frames: list[Frame]
+
+    def in_photo(self, path: Path, photo: Photo) -> list[Frame]:
+        """The frames in a photo of another resolution. UserError if it has other proportions or shows no such face."""
+        (h, w), (height, width) = self.shape, photo.shape
+        if not same_proportions(self.shape, photo.shape):
+            fault = f"{path} is {width}x{height} but the photo of this name in --alignment was {w}x{h}"
+            raise UserError(f"{fault}: give both the same proportions")
+        across, down = w / width, h / height
+        to_aligned = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2]])
+        frames = [frame.after(to_aligned) for frame in self.frames]
+        if not all(frame.shows(photo.whole()) for frame in frames):
+            raise UserError(f"{path} shows nothing of a face in --alignment: align the photo again")
+        return frames
+
+
+def alignments(path: Path, size: int) -> dict[str, Alignment]:
+    """The faces in an alignment.csv by their photos' stems. UserError if it has none, is damaged, or lacks sizes."""
+    sources: dict[str, str] = {}
+    found: dict[str, Alignment] = {}
+    for source, _, status, *cells in earlier_rows(path):
         if status != "aligned":
             continue
         stem = Path(source).stem
-        if stem in frames:
+        if sources.setdefault(stem, source) != source:
             raise UserError(f"{path} has several photos named {stem}: rename them, and align them again")
+        if not any(cells[6:9]):
+            again = f"align.py RAW align innerEyesAndBottomLip {path.parent} --size {size}"
+            raise UserError(f"{path} is of an earlier version, without the sizes of the photos: run {again}")
         try:
-            side = np.sqrt(np.prod(picture_size(path.parent / output)))
-        except PictureError:
-            side = size  # the faces were deleted; probably they had the model's size
-        try:
-            frames[stem] = _plausible(np.array(numbers, float).reshape(2, 3), size, side)
-        except ValueError:
+            transform, (width, height, side) = np.array(cells[:6], float).reshape(2, 3), map(int, cells[6:9])
+            frame = _plausible(transform, size, side)
+            found.setdefault(stem, Alignment((height, width), [])).frames.append(frame)
+            if min(width, height) < 1:
+                raise ValueError(f"{width}x{height} is not the size of a photo")
+        except (ValueError, ZeroDivisionError):
             raise UserError(f"{path} is damaged at {source}: align the photos again") from None
-    if not frames:
+    if not found:
         raise UserError(f"{path} has no aligned face: name the alignment.csv that align.py wrote for the photos")
-    return frames
+    return found
 
 
-def _plausible(transform: np.ndarray, size: int, side: float) -> Frame:
+def _plausible(transform: np.ndarray, size: int, side: int) -> Frame:
     """The frame of a map [2, 3] into pictures of this side; ValueError if no photo can have it."""
     with np.errstate(all="ignore"):
         frame = Frame(transform * size / side, size)

@@ -10,6 +10,7 @@ from images.decoding import OPAQUE, PictureError, read_picture
 from images.files import SUFFIXES
 from images.mask_options import MaskOptions
 from images.masks import checked
+from images.photo import same_proportions
 from utils import UserError
 
 BLACK, WHITE = 32, 224  # a mask mostly between these is taken for a photo; a soft brush leaves less
@@ -84,8 +85,7 @@ def fit_mask(mask: np.ndarray, size: int, name: str) -> np.ndarray:
 def stretched(mask: np.ndarray, shape: tuple[int, int], photo: Path) -> np.ndarray:
     """Resizes a mask, bool [h, w], to the shape (H, W) of its photo. UserError if the proportions differ."""
     (h, w), (height, width) = mask.shape, shape
-    # Sides were rounded to whole numbers when the photo was resized.
-    if abs(w * height - h * width) > max(h, w, height, width):
+    if not same_proportions(mask.shape, shape):
         fault = f"the mask of {photo} is {w}x{h} but the photo is {width}x{height}"
         raise UserError(f"{fault}: give both the same proportions")
     return covered(mask, width, height) >= OPAQUE

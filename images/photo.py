@@ -1,5 +1,6 @@
 """A photo with a hole."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -20,6 +21,12 @@ def shrunk_to(pixels: np.ndarray, longest: int) -> np.ndarray:
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
 
 
+def same_proportions(shape: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two pictures, (height, width, ...) each, can be the same in two resolutions."""
+    (h, w), (height, width) = shape[:2], other[:2]
+    return abs(w * height - h * width) <= max(h, w, height, width)  # sides are rounded to whole numbers
+
+
 @dataclass(frozen=True, eq=False)
 class Photo:
     """A photo and which of its pixels are known. The others are its hole."""
@@ -38,6 +45,10 @@ class Photo:
     def intact(self) -> bool:
         """Whether it has no hole."""
         return bool(self.known.all())
+
+    def whole(self) -> "Photo":
+        """The photo as if all of its pixels were known."""
+        return replace(self, known=np.ones_like(self.known))
 
     def hiding(self, hole: np.ndarray) -> "Photo":
         """The photo with another hole, bool [H, W], added to its own."""

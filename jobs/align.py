@@ -6,10 +6,12 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +22,7 @@ import numpy as np
 
 from faces.alignment import COLUMNS, earlier_rows
 from faces.detector import HUGE, FaceFinder, face_transform, filled, predictor_path
-from faces.frame import warp, warp_known
+from faces.frame import Frame
 from images.decoding import PictureError, picture_size, read_photo
 from images.files import find_pictures, save_picture, unique_names
 from images.photo import Photo
@@ -37,7 +39,7 @@ class Job(NamedTuple):
 
     name: str  # of the photo in alignment.csv
     photo: Path
-    output: str  # file for the face
+    output: str  # name of the face's file, without a suffix
 
 
 class Aligner:
@@ -54,33 +56,50 @@ class Aligner:
         if found != 68:
             raise UserError(f"{predictor} finds {found} landmarks: choose a model of 68")
 
-    def transform(self, photo: Photo) -> np.ndarray | str:
-        """[2, 3] for the largest face of a photo, or the photo's status if there is none."""
-        faces = self.finder.faces(photo.pixels)
-        if not faces:
+    def transforms(self, photo: Photo) -> list[np.ndarray] | str:
+        """[2, 3] for each face to align, the largest first, or the photo's status if there is none."""
+        boxes = self.finder.faces(photo.pixels)
+        if not boxes:
             return "no face"
-        if self.options.skip_multi and len(faces) > 1:
+        if self.options.skip_multi and len(boxes) > 1:
             return "several faces"
-        landmarks = self.finder.landmarks(photo.pixels, faces[0])
-        return face_transform(landmarks, self.options.landmarks, self.options.size)
+        landmarks = [self.finder.landmarks(photo.pixels, box) for box in (boxes if self.options.all else boxes[:1])]
+        return [face_transform(points, self.options.landmarks, self.options.size) for points in landmarks]
 
-    def align(self, path: Path, output: str) -> np.ndarray | str:
-        """Writes the largest face to the file `output`; returns its transform, or the photo's status without one."""
+    def align(self, job: Job) -> list[list[str]]:
+        """Writes the faces of a photo; returns its rows of alignment.csv."""
         size = self.options.size
         try:
-            with self.alone if 3 * prod(picture_size(path)) >= HUGE else nullcontext():
-                photo = read_filled(path)
-                transform = self.transform(photo)
-                if isinstance(transform, str):
-                    return transform
-                face = warp(photo.pixels, transform, size, size)
-                if not photo.intact:
-                    known = warp_known(photo.known, transform, size, size)
-                    face = np.dstack([face, 255 * known.astype(np.uint8)])
+            with self.alone if 3 * prod(picture_size(job.photo)) >= HUGE else nullcontext():
+                photo = read_filled(job.photo)
+                transforms = self.transforms(photo)
+                if isinstance(transforms, str):
+                    return [row_without_face(job.name, transforms)]
+                views = [Frame(transform, size).view(photo) for transform in transforms]
         except UNREADABLE:
-            return "unreadable"
-        self.outputs.write(output, lambda partial: save_picture(partial, face))
-        return transform
+            return [row_without_face(job.name, "unreadable")]
+        height, width = photo.shape
+        rows = []
+        for number, (transform, (face, known)) in enumerate(zip(transforms, views, strict=True), 1):
+            output = output_of(job, number, self.options.all)
+            pixels = face if photo.intact else np.dstack([face, 255 * known.astype(np.uint8)])
+            self.outputs.write(output, partial(save_picture, pixels=pixels))
+            sizes = width, height, size, len(views) if self.options.all else ""
+            rows.append([job.name, output, "aligned", *map(str, (*transform.ravel(), *sizes))])
+        return rows
+
+
+def row_without_face(name: str, status: str) -> list[str]:
+    """The row of alignment.csv for a photo without an aligned face."""
+    return [name, "", status, *[""] * (len(COLUMNS) - 3)]
+
+
+def output_of(job: Job, number: int, numbered: bool) -> str:
+    """The file for face `number` of a photo.
+
+    With --all, every face is numbered, so that NAME_2 of one photo is not NAME_2 of a photo of that name.
+    """
+    return f"{job.output}_{number}.png" if numbered else f"{job.output}.png"
 
 
 def read_filled(path: Path) -> Photo:
@@ -110,12 +129,9 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _align(job: Job) -> list[str]:
-    """Aligns a photo; returns its row of alignment.csv."""
-    transform = _aligner.align(job.photo, job.output)
-    if isinstance(transform, str):
-        return [job.name, "", transform, *[""] * 6]
-    return [job.name, job.output, "aligned", *map(str, transform.ravel())]
+def _align(job: Job) -> list[list[str]]:
+    """Aligns a photo; returns its rows of alignment.csv."""
+    return _aligner.align(job)
 
 
 @contextmanager
@@ -141,8 +157,8 @@ def _workers(processes: int, predictor: Path, options: AlignOptions) -> Iterator
         pool.shutdown(cancel_futures=True)
 
 
-def _started(pool: ProcessPoolExecutor, jobs: Sequence[Job], chunk: int) -> Iterator[list[str]]:
-    """Starts the jobs; yields their rows. Workers start with Ctrl-C blocked, which a terminal sends to them, too."""
+def _started(pool: ProcessPoolExecutor, jobs: Sequence[Job], chunk: int) -> Iterator[list[list[str]]]:
+    """Starts the jobs; yields the rows of each. Workers start with Ctrl-C blocked: a terminal sends it to them, too."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         return pool.map(_align, jobs, chunksize=chunk)
     earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -165,40 +181,61 @@ def find_photos(raw: Path, out: Path) -> dict[str, Path]:
     return {str(path.relative_to(folder)): path for path in outside}
 
 
-def named_jobs(photos: dict[str, Path], rows: list[list[str]]) -> list[Job]:
+def by_photo(rows: Iterable[list[str]]) -> dict[str, list[list[str]]]:
+    """The rows of each photo."""
+    found: dict[str, list[list[str]]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append(row)
+    return found
+
+
+def named_jobs(photos: dict[str, Path], rows: Iterable[list[str]]) -> list[Job]:
     """A job for each photo. Photos in the rows of an earlier run keep their output file."""
-    known = {photos.get(row[0], Path(row[0])): Path(row[1]).stem for row in rows if row[1]}
+    known = {}
+    for source, output, *_, faces in rows:
+        if output:
+            stem = Path(output).stem
+            known[photos.get(source, Path(source))] = stem.rpartition("_")[0] if faces else stem
     names = unique_names(list(photos.values()), known)
-    return [Job(*photo, f"{name}.png") for photo, name in zip(photos.items(), names, strict=True)]
+    return [Job(*photo, name) for photo, name in zip(photos.items(), names, strict=True)]
 
 
-def is_done(row: list[str], outputs: Outputs, skip_multi: bool) -> bool:
-    """Whether the photo of an earlier run's row can be skipped.
+def is_done(rows: Sequence[list[str]], outputs: Outputs, skip_multi: bool) -> bool:
+    """Whether a photo with these rows of an earlier run can be skipped.
 
-    A photo is aligned again if its face is gone, if its row is damaged, if it could not be read, or if it was left out
-    for its several faces and --skipMulti is not given now.
+    A photo is aligned again if one of its faces is gone, if a row is damaged, missing or of an earlier version, if it
+    could not be read, or if it was left out for its several faces and --skipMulti is not given now.
     """
-    _, output, status, *numbers = row
+    status, faces = rows[0][2], rows[0][-1]
     if status != "aligned":
         return status == "no face" or (status == "several faces" and skip_multi)
     try:
-        return bool(np.isfinite([float(number) for number in numbers]).all()) and outputs.owns(output)
+        finite = np.isfinite([float(number) for row in rows for number in row[3:-1]]).all()
+        return bool(finite) and len(rows) == int(faces or 1) and all(outputs.owns(row[1]) for row in rows)
     except ValueError:
         return False
 
 
-def check_alike(aligner: Aligner, out: Path, photos: dict[str, Path], kept: dict[str, list[str]]) -> None:
+def older(earlier: dict[str, list[list[str]]], outputs: Outputs) -> dict[str, list[list[str]]]:
+    """The rows of an earlier version, which had no sizes, if their faces are there."""
+    return {name: part for name, part in earlier.items() if not any(part[0][9:]) and outputs.owns(part[0][1])}
+
+
+def check_alike(aligner: Aligner, photos: dict[str, Path], earlier: dict[str, list[list[str]]]) -> None:
     """Aligns one photo of an earlier run again. Raises UserError if that gives another transform."""
-    for name, row in kept.items():
+    for name, (row, *_) in earlier.items():
         if row[2] == "aligned" and name in photos:
             try:
-                transform = aligner.transform(read_filled(photos[name]))
-            except UNREADABLE:  # the photo was damaged since; try the next one
+                transforms = aligner.transforms(read_filled(photos[name]))
+                expected = [float(number) for number in row[3:9]]
+            except (*UNREADABLE, ValueError):  # the photo or its row was damaged since; try the next one
                 continue
-            if isinstance(transform, str) or not np.allclose(transform.ravel(), [float(x) for x in row[3:]], atol=1e-6):
+            alike = not isinstance(transforms, str) and np.allclose(transforms[0].ravel(), expected, atol=1e-6)
+            if not alike or bool(row[-1]) != aligner.options.all:
                 raise UserError(
-                    f"{out} holds faces with another --size, other landmarks, another landmark model, or of another "
-                    f"{name}: choose another folder, or repeat the options of the earlier run"
+                    f"{aligner.options.out} holds faces with another --size, other landmarks, another landmark model, "
+                    f"with or without --all, or of another {name}: choose another folder, or repeat the options of the "
+                    "earlier run"
                 )
             return
 
@@ -226,27 +263,31 @@ def _align_all(options: AlignOptions) -> None:
     rows = earlier_rows(log)
     outputs = Outputs(out)
     adopt_earlier(outputs, rows)
-    kept = {row[0]: row for row in rows if is_done(row, outputs, options.skip_multi)}
+    earlier = by_photo(rows)
+    kept = {name: part for name, part in earlier.items() if is_done(part, outputs, options.skip_multi)}
     aligner = Aligner(predictor, dataclasses.replace(options, skip_multi=False))
-    check_alike(aligner, out, photos, kept)
+    check_alike(aligner, photos, kept | older(earlier, outputs))
     jobs = [job for job in named_jobs(photos, rows) if job.name not in kept]
-    outputs.check(TABLE, *(job.output for job in jobs))
+    outputs.check(TABLE, *(output_of(job, 1, options.all) for job in jobs))
     if kept:
         say(f"{len(photos) - len(jobs)} of {len(photos)} photos are done already")
 
-    statuses = Counter(row[2] for name, row in kept.items() if name in photos)
-    outputs.write(TABLE, lambda partial: write_rows(partial, [COLUMNS, *kept.values()]), grows=True)
+    done = {name: part for name, part in kept.items() if name in photos}
+    outputs.write(TABLE, lambda path: write_rows(path, [COLUMNS, *chain.from_iterable(kept.values())]), grows=True)
     processes = min(options.jobs, len(jobs) or 1, MOST_PROCESSES)
     progress = Progress(len(jobs), "photos")
     with _workers(processes, predictor, options) as pool:
-        for done, row in enumerate(_started(pool, jobs, min(16, 1 + len(jobs) // (8 * processes))), 1):
-            outputs.add_rows(TABLE, [row])
-            statuses[row[2]] += 1
-            if options.verbose or row[2] == "unreadable":
-                say(f"{row[0]}: {row[2]}")
-            progress.update(done)
+        for part in _started(pool, jobs, min(16, 1 + len(jobs) // (8 * processes))):
+            outputs.add_rows(TABLE, part)
+            name, _, status, *_ = part[0]
+            done[name] = part
+            if options.verbose or status == "unreadable":
+                say(f"{name}: {status}")
+            progress.update(progress.done + 1)
 
+    statuses = Counter(part[0][2] for part in done.values())
     say(", ".join(f"{statuses[s]} {s}" for s in ("aligned", "no face", "several faces", "unreadable")))
-    say(f"faces: {out}, status of each photo: {log}")
-    if not statuses["aligned"]:
+    faces = sum(bool(row[1]) for part in done.values() for row in part)
+    say(f"{faces} faces: {out}, status of each photo: {log}")
+    if not faces:
         raise UserError(f"no face was aligned from {options.raw}: choose photos of faces seen from the front")

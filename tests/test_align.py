@@ -15,6 +15,7 @@ from conftest import ROOT, assert_fails, assert_works, process, run_script
 from PIL import Image
 
 from faces.detector import TEMPLATES, predictor_path
+from jobs.align import Aligner, Job
 from jobs.arguments import AlignOptions
 
 DEMO = ROOT / "data" / "demo" / "raw"
@@ -195,6 +196,39 @@ def test_photos_with_several_faces_can_be_left_out(tmp_path):
     (row,) = rows(tmp_path / "out")
     assert row["status"] == "aligned"
     assert matrix(row)[0, 0] < 0.75 * 64 / 70  # the larger face was taken: it shrinks more
+    largest = (tmp_path / "out" / "pair.png").read_bytes()
+    all_faces = ["align.py", "raw", "align", INNER, "all", "--all"]
+    for _ in range(2):
+        result = run_script(*all_faces, cwd=tmp_path)
+        assert_works(result)
+        assert "2 faces: all" in result.stdout
+    first, second = rows(tmp_path / "all")
+    assert [(each["source"], each["output"], each["faces"]) for each in (first, second)] == [
+        ("pair.png", "pair_1.png", "2"),
+        ("pair.png", "pair_2.png", "2"),
+    ]
+    assert matrix(first)[0, 0] == matrix(row)[0, 0] < matrix(second)[0, 0]
+    assert (tmp_path / "all" / "pair_1.png").read_bytes() == largest
+    (tmp_path / "all" / "pair_2.png").unlink()
+    assert_works(run_script(*all_faces, cwd=tmp_path))
+    assert (tmp_path / "all" / "pair_2.png").exists() and rows(tmp_path / "all") == [first, second]
+    assert_fails(run_script(*all_faces[:-1], cwd=tmp_path), 1, "all holds faces", "with or without --all")
+
+
+def test_pixels_of_a_much_larger_photo_are_averaged(tmp_path):
+    """The demonstration photo four times as large, with a checkerboard in its pixels, of which nothing is left."""
+    photo = np.asarray(Image.open(DEMO / "astronaut.png").convert("RGB").crop((140, 0, 340, 220)), int).clip(40, 215)
+    large = photo.repeat(4, axis=0).repeat(4, axis=1)
+    checkered = large + 40 * (-1) ** np.indices(large.shape[:2]).sum(axis=0)[..., None]
+    Image.fromarray(checkered.astype(np.uint8)).save(tmp_path / "large.png")
+    aligner = Aligner(predictor_path(None), AlignOptions(tmp_path, "align", INNER, tmp_path / "out"))
+    (row,) = aligner.align(Job("large", tmp_path / "large.png", "large"))
+    transform = np.vstack([np.array(row[3:9], float).reshape(2, 3), [0, 0, 1]])
+    assert 1 / transform[0, 0] > 4
+    face = np.asarray(Image.open(tmp_path / "out" / "large.png"), int)
+    y, x = np.indices((64, 64)).reshape(2, -1)
+    columns, rows, _ = (np.linalg.inv(transform) @ [x, y, np.ones_like(x)] / 4).round().astype(int)
+    assert abs(face[y, x] - photo[rows, columns]).mean() < 8
 
 
 def test_every_option_reaches_the_alignment(monkeypatch):
@@ -202,7 +236,8 @@ def test_every_option_reaches_the_alignment(monkeypatch):
     received: list = []
     argv = f"r align {INNER} o --size 9 --dlibFacePredictor p --skipMulti --verbose --jobs 3"
     importlib.import_module("align").main(argv.split())
-    assert received == [AlignOptions(Path("r"), "align", INNER, Path("o"), 9, Path("p"), True, True, 3)]
+    expected = AlignOptions(Path("r"), "align", INNER, Path("o"), 9, Path("p"), True, False, True, 3)
+    assert received == [expected]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from jobs.align import is_done
 from utils import LIST, Outputs, UserError
 
 INNER = "innerEyesAndBottomLip"
-NUMBERS = ["1", "0", "0.5", "0", "1", "-2e1"]
+NUMBERS = ["1", "0", "0.5", "0", "1", "-2e1", "80", "60", "64"]
 PHOTO = ROOT / "data" / "demo" / "raw" / "astronaut.png"
 
 
@@ -26,18 +26,20 @@ def written(folder):
 @pytest.mark.parametrize("bad", ["none", "", "nan", "inf", "1,5"])
 def test_a_damaged_number_is_not_done(tmp_path, bad):
     outputs = written(tmp_path)
-    assert is_done(["x.png", "x.png", "aligned", *NUMBERS], outputs, False)
-    assert not is_done(["x.png", "x.png", "aligned", *NUMBERS[:5], bad], outputs, False)
+    row = ["x.png", "x.png", "aligned", *NUMBERS]
+    assert is_done([[*row, ""]], outputs, False)
+    assert not is_done([[*row[:-1], bad, ""]], outputs, False)
+    assert is_done([[*row, "2"]] * 2, outputs, False) and not is_done([[*row, "2"]], outputs, False)
 
 
 def test_a_face_that_is_gone_or_changed_is_not_done(tmp_path):
     outputs = written(tmp_path)
-    row = ["x.png", "x.png", "aligned", *NUMBERS]
+    row = ["x.png", "x.png", "aligned", *NUMBERS, ""]
     for content in (b"a fac", b""):
         (tmp_path / "x.png").write_bytes(content)
-        assert not is_done(row, outputs, False)
+        assert not is_done([row], outputs, False)
     (tmp_path / "x.png").unlink()
-    assert not is_done(row, outputs, False)
+    assert not is_done([row], outputs, False)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +93,22 @@ def test_faces_of_an_earlier_version_are_done(tmp_path):
     again = run_script("align.py", "astronaut.png", "align", INNER, "out", cwd=tmp_path)
     assert_works(again)
     assert "1 of 1 photos are done already" in again.stdout
+
+
+def test_a_table_of_an_earlier_version_gets_the_sizes(tmp_path):
+    """Its photos are aligned again, with the options of the earlier run."""
+    shutil.copy(PHOTO, tmp_path)
+    command = ["align.py", "astronaut.png", "align", INNER, "out"]
+    assert_works(run_script(*command, cwd=tmp_path))
+    table = tmp_path / "out" / "alignment.csv"
+    whole = table.read_text()
+    header, row = csv.reader(whole.splitlines())
+    assert (header[9:], row[9:]) == (["width", "height", "size", "faces"], ["512", "512", "64", ""])
+    earlier = "".join(",".join(cells[:9]) + "\n" for cells in (header, row))
+    Outputs(tmp_path / "out").write("alignment.csv", lambda path: path.write_text(earlier), grows=True)
+    assert_fails(run_script(*command, "--size", 32, cwd=tmp_path), 1, "out holds faces with another --size")
+    assert_works(run_script(*command, cwd=tmp_path))
+    assert table.read_text() == whole
 
 
 def test_a_users_table_is_kept(tmp_path):

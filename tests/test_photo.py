@@ -1,6 +1,8 @@
 """complete.py --photo: the demonstration photo with holes, turned, with several faces; bit by bit; and bad calls."""
 
 from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -13,7 +15,7 @@ from PIL import Image, ImageCms, ImageOps
 from completion.photos import PhotoCompleter
 from completion.placing import PlacingNetwork
 from faces import finding
-from faces.alignment import COLUMNS, aligned_frames, frame_by
+from faces.alignment import COLUMNS, Alignment, alignments, frame_by
 from faces.detector import TEMPLATES, FaceFinder, face_transform, filled, predictor_path
 from faces.finding import Candidate, Locator, _looks, _meeting
 from faces.frame import Frame
@@ -156,18 +158,27 @@ def test_a_grey_photo_stays_grey(tmp_path):
 
 @pytest.mark.slow
 def test_an_undamaged_versions_alignment(folder, tmp_path, finder):
+    """Of the photo, of a larger version, and not of another photo with its name."""
     DEMO.save(tmp_path / "erased.png")
     result = run_script(
         "align.py", "erased.png", "align", "innerEyesAndBottomLip", "aligned", "--size", 32, cwd=tmp_path
     )
     assert_works(result)
-    args = [folder / "in" / "erased.png", "--alignment", "aligned/alignment.csv", "--outInterval", 1]
-    assert_works(complete(tmp_path, *args))
-    face = pixels(tmp_path / "completions" / "before.png").astype(int)
-    photo = np.asarray(DEMO)
-    (frame,) = alignment(finder, photo)
+    for name in ("same", "larger", "other"):
+        (tmp_path / name).mkdir()
+    photo = Image.open(folder / "in" / "erased.png")
+    photo.save(tmp_path / "same" / "erased.png")
+    photo.resize((600, 520)).save(tmp_path / "larger" / "erased.png")
+    photo.crop((0, 0, 300, 200)).save(tmp_path / "other" / "erased.png")
+    args = ["same", "larger", "other", "--alignment", "aligned/alignment.csv", "--outInterval", 1]
+    result = complete(tmp_path, *args)
+    assert_fails(result, 1, "1 of 3 pictures are skipped")
+    assert "skipped: other/erased.png is 300x200 but the photo of this name in --alignment was 300x260" in result.stdout
+    faces = pixels(tmp_path / "completions" / "before.png").astype(int)
+    assert abs(faces[:, :64] - faces[:, 64:]).mean() < 6
+    (frame,) = alignment(finder, np.asarray(DEMO))
     x, y = (frame.back @ [5, 40, 1]).round().astype(int)
-    assert abs(face[40, 5] - photo[y, x]).max() < 40
+    assert abs(faces[40, 5] - np.asarray(DEMO)[y, x]).max() < 40
 
 
 @pytest.fixture(scope="module")
@@ -486,14 +497,18 @@ def test_thin_pictures_and_transparent_spots_are_no_obstacle(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        (["A/1.jpg,A__1.png,aligned,1,0,0,0,1,0", "B/1.jpg,B__1.png,aligned,1,0,0,0,1,0"], "several photos named 1"),
-        (["1.jpg,1.png,aligned,1,0,0,0,,0"], "damaged at 1.jpg"),
-        (["1.jpg,1.png,aligned,0,0,0,0,0,0"], "damaged at 1.jpg"),
-        (["1.jpg,1.png,aligned,nan,0,0,0,1,0"], "damaged at 1.jpg"),
-        (["1.jpg,1.png,aligned,1e308,0,0,0,1e308,0"], "damaged at 1.jpg"),
-        (["1.jpg,1.png,aligned,1e-20,0,0,0,1e-20,0"], "damaged at 1.jpg"),
-        (["1.jpg,1.png,aligned,1,0,1e308,0,1,0"], "damaged at 1.jpg"),
-        (["1.jpg,,no face,,,,,,"], "has no aligned face"),
+        ([f"{name}/1.jpg,{name}.png,aligned,1,0,0,0,1,0,99,80,64," for name in "AB"], "several photos named 1"),
+        (["1.jpg,1.png,aligned,1,0,0,0,,0,99,80,64,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,0,0,0,0,0,0,99,80,64,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,nan,0,0,0,1,0,99,80,64,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,1e308,0,0,0,1e308,0,99,80,64,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,1e-20,0,0,0,1e-20,0,99,80,64,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,1,0,1e308,0,1,0,99,80,64,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,1,0,0,0,1,0,0,80,64,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,1,0,0,0,1,0,99,80,0,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,1,0,0,0,1,0,99,80,,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,1,0,0,0,1,0,,,,"], "is of an earlier version, .*: run align.py RAW align inner"),
+        (["1.jpg,,no face,,,,,,,,,,"], "has no aligned face"),
         ([], "has no aligned face"),
     ],
 )
@@ -501,8 +516,39 @@ def test_alignments_that_say_nothing_sure(tmp_path, rows, words, recwarn):
     if rows:
         (tmp_path / "alignment.csv").write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
     with pytest.raises(UserError, match=words):
-        aligned_frames(tmp_path / "alignment.csv", 64)
+        alignments(tmp_path / "alignment.csv", 64)
     assert not recwarn.list
+
+
+def test_an_alignment_is_that_of_the_photo_in_any_resolution(tmp_path):
+    """A photo of 100x80 whose two faces were aligned to 32 pixels, for a model of 64."""
+    transform = np.array([[0.5, 0.1, 3], [-0.1, 0.5, 4]])
+    numbers = ",".join(map(str, transform.ravel()))
+    rows = [f"A/1.jpg,1_{i}.png,aligned,{numbers},100,80,32,2" for i in (1, 2)]
+    (tmp_path / "alignment.csv").write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
+    alignment = alignments(tmp_path / "alignment.csv", 64)["1"]
+    for scale in (1, 2, 0.25):
+        photo = Photo(np.zeros((int(80 * scale), int(100 * scale), 3), np.uint8), np.zeros((80, 100), bool))
+        photo = replace(photo, known=np.zeros(photo.pixels.shape[:2], bool))  # an erased face is one, too
+        frame, other = alignment.in_photo(tmp_path / "1.jpg", photo)
+        for x, y in ((0, 0), (50, 20), (99, 79)):
+            place = scale * (np.array([x, y]) + 0.5) - 0.5
+            np.testing.assert_allclose(frame.transform @ [*place, 1], 2 * transform @ [x, y, 1], atol=1e-9)
+        np.testing.assert_array_equal(frame.transform, other.transform)
+
+
+@pytest.mark.parametrize(
+    ("shape", "left", "words"),
+    [
+        ((80, 100), 200, "shows nothing of a face in --alignment"),
+        ((100, 80), 0, "1.jpg is 80x100 but the photo of this name in --alignment was 100x80"),
+        ((80, 104), 0, "1.jpg is 104x80 but"),
+    ],
+)
+def test_an_alignment_that_cannot_be_that_of_the_photo(shape, left, words):
+    alignment = Alignment((80, 100), [Frame(np.array([[1.0, 0, -left], [0, 1, 0]]), 64)])
+    with pytest.raises(UserError, match=words):
+        alignment.in_photo(Path("1.jpg"), Photo(np.zeros((*shape, 3), np.uint8), np.ones(shape, bool)))
 
 
 @pytest.mark.parametrize(

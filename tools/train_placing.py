@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from faces.alignment import aligned_frames, frame_by
+from faces.alignment import alignments, frame_by
 from faces.detector import TEMPLATES
 from faces.finding import LANDMARKS
 from faces.frame import Frame, inverse
@@ -43,8 +43,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=WEIGHTS, metavar="FILE", help="(default: %(default)s)")
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    frames = aligned_frames(args.alignment, FRAME)
-    faces = [(path, frames[path.stem]) for path in find_pictures(args.photos) if path.stem in frames]
+    known = alignments(args.alignment, FRAME)
+    faces = [(path, known[path.stem].frames[0]) for path in find_pictures(args.photos) if path.stem in known]
     if not faces:
         sys.exit(f"error: no photo in {args.photos} has a row in {args.alignment}: name the table of these photos")
     keras.utils.set_random_seed(0)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from completion.photos import PhotoCompleter
-from faces.alignment import aligned_frames, as_points, frame_by
+from faces.alignment import alignments, as_points, frame_by
 from faces.compositing import LITTLE, share_outside
 from faces.frame import Frame
 from images.decoding import PictureError, read_photo
@@ -61,7 +61,7 @@ class PhotoReader:
         self.in_frame = make_mask(masks.kind or "center", size, masks, seed)
         self.completer = PhotoCompleter(dcgan)
         self.points = [(points, frame_by(points, size)) for points in np.reshape(photos.points or (), (-1, 3, 2))]
-        self.alignment = aligned_frames(photos.alignment, size) if photos.alignment else None
+        self.alignment = alignments(photos.alignment, size) if photos.alignment else None
         self.kept: WeakSet[Photo] = WeakSet()
 
     def read(self, path: Path) -> LoadedPhoto:
@@ -99,10 +99,9 @@ class PhotoReader:
         if self.alignment:
             if path.stem not in self.alignment:
                 raise UserError(f"the --alignment has no photo named {path.stem}: name the alignment.csv that lists it")
-            return [self.alignment[path.stem]]
-        whole = replace(photo, known=np.ones_like(photo.known))
+            return self.alignment[path.stem].in_photo(path, photo)
         for points, frame in self.points:
-            if not frame.shows(whole):
+            if not frame.shows(photo.whole()):
                 (height, width), named = photo.shape, f"--points {as_points(points)}"
                 fault = f"{path} is {width}x{height} and shows nothing of a face at {named}"
                 raise UserError(f"{fault}: give the points in its pixels, counted from the upper left corner")
