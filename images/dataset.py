@@ -19,7 +19,8 @@ class Dataset:
     """Picture files as an array, uint8 [N, size, size, c_dim], indexed by lists of numbers.
 
     The next readable picture replaces an unreadable one, so that the pictures depend on the files alone. Each
-    unreadable picture is reported when it is first used, and so is the first that must be cropped or resized.
+    unreadable picture is reported when it is first used, and so are the first that must be cropped or resized, and the
+    first that is partly transparent and so composed over gray.
     """
 
     dtype = np.dtype(np.uint8)
@@ -30,6 +31,7 @@ class Dataset:
         self.shape = (len(paths), size, size, c_dim)
         # The system allocates memory when it is first written, so during the first epoch.
         self.kept = np.empty(self.shape, np.uint8) if np.prod(self.shape, dtype=float) <= memory else None
+        self.transparent = np.zeros(len(paths), bool)  # as far as they have been decoded
         self.states = np.full(len(paths), UNKNOWN, np.uint8)
         self.said: set[object] = set()
         self.saying = Lock()
@@ -60,13 +62,16 @@ class Dataset:
         if self.states[number] == UNREADABLE:
             return None
         try:
-            picture, fitted = load_picture(self.paths[number], *self.shape[2:])
+            picture, fitted, transparent = load_picture(self.paths[number], *self.shape[2:])
         except PictureError as error:
             self.states[number] = UNREADABLE
             self._say_once(number, f"skipped: {error}")
             return None
+        size, path = self.shape[1], self.paths[number]
+        if transparent:
+            self.transparent[number] = True
+            self._say_once("transparent", f"{path} is partly transparent: such pictures are composed over gray")
         if fitted:
-            size, path = self.shape[1], self.paths[number]
             how = "such pictures are cropped to their central square and resized"
             self._say_once("fitted", f"{path} is not {size}x{size}: {how}")
         if self.kept is not None:

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from images.files import load_each
+from images.incomplete import HIDDEN
 from images.photo import Photo
 from utils import UserError, quiet_stderr
 
@@ -55,21 +57,36 @@ def read_photo(path: str | Path) -> Photo:
     return Photo(np.ascontiguousarray(pixels[..., :3]), known, grey, profile if fits else None)
 
 
-def load_picture(path: str | Path, size: int, c_dim: int) -> tuple[np.ndarray, bool]:
-    """Reads a picture as uint8 [size, size, c_dim]; the second result says whether it was cropped or resized.
+class Fitted(NamedTuple):
+    """A picture in the size of a model."""
 
-    Pictures of another size are cropped to their central square and resized. Raises PictureError if it cannot be read.
+    pixels: np.ndarray  # uint8 [size, size, c_dim]
+    fitted: bool  # whether it was cropped or resized
+    transparent: bool  # whether parts of it were transparent; they have become gray
+
+
+def load_picture(path: str | Path, size: int, c_dim: int) -> Fitted:
+    """Reads a picture, composed over gray. PictureError if it cannot be read.
+
+    Pictures of another size are cropped to their central square and resized.
     """
+    mode, narrow, transparent = "L" if c_dim == 1 else "RGB", [], False
     with _decoded(path) as picture:
-        strips = _strips(picture, "L" if c_dim == 1 else "RGB", _central_box(*picture.size))
-        # In the order of Pillow's resize: first the width, then the height.
-        narrow = [np.asarray(strip.resize((size, strip.height), Image.Resampling.BICUBIC)) for strip in strips]
-        return resized(np.concatenate(narrow), size).reshape(size, size, c_dim), picture.size != (size, size)
+        alpha = "A" if picture.has_transparency_data else ""
+        for strip in _strips(picture, mode + alpha, _central_box(*picture.size)):
+            if alpha:
+                opacity = strip.getchannel("A")
+                transparent |= bool(np.asarray(opacity).min() < 255)
+                strip = Image.composite(strip.convert(mode), Image.new(mode, strip.size, (HIDDEN,) * c_dim), opacity)
+            # In the order of Pillow's resize: first the width, then the height.
+            narrow.append(np.asarray(strip.resize((size, strip.height), Image.Resampling.BICUBIC)))
+        pixels = resized(np.concatenate(narrow), size).reshape(size, size, c_dim)
+        return Fitted(pixels, picture.size != (size, size), transparent)
 
 
 def load_pictures(paths: Sequence[Path], size: int, c_dim: int) -> np.ndarray:
     """Reads pictures as `load_picture` does, uint8 [N, size, size, c_dim]; skips those that cannot be read."""
-    loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, size, c_dim)[0])
+    loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, size, c_dim).pixels)
     return np.array([*loaded.values()], np.uint8).reshape(-1, size, size, c_dim)
 
 

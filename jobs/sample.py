@@ -62,7 +62,7 @@ def z_of_files(dcgan: "DCGAN", paths: Sequence[Path]) -> np.ndarray:
     z = {path: load_z(path, dcgan.z_dim) for path in paths if path.suffix.lower() == ".npz"}
     loaded = {path: load_picture(path, dcgan.image_size, dcgan.c_dim) for path in paths if path not in z}
     if loaded:
-        pictures, fitted = zip(*loaded.values(), strict=True)
+        pictures, fitted, _ = zip(*loaded.values(), strict=True)
         if any(fitted):
             say(f"cropped to a square and resized to the model's size: {sum(fitted)} of {len(fitted)} pictures")
         complete = Incomplete(np.stack(pictures), np.ones((dcgan.image_size, dcgan.image_size)))

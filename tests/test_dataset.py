@@ -5,6 +5,7 @@ from threading import Semaphore
 import numpy as np
 import pytest
 from conftest import blobs, write_pictures
+from PIL import Image
 
 from images import dataset
 from images.dataset import Dataset, one_ahead
@@ -59,6 +60,30 @@ def test_that_pictures_are_fitted_is_said_once(tmp_path, capsys):
     data = Dataset(paths, 8, 1, 0)
     assert data[range(4)].shape == (4, 8, 8, 1)
     assert capsys.readouterr().out.count("cropped") == 1
+
+
+@pytest.mark.parametrize(("c_dim", "memory"), [(3, 0), (3, 1e9), (1, 1e9)])
+def test_transparent_pictures_are_composed_over_gray(tmp_path, capsys, c_dim, memory):
+    """Whatever lies under the eraser, in color and gray; opaque pictures with alpha stay as they are."""
+    alpha = np.full((8, 8), 255, np.uint8)
+    alpha[:4], alpha[7] = 0, 51
+    black = np.zeros((8, 8, 3), np.uint8)
+    black[5:] = 200
+    pictures = [np.dstack([np.where((alpha > 0)[..., None], black, np.uint8(under)), alpha]) for under in (0, 255)]
+    pictures += [np.dstack([black[..., 0], alpha]), np.dstack([black, np.full_like(alpha, 255)])]
+    paths = [tmp_path / f"{i}.png" for i in range(4)]
+    for path, picture in zip(paths, pictures, strict=True):
+        Image.fromarray(picture).save(path)
+    data = Dataset(paths, 8, c_dim, memory)
+    expected = black.copy()
+    expected[:4], expected[7] = 128, round(0.2 * 200 + 0.8 * 128)
+    for _ in range(2):
+        found = data[range(4)]
+        assert found.shape == (4, 8, 8, c_dim)
+        assert abs(found[:3].astype(int) - expected[..., :c_dim]).max() <= 1
+        np.testing.assert_array_equal(found[3], black[..., :c_dim])
+    assert data.transparent.tolist() == [True, True, True, False]
+    assert capsys.readouterr().out.count("is partly transparent: such pictures are composed over gray") == 1
 
 
 def test_one_ahead_computes_the_next_while_one_is_in_use():

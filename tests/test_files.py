@@ -106,14 +106,14 @@ def test_find_pictures(tmp_path):
 def test_load_picture_keeps_the_right_size_and_fits_any_other(tmp_path):
     square = PICTURE[:8, :8]
     Image.fromarray(square).save(tmp_path / "square.png")
-    picture, fitted = decoding.load_picture(tmp_path / "square.png", 8, 3)
+    picture, fitted, _ = decoding.load_picture(tmp_path / "square.png", 8, 3)
     np.testing.assert_array_equal(picture, square)
     assert not fitted
 
     wide = np.zeros((64, 128, 3), np.uint8)
     wide[:, 32:96] = PICTURE[:1, :1]  # the central square has one color, the margins another
     Image.fromarray(wide).save(tmp_path / "wide.png")
-    picture, fitted = decoding.load_picture(tmp_path / "wide.png", 16, 3)
+    picture, fitted, _ = decoding.load_picture(tmp_path / "wide.png", 16, 3)
     assert fitted and picture.shape == (16, 16, 3)
     assert (picture == PICTURE[0, 0]).all()
     assert decoding.load_picture(tmp_path / "wide.png", 16, 1)[0].shape == (16, 16, 1)

@@ -46,7 +46,7 @@ class AlignedReader:
     def read(self, path: Path) -> Loaded:
         """Reads a picture and its mask. Raises UserError if one cannot be read or the mask cannot be used."""
         if self.options.kind in WITHOUT_HOLE:
-            return Loaded(path, self.mask, *load_picture(path, self.size, self.c_dim))
+            return Loaded(path, self.mask, *load_picture(path, self.size, self.c_dim)[:2])
         folder, invert = self.options.folder, self.options.invert
         mask = read_mask(find_mask(folder, path), invert) if folder else self.mask
         return load_masked(path, self.size, self.c_dim, mask, by_transparency=self.options.usual)

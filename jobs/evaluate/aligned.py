@@ -87,12 +87,12 @@ def aligned_faces(paths: Sequence[Path], dcgan: "DCGAN") -> np.ndarray:
     loaded = load_each(dict(enumerate(paths)), lambda path: load_picture(path, dcgan.image_size, dcgan.c_dim))
     if not loaded:
         raise UserError(f"none of the {len(paths)} pictures can be read")
-    fitted = [paths[number] for number, (_, fitted) in loaded.items() if fitted]
+    fitted = [paths[number] for number, each in loaded.items() if each.fitted]
     faceless = [path for path in fitted[:SHOWN] if face_fills(read_picture(path)) is False]
     if faceless:
         say(f"no face fills {some(faceless)}: to measure whole photos, add --photo")
     say(f"faces: {len(loaded)}")
-    return np.stack([picture for picture, _ in loaded.values()])
+    return np.stack([each.pixels for each in loaded.values()])
 
 
 def compile_search(dcgan: "DCGAN", pictures: np.ndarray) -> None:

@@ -39,8 +39,10 @@ def train(files: RunOptions, networks: Mapping[str, Any], options: TrainOptions,
         again = "the same command resumes there" if worker.count == 1 else "start all workers again to resume"
         say(f"stopped at step {int(trainer.dcgan.step)}; {again}")
         return 128 + stop[0]
-    skipped = trainer.pictures.left_out
+    skipped, transparent = trainer.pictures.left_out, int(trainer.pictures.transparent.sum())
     if skipped:
         say(f"{skipped} of {len(run.paths)} pictures could not be read and were left out")
+    if transparent:
+        say(f"{transparent} of {len(run.paths)} pictures are partly transparent and were composed over gray")
     say(f"model: {files.checkpoint_dir}, samples: {files.sample_dir}, losses: {files.log_dir}")
     return None
