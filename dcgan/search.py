@@ -95,10 +95,7 @@ def search(
     share = 1 / max(incomplete.lowres, 1) ** 2  # penalties are meant for losses over all pixels; block means are fewer
     cube = Cube.of(generator, options, share)
     objective = Objective(measure, cube, options.seed, incomplete.ids)
-    start = np.zeros((len(incomplete), cube.z_dim))
-    if options.start == "random":
-        start = np.stack([cube.random(options.seed, face, cube.z_dim) for face in incomplete.ids])
-    for point in SEARCHES[options.approach](objective, start, options):
+    for point in SEARCHES[options.approach](objective, first_z(cube, incomplete, options), options):
         yield SearchState(point.z, point, partial(_images, cube, point.z, strategy))
     if options.refine:
         z, weight = point.z, tf.constant(options.refine_penalty * share)
@@ -110,6 +107,13 @@ def search(
         points = lbfgs(objective, start, replace(options, n_iter=options.refine_iter))
         for point in islice(points, 1, None):  # the first has the images of the state before
             yield SearchState(z, point, partial(_images, maps, point.z, strategy))
+
+
+def first_z(cube: Cube, incomplete: Incomplete, options: SearchOptions) -> np.ndarray:
+    """Where the search starts, [batch, z_dim]: in the middle of the cube, or anywhere as in the post."""
+    if options.start == "zero":
+        return np.zeros((len(incomplete), cube.z_dim))
+    return np.stack([cube.random(options.seed, face, cube.z_dim) for face in incomplete.ids])
 
 
 def _images(space: Space, z: np.ndarray, strategy: tf.distribute.Strategy) -> np.ndarray:

@@ -49,12 +49,12 @@ def read_photo(path: str | Path) -> Photo:
     """Reads a picture file, rotated upright. Transparent pixels are unknown. PictureError if it cannot be read."""
     with _decoded(path) as picture:
         pixels = _pixels(picture, "RGBA" if picture.has_transparency_data else "RGB")
-        grey, profile = Image.getmodebase(picture.mode) == "L", picture.info.get("icc_profile")
+        gray, profile = Image.getmodebase(picture.mode) == "L", picture.info.get("icc_profile")
     known = pixels[..., 3] >= OPAQUE if pixels.shape[2] == 4 else np.ones(pixels.shape[:2], bool)
     # The profile's color space is at byte 16 (ICC.1:2022, section 7.2). A profile of another space, such as CMYK, does
     # not fit the decoded pixels.
-    fits = profile and profile[16:20] == (b"GRAY" if grey else b"RGB ")
-    return Photo(np.ascontiguousarray(pixels[..., :3]), known, grey, profile if fits else None)
+    fits = profile and profile[16:20] == (b"GRAY" if gray else b"RGB ")
+    return Photo(np.ascontiguousarray(pixels[..., :3]), known, gray, profile if fits else None)
 
 
 class Fitted(NamedTuple):

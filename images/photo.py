@@ -33,7 +33,7 @@ class Photo:
 
     pixels: np.ndarray  # uint8 [H, W, 3]. Pixels in the hole are ignored
     known: np.ndarray  # bool [H, W]
-    grey: bool = False  # whether its file has one channel of color
+    gray: bool = False  # whether its file has one channel of color
     profile: bytes | None = None  # ICC profile of its file
 
     @property
@@ -60,7 +60,7 @@ class Photo:
 
     def to_save(self) -> np.ndarray:
         """uint8 [H, W, C] as its file has it: C is 1 for a gray photo, else 3."""
-        return self.pixels[..., :1] if self.grey else self.pixels
+        return self.pixels[..., :1] if self.gray else self.pixels
 
     def __getitem__(self, part: Part) -> "Photo":
         return replace(self, pixels=self.pixels[part], known=self.known[part])

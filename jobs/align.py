@@ -240,13 +240,6 @@ def check_alike(aligner: Aligner, photos: dict[str, Path], earlier: dict[str, li
             return
 
 
-def adopt_earlier(outputs: Outputs, rows: list[list[str]]) -> None:
-    """Puts the files of an earlier version on the list, which that version did not keep."""
-    if TABLE not in outputs.names() and (outputs.folder / TABLE).is_file():
-        for name in (TABLE, *(row[1] for row in rows if (outputs.folder / row[1]).is_file())):
-            outputs.adopt(name)
-
-
 def align(options: AlignOptions) -> None:
     """Aligns the photos that are not done yet and prints a summary.
 
@@ -262,7 +255,6 @@ def _align_all(options: AlignOptions) -> None:
     photos = find_photos(options.raw, out)
     rows = earlier_rows(log)
     outputs = Outputs(out)
-    adopt_earlier(outputs, rows)
     earlier = by_photo(rows)
     kept = {name: part for name, part in earlier.items() if is_done(part, outputs, options.skip_multi)}
     aligner = Aligner(predictor, dataclasses.replace(options, skip_multi=False))

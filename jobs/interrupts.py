@@ -11,12 +11,12 @@ import sys
 # SIGHUP is sent when the terminal is closed. Windows does not have it.
 SIGNALS = tuple(getattr(_signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(_signal, name))
 _at_work = False
-_stderr = -1
+_stderr = os.dup(2)  # descriptor 2 itself leads nowhere while TensorFlow is imported (utils.quiet_stderr)
 
 
 def _stop(number: int, frame) -> None:
     if not _at_work or _importing(frame):
-        if number == _signal.SIGINT and _stderr >= 0:
+        if number == _signal.SIGINT:
             os.write(_stderr, b"error: interrupted\n")
         os._exit(128 + number)
     if number == _signal.SIGINT:
@@ -45,7 +45,3 @@ def ignore() -> None:
 for _number in SIGNALS:
     if _signal.getsignal(_number) != _signal.SIG_IGN:  # `nohup`, and `&` in a shell's script, ignore some
         _signal.signal(_number, _stop)
-try:  # noqa: SIM105 - contextlib takes long to import, too
-    _stderr = os.dup(2)  # descriptor 2 itself leads nowhere while TensorFlow is imported (utils.quiet_stderr)
-except OSError:  # the caller closed it
-    pass

@@ -85,16 +85,6 @@ def test_a_face_that_the_user_changed_is_kept(tmp_path):
     assert face.read_bytes() == before
 
 
-def test_faces_of_an_earlier_version_are_done(tmp_path):
-    """Earlier versions kept no list of what they wrote."""
-    shutil.copy(PHOTO, tmp_path)
-    assert_works(run_script("align.py", "astronaut.png", "align", INNER, "out", cwd=tmp_path))
-    (tmp_path / "out" / LIST).unlink()
-    again = run_script("align.py", "astronaut.png", "align", INNER, "out", cwd=tmp_path)
-    assert_works(again)
-    assert "1 of 1 photos are done already" in again.stdout
-
-
 def test_a_table_of_an_earlier_version_gets_the_sizes(tmp_path):
     """Its photos are aligned again, with the options of the earlier run."""
     shutil.copy(PHOTO, tmp_path)

@@ -184,7 +184,6 @@ def test_a_users_files_are_not_replaced(saved, tmp_path, name):
 
 CONFIG = asdict(NetworkOptions(8, gf_dim=4, df_dim=4))
 CHANGES: list[dict] = [
-    {"image_size": "64"},
     {"z_dim": 1e9},
     {"z_dim": 0},
     {"colour": 1},

@@ -558,7 +558,7 @@ def test_a_profile_is_kept_only_for_the_colours_that_are_written(tmp_path, mode,
     profile = bytes(16) + space + bytes(108)
     Image.new(mode, (8, 8)).save(tmp_path / "photo.tiff", icc_profile=profile)
     photo = read_photo(tmp_path / "photo.tiff")
-    assert (photo.grey, photo.profile) == (mode == "L", profile if kept else None)
+    assert (photo.gray, photo.profile) == (mode == "L", profile if kept else None)
 
 
 def test_a_badge_that_looks_a_little_like_a_face_stays(tmp_path):

@@ -106,8 +106,6 @@ def test_options_are_checked_whoever_names_them():
     [
         ({"days": 0}, "^days: 0 is not at least 1$"),
         ({"days": 1.5}, "^days: 1.5 is not a whole number$"),
-        ({"days": "4"}, "^days: "),  # text is for the command line
-        ({"speed": "80"}, "^speed: "),
         ({"speed": math.nan}, "^speed: nan is not above 0$"),
         ({"by": "car"}, "^by: car is not one of train, boat$"),
     ],

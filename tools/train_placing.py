@@ -124,7 +124,7 @@ def example(path: Path, frame: Frame, rng: np.random.Generator) -> tuple[np.ndar
         photo, smaller = photo.shrunk(int(rng.integers(2, 5)))
         frame = frame.after(inverse(smaller))
     wrong = disturbance(rng)
-    return recoloured(view(photo, frame.moved(wrong)), rng), inverse(wrong)
+    return recolored(view(photo, frame.moved(wrong)), rng), inverse(wrong)
 
 
 def disturbance(rng: np.random.Generator) -> np.ndarray:
@@ -159,14 +159,14 @@ def mask(rng: np.random.Generator) -> np.ndarray:
     return hole == 0
 
 
-def recoloured(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def recolored(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A view with other colors, sometimes in gray."""
-    colours, seen = x[..., :3], x[..., 3:]
+    colors, seen = x[..., :3], x[..., 3:]
     if rng.random() < 0.15:
-        colours = colours.mean(axis=2, keepdims=True).repeat(3, axis=2)
+        colors = colors.mean(axis=2, keepdims=True).repeat(3, axis=2)
     gain = rng.uniform(0.6, 1.3) * rng.uniform(0.9, 1.1, 3)
     shift = rng.uniform(-0.3, 0.3) + rng.uniform(-0.1, 0.1, 3)
-    return np.dstack([((colours * gain + shift) * seen).clip(-1, 1), seen]).astype(np.float32)
+    return np.dstack([((colors * gain + shift) * seen).clip(-1, 1), seen]).astype(np.float32)
 
 
 if __name__ == "__main__":

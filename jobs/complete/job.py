@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dcgan.options import RATES, DeviceOptions, SearchOptions
+from dcgan.options import PRESETS, RATES, DeviceOptions, SearchOptions
 from dcgan.workers import Worker
 from images.blending import blend
 from images.mask_options import MaskOptions
@@ -33,7 +33,7 @@ def complete(
     Returns 128 and the signal's number if a signal stopped it, once the unfinished results are written. UserError if
     a picture cannot be completed, once the others are.
     """
-    if search.lr and search.approach not in RATES:
+    if search.approach not in RATES and search.lr not in (None, PRESETS["post"].search.lr):  # the preset's is no choice
         say(f"--lr has no effect with --approach {search.approach}")
     check_named(photos, masks)
     worker, outputs = Worker.of_cluster(), Outputs(files.out_dir, "--outDir")

@@ -1,9 +1,8 @@
 """Photos to paint on, and their completion: all that the page of paint.py does except its looks."""
 
-import ctypes
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -41,14 +40,7 @@ def open_canvas(path: Path) -> Canvas:
     """Reads a photo. Raises UserError if it cannot be read."""
     with without_folder(path):
         photo = read_photo(path)
-    return_memory()
     return Canvas(path.stem, photo, shrunk_to(photo.masked(), VIEW))
-
-
-def return_memory() -> None:
-    """Returns freed memory to the system. glibc would keep hundreds of megabytes after a large photo was decoded."""
-    with suppress(OSError, TypeError, AttributeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def read_layer(path: Path) -> np.ndarray:
