@@ -256,6 +256,7 @@ def test_losses_after_the_last_checkpoint_of_a_killed_run_are_written_anew(train
 def test_grey_pictures_of_any_size_and_a_set_smaller_than_a_batch(tmp_path):
     write_pictures(tmp_path / "faces", blobs(3, 24))
     (tmp_path / "faces" / "damaged.png").write_bytes(b"\x89PNG\r\n")
+    Image.new("RGBA", (24, 24)).save(tmp_path / "faces" / "001.png")
     result = run_script(
         "train-dcgan.py", "--dataset", "faces", "--image_size", 8, "--c_dim", 1, "--epoch", 2, "--flip", cwd=tmp_path
     )
@@ -263,6 +264,7 @@ def test_grey_pictures_of_any_size_and_a_set_smaller_than_a_batch(tmp_path):
     assert result.stdout.count("000.png is not 8x8: such pictures are cropped") == 1
     assert result.stdout.count("skipped: cannot read the picture faces/damaged.png") == 1
     assert "1 of 4 pictures could not be read" in result.stdout
+    assert "1 of 4 pictures are partly transparent and were composed over gray" in result.stdout
     assert len(losses(tmp_path)) == 2
     assert np.asarray(Image.open(tmp_path / "samples" / "train_01_0001.png")).shape == (64, 64)
 
