@@ -90,6 +90,12 @@ def load_pictures(paths: Sequence[Path], size: int, c_dim: int) -> np.ndarray:
     return np.array([*loaded.values()], np.uint8).reshape(-1, size, size, c_dim)
 
 
+def is_lossy(path: str | Path) -> bool:
+    """Whether a picture's format changes pixels, like JPEG. PictureError if the file cannot be read."""
+    with _opened(path) as picture:
+        return picture.format in ("AVIF", "JPEG", "WEBP")
+
+
 def picture_size(path: str | Path) -> tuple[int, int]:
     """The width and height of a picture as stored, which is not decoded. PictureError if the file cannot be read."""
     with _opened(path) as picture:
@@ -164,12 +170,18 @@ def _strips(picture: Image.Image, mode: str, box: tuple[int, int, int, int]) -> 
     left, top, right, bottom = box
     rows = max(1, STRIP // (right - left))
     deep = picture.mode == "F" or picture.mode.startswith("I")
-    white = 65535
-    if picture.mode == "F":
-        white = 1 if _finite(np.asarray(picture)).max() <= 1 else 255
+    white = _white(picture) if deep else 255
     for row in range(top, bottom, rows):
         strip = picture.crop((left, row, right, min(row + rows, bottom)))
         yield (Image.fromarray(_to_8_bits(np.asarray(strip), white)) if deep else strip).convert(mode)
+
+
+def _white(picture: Image.Image) -> int:
+    """The white of a picture of integers or floats, to judge by its largest value: 1, 255 or 65535."""
+    values = np.asarray(picture)
+    if picture.mode == "F":
+        return 1 if _finite(values).max() <= 1 else 255
+    return 255 if values.max() <= 255 else 65535  # 8 bits are often stored in 16 or 32
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

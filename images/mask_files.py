@@ -1,97 +1,101 @@
-"""Reads masks from picture files, finds them in folders, and resizes them."""
+"""Reads masks from picture files."""
 
-import os
 from pathlib import Path
 
+import cv2
 import numpy as np
-from PIL import Image
 
 from images.decoding import OPAQUE, PictureError, read_picture
-from images.files import SUFFIXES
-from images.mask_options import MaskOptions
-from images.masks import checked
-from images.photo import same_proportions
+from images.masks import grown
 from utils import UserError
 
-BLACK, WHITE = 32, 224  # a mask mostly between these is taken for a photo; a soft brush leaves less
-STRAY = 0.05  # share of the painted pixels that may have the other tone by accident
-PAINT = "paint known pixels white and the hole black"
-
-
-def has_mask(options: MaskOptions, picture: Path) -> bool:
-    """Whether there is a mask for the picture. It is not read."""
-    return not options.folder or bool(masks_of(options.folder, picture))
+COLORED = 64  # difference between the channels of a pixel from which it counts as colored, not black, gray or white
+NEAR = 32  # levels; a painted color varies less, except at its edges
+STRAY = 0.05  # share of pixels that may be different by accident
+# Levels by which JPEG changes the color of a painted hole, and up to how many pixels from its edge it changes it more.
+LIKE, ROUGHLY, EDGE = 48, 96, 2
+BLACK, WHITE, COLOR = range(3)
 
 
 def read_mask(path: Path, invert: bool = False) -> np.ndarray:
-    """Reads a square mask, bool [S, S], as `read_any_mask` does. UserError if it is not square."""
-    mask = read_any_mask(path, invert)
-    height, width = mask.shape
-    if height != width:
-        raise UserError(f"the mask {path} is {width}x{height}: crop it to a square, like the pictures")
-    return mask
+    """Reads a mask, bool [H, W], True where pixels are known. invert: swaps known pixels and hole.
 
-
-def read_any_mask(path: Path, invert: bool = False) -> np.ndarray:
-    """Reads a mask, bool [H, W], True (white) where pixels are known. invert: white is the hole.
-
-    In a partly transparent mask, transparent pixels are the opposite of the painted ones. Raises UserError if the mask
-    looks like a photo or is ambiguous, PictureError if it cannot be read.
+    The lighter of two tones is known. A color beside black or white is the hole. In a partly transparent mask, painted
+    pixels are the hole, or all others if they are painted white. Raises UserError if the hole is not clear,
+    PictureError if the file cannot be read.
     """
-    grey, alpha = np.moveaxis(read_picture(path, "LA"), -1, 0)
-    painted = alpha >= OPAQUE
-    tones = grey[painted]
-    between = float(((tones >= BLACK) & (tones < WHITE)).mean()) if tones.size else 0.0
-    if between > 0.5:
-        fault = f"{between:.0%} of the mask {path} is neither white nor black, as in a photo"
-        raise UserError(f"{fault}: {PAINT}")
-    known = grey >= OPAQUE
-    if tones.size < grey.size:
-        share = float((tones >= OPAQUE).mean()) if tones.size else 0.5
-        if STRAY < share < 1 - STRAY:
-            fault = f"the mask {path} is partly transparent, and which part is the hole is not clear"
-            raise UserError(f"{fault}: {PAINT}")
-        known = np.where(painted, known, share < 0.5)
+    pixels = read_picture(path, "RGBA")
+    painted = pixels[..., 3] >= OPAQUE
+    try:
+        known = _opaque_mask(pixels) if painted.all() else painted == _is_white(pixels[painted])
+    except ValueError as fault:
+        raise UserError(f"the mask {path} {fault}: paint known pixels white and the hole black") from None
     return known ^ invert
 
 
-def find_mask(folder: Path, picture: Path) -> Path:
-    """Finds the mask of a picture. Raises PictureError unless there is exactly one."""
-    paths = masks_of(folder, picture)
-    if len(paths) != 1:
-        what = f"several masks, {', '.join(path.name for path in paths)}," if paths else f"no mask {picture.stem}.png"
-        raise PictureError(f"{picture} has {what} in {folder}")
-    return paths[0]
+def _opaque_mask(pixels: np.ndarray) -> np.ndarray:
+    """Which pixels of an opaque mask, uint8 [H, W, 4], are known. ValueError if that is not clear."""
+    kinds = _kinds(pixels)
+    counts = np.bincount(kinds.ravel(), minlength=3)
+    least, less, _ = np.sort(counts)
+    if least > STRAY * less:
+        raise ValueError("has black, white and colored parts, like a photo, so the hole is not clear")
+    if not least < counts[COLOR] <= (1 - STRAY) * kinds.size:
+        return _lighter(cv2.cvtColor(pixels, cv2.COLOR_RGBA2GRAY))
+    _check_even(pixels[kinds == COLOR, :3])
+    return kinds != COLOR
 
 
-def masks_of(folder: Path, picture: Path) -> list[Path]:
-    """The files in `folder` with the picture's stem, except the picture itself."""
-    suffixes = sorted(SUFFIXES | {suffix.upper() for suffix in SUFFIXES})
-    paths = [folder / (picture.stem + suffix) for suffix in suffixes]
-    # os.path.exists returns False for a name that is too long; Path.exists raises an error.
-    found = [path for path in paths if os.path.exists(path) and os.path.realpath(path) != os.path.realpath(picture)]
-    # On disks that ignore capitals, one file is found under several names.
-    return list({(os.stat(path).st_dev, os.stat(path).st_ino): path for path in found}.values())
+def _is_white(colors: np.ndarray) -> bool:
+    """Whether a layer is painted white, uint8 [N, 4]. ValueError if it is painted white and in other colors."""
+    if not len(colors):
+        raise ValueError("is transparent everywhere, or nearly so")
+    _check_even(colors[:, :3])
+    share = (_kinds(colors[None]) == WHITE).mean()
+    if STRAY < share < 1 - STRAY:
+        raise ValueError(f"is partly transparent, and {share:.0%} of the rest is white, so the hole is not clear")
+    return bool(share > 0.5)
 
 
-def fit_mask(mask: np.ndarray, size: int, name: str) -> np.ndarray:
-    """Resizes a mask, bool [S, S], to [size, size]; a pixel is known if at least half of its area is.
+def _kinds(pixels: np.ndarray) -> np.ndarray:
+    """The kind of each pixel, BLACK, WHITE or COLOR: uint8 [H, W, 4] -> [H, W]."""
+    red, green, blue, _ = cv2.split(pixels)
+    spread = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)
+    return np.where(spread >= COLORED, np.uint8(COLOR), cv2.cvtColor(pixels, cv2.COLOR_RGBA2GRAY) >= OPAQUE)
 
-    Raises UserError, with the mask's `name`, if it then hides nothing or everything.
+
+def _check_even(colors: np.ndarray) -> None:
+    """ValueError if most of the colors, uint8 [N, 3], differ from their median."""
+    differ = np.abs(colors - np.median(colors, axis=0)).max(axis=1) > NEAR
+    if differ.mean() > 0.5:
+        raise ValueError(f"looks like a photo, as {differ.mean():.0%} of its painted pixels differ in color")
+
+
+def _lighter(grey: np.ndarray) -> np.ndarray:
+    """Which pixels, uint8 [H, W], have the lighter of two tones. ValueError if there are not two."""
+    levels = np.bincount(grey.ravel(), minlength=256)
+    low, high = np.flatnonzero(levels)[[0, -1]].tolist()
+    if high - low < NEAR and np.count_nonzero(levels) > 2:
+        raise ValueError(f"has hardly any contrast (gray levels {low} to {high})")
+    between = slice(low + (high - low + 7) // 8, high - (high - low) // 8)
+    share = levels[between].sum() / grey.size
+    if share > 0.5:  # a soft brush leaves less
+        raise ValueError(f"looks like a photo, as {share:.0%} of its pixels are neither light nor dark")
+    flat = cv2.erode(grey, np.ones((3, 3))) == cv2.dilate(grey, np.ones((3, 3)))  # not at smooth edges
+    third = np.bincount(grey[flat], minlength=256)[between]
+    if third.size and third.max() > STRAY * grey.size:
+        raise ValueError(f"has a third gray level, {between.start + third.argmax()}, so the hole is not clear")
+    return grey >= ((low + high + 1) // 2 if low < high else OPAQUE)
+
+
+def read_without_color(path: Path, color: str) -> np.ndarray:
+    """Reads a picture as a mask, bool [H, W]: pixels of the color, such as "#00ff00", are its hole.
+
+    Raises PictureError if no pixel has the color.
     """
-    return checked(covered(mask, size) >= OPAQUE, name)
-
-
-def stretched(mask: np.ndarray, shape: tuple[int, int], photo: Path) -> np.ndarray:
-    """Resizes a mask, bool [h, w], to the shape (H, W) of its photo. UserError if the proportions differ."""
-    (h, w), (height, width) = mask.shape, shape
-    if not same_proportions(mask.shape, shape):
-        fault = f"the mask of {photo} is {w}x{h} but the photo is {width}x{height}"
-        raise UserError(f"{fault}: give both the same proportions")
-    return covered(mask, width, height) >= OPAQUE
-
-
-def covered(mask: np.ndarray, width: int, height: int | None = None) -> np.ndarray:
-    """The known share of each new pixel's area, 0 to 255: bool [H, W] -> uint8 [height, width], or a square."""
-    size = (width, height or width)
-    return np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX))
+    pixels, channels = read_picture(path), np.array([*bytes.fromhex(color[1:])])
+    like, roughly = (cv2.inRange(pixels, channels - most, channels + most) > 0 for most in (LIKE, ROUGHLY))
+    hole = roughly & ~grown(~like, EDGE)
+    if not hole.any():
+        raise PictureError(f"{path} has no pixels of the --holeColor {color}: look up the color in an image editor")
+    return ~hole

@@ -1,5 +1,6 @@
 """The options of masks, and the kinds of blending."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,15 @@ OF_KIND = (
     ("grid_step", "--gridStep", "grid"),
     ("lowres_block", "--lowresBlock", "lowres"),
 )
+WITHOUT_HOLE = ("full", "lowres")  # types without a hole, or without known pixels
 BLENDS = ("tension", "poisson", "none")  # the first is the default
+
+
+def color(value: str) -> str:
+    """A check for `option`: a color "#rrggbb"; "#" may be missing, because shells take it for a comment."""
+    if not re.fullmatch("#?[0-9a-fA-F]{6}", value):
+        raise ValueError(f"{value} is not a color: write it as '#00ff00'")
+    return f"#{value[-6:].lower()}"
 
 
 @dataclass(frozen=True)
@@ -31,9 +40,21 @@ class MaskOptions(Options):
     )
     file: Path | None = option(None, "one mask for all pictures: white = keep, black = fill", "--maskFile", check=Path)
     folder: Path | None = option(
-        None, "a mask for each picture, of the same name: DIR/anna.png for anna.jpg", "--maskDir", Path, metavar="DIR"
+        None,
+        "a mask for each picture, of the same name or with _mask added: DIR/anna.png or DIR/anna_mask.png for anna.jpg",
+        "--maskDir",
+        Path,
+        metavar="DIR",
     )
-    invert: bool = option(False, "with --maskFile or --maskDir: white = fill, black = keep", "--invertMask")
+    hole_color: str | None = option(
+        None,
+        "the hole is where the picture has this color, such as '#00ff00', or nearly this color",
+        "--holeColor",
+        check=color,
+        metavar="'#RRGGBB'",
+    )
+    invert: bool = option(False, "swap keep and fill in a mask, or opaque and transparent in a picture", "--invertMask")
+    grow: int = option(0, "enlarge the hole by N pixels of the picture on every side", "--growMask", number(int, 0))
     center_scale: float = option(
         0.25,
         "center: distance of the hole from the edges of the picture, as a share of its side",
@@ -50,10 +71,12 @@ class MaskOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
-        if sum(bool(named) for named in (self.kind, self.file, self.folder)) > 1:
-            raise ValueError("--maskType, --maskFile and --maskDir exclude each other: give one of them")
-        if self.invert and not (self.file or self.folder):
-            raise ValueError("--invertMask needs --maskFile or --maskDir")
+        if sum(bool(named) for named in (self.kind, self.file, self.folder, self.hole_color)) > 1:
+            raise ValueError("--maskType, --maskFile, --maskDir and --holeColor exclude each other: give one of them")
+        if self.invert and (self.kind or self.hole_color):
+            raise ValueError("--invertMask needs --maskFile, --maskDir or transparent pixels")
+        if self.grow and self.kind in WITHOUT_HOLE:
+            raise ValueError(f"--growMask needs a hole: remove --maskType {self.kind}")
         for name, flag, kind in OF_KIND:
             fits = self.kind == kind or (kind == "center" and self.usual)
             if getattr(self, name) != getattr(MaskOptions, name) and not fits:
@@ -62,7 +85,7 @@ class MaskOptions(Options):
     @property
     def usual(self) -> bool:
         """Whether no mask is given: then the transparent pixels are the hole, or else the center."""
-        return not (self.kind or self.file or self.folder)
+        return not (self.kind or self.file or self.folder or self.hole_color)
 
     @property
     def lowres(self) -> int:

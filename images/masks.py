@@ -1,15 +1,19 @@
 """Masks: bool arrays, True for known pixels and False in the hole."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import cv2
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
-from images.mask_options import MaskOptions
+from images.mask_options import WITHOUT_HOLE, MaskOptions
+from images.photo import same_proportions
 from utils import UserError
 
 HALVES = ("left", "right", "top", "bottom")
-WITHOUT_HOLE = ("full", "lowres")  # types without a hole, or without known pixels
+HALF = 128  # of a pixel's area, as `covered` counts it
 PATTERN_SHARE = 0.25  # of the pixels, hidden by `pattern` (paper, section 4)
 
 
@@ -53,6 +57,33 @@ def checked(mask: np.ndarray, name: str) -> np.ndarray:
     if mask.all() or not mask.any():
         raise UserError(f"{name} hides {'nothing' if mask.all() else 'everything'}: choose one with a hole to complete")
     return mask
+
+
+def grown(known: np.ndarray, by: int) -> np.ndarray:
+    """Enlarges the hole of a mask, bool [H, W], by a number of pixels in every direction."""
+    return cv2.distanceTransform(known.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) > by if by else known
+
+
+def fit_mask(mask: np.ndarray, size: int, name: str) -> np.ndarray:
+    """Resizes a mask, bool [S, S], to [size, size]; a pixel is known if at least half of its area is.
+
+    Raises UserError, with the mask's `name`, if it then hides nothing or everything.
+    """
+    return checked(covered(mask, size, size) >= HALF, name)
+
+
+def stretched(mask: np.ndarray, shape: tuple[int, int], photo: Path) -> np.ndarray:
+    """Resizes a mask, bool [h, w], to the shape (H, W) of its photo. UserError if the proportions differ."""
+    (h, w), (height, width) = mask.shape, shape
+    if not same_proportions(mask.shape, shape):
+        fault = f"the mask of {photo} is {w}x{h} but the photo is {width}x{height}"
+        raise UserError(f"{fault}: give both the same proportions")
+    return covered(mask, width, height) >= HALF
+
+
+def covered(mask: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The known share of each new pixel's area, 0 to 255: bool [H, W] -> uint8 [height, width]."""
+    return np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BOX))
 
 
 def context_weights(mask: np.ndarray, window: int, floor: float = 0.0) -> np.ndarray:

@@ -13,7 +13,8 @@ from PIL import Image
 
 from images.decoding import load_picture
 from images.mask_files import read_mask
-from jobs.complete.aligned_reader import load_masked
+from images.mask_options import MaskOptions
+from jobs.complete.aligned_reader import AlignedReader
 from utils import UserError
 
 PICTURE = Image.fromarray(blobs(1, 48)[0])
@@ -152,12 +153,12 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
 @pytest.mark.filterwarnings("ignore")
 def test_damage_ends_in_a_picture_or_in_a_word(tmp_path, capfd):
     files = sorted(kinds().items())
-    mask = np.arange(40) < np.full((40, 1), 20)
+    colored, grey = AlignedReader(MaskOptions(kind="left"), 8, 3, 0), AlignedReader(MaskOptions(grow=1), 8, 1, 0)
     readers = [
         lambda path: load_picture(path, 8, 1)[0],
         lambda path: load_picture(path, 8, 3)[0],
-        lambda path: load_masked(path, 8, 3, mask).picture,
-        lambda path: load_masked(path, 8, 1, mask, by_transparency=True).picture,
+        lambda path: colored.read(path).picture,
+        lambda path: grey.read(path).picture,
         lambda path: np.stack([read_mask(path)] * 3, axis=-1)[:8, :8] * np.uint8(1),
     ]
     outcomes = {"read": 0, "refused": 0}

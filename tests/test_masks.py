@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from images.mask_options import MASK_TYPES, MaskOptions
-from images.masks import context_weights, make_mask
+from images.masks import context_weights, grown, make_mask
 from utils import UserError
 
 
@@ -82,3 +82,17 @@ def test_context_weights_are_the_shares_of_unknown_neighbors():
     np.testing.assert_allclose(context_weights(known, 5, 0.25), weights + 0.25 * known, atol=1e-6)
     np.testing.assert_array_equal(context_weights(known, 0, 0.25), known)
     np.testing.assert_array_equal(context_weights(np.ones((8, 8), bool), 7), 1)
+
+
+@pytest.mark.parametrize("by", [0, 1, 2, 5])
+def test_a_hole_grows_by_a_distance(by):
+    """A pixel is hidden if a pixel of the hole is at most this far away, each pair compared."""
+    known = np.random.default_rng(3).random((30, 40)) > 0.01
+    hole, everywhere = np.argwhere(~known), np.argwhere(np.ones_like(known))
+    distances = np.sqrt(((everywhere[:, None] - hole) ** 2).sum(axis=-1)).min(axis=1).reshape(known.shape)
+    np.testing.assert_array_equal(~grown(known, by), distances <= by)
+    np.testing.assert_array_equal(grown(known, by), ndimage.distance_transform_edt(known) > by)
+
+
+def test_without_a_hole_nothing_grows():
+    assert grown(np.ones((5, 6), bool), 3).all() and not grown(np.eye(5, dtype=bool), 3).any()

@@ -10,7 +10,7 @@ import dlib
 import numpy as np
 import pytest
 from conftest import ROOT, assert_fails, assert_works, blobs, run_script
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms
 
 from completion.photos import PhotoCompleter
 from completion.placing import PlacingNetwork
@@ -355,9 +355,7 @@ def test_points_of_a_face_that_is_longer_or_wider(stretch, refused):
         (["in/erased.png", "--maskType", "lowres"], 2, ["lowres", "aligned"]),
         (["in/erased.png", "--alignment", "missing.csv"], 1, ["missing.csv"]),
         (["in/erased.png", "--maskFile", "mask_of_none.png"], 1, ["none of the pictures"]),
-        (["in/erased.png", "--photo", "--aligned"], 2, ["--photo and --aligned exclude each other"]),
-        (["in/erased.png", "--maskType", "full"], 2, ["full", "aligned"]),
-        (["in/erased.png", "--maskFile", "in/none.png"], 1, ["in/none.png", "as in a photo"]),
+        (["in/erased.png", "--maskFile", "in/none.png"], 1, ["in/none.png", "like a photo"]),
     ],
 )
 def test_bad_calls(folder, args, code, words):
@@ -397,31 +395,6 @@ def test_points_of_a_face_that_the_photos_edge_cuts(folder, tmp_path):
     """Its left half, of which the mouth is erased."""
     erased(DEMO, MOUTH).crop((0, 0, 125, 260)).save(tmp_path / "cut.png")
     assert_works(complete(tmp_path, "cut.png", "--points", "111,107 138,108 125,166", "--outInterval", 0))
-
-
-@pytest.mark.parametrize(
-    ("photo", "args", "hinted"),
-    [
-        ("photo", ["--maskFile", "white_hole.png"], True),
-        ("photo", ["--maskFile", "black_hole.png", "--invertMask"], False),
-        ("erased", [], False),
-        ("erased", ["--maskFile", "black_hole.png"], False),
-    ],
-)
-@pytest.mark.slow
-def test_a_mask_that_may_be_the_other_way_round(tmp_path, photo, args, hinted):
-    """A hint if no face is found, but not where the mask has been turned, or the photo itself is erased."""
-    DEMO.save(tmp_path / "photo.png")
-    erased(DEMO, (0, 0, 300, 240)).save(tmp_path / "erased.png")
-    mask = Image.new("L", DEMO.size)
-    mask.paste(255, MOUTH)
-    mask.save(tmp_path / "white_hole.png")
-    ImageOps.invert(mask).save(tmp_path / "black_hole.png")
-    result = complete(tmp_path, f"{photo}.png", *args)
-    assert_works(result)
-    (line,) = (line for line in result.stdout.splitlines() if "no face found" in line)
-    assert line.endswith("hides 97% of it: if white is the hole, add --invertMask") == hinted
-    assert ("--invertMask" in line) == hinted
 
 
 def test_points_are_for_photos(folder):

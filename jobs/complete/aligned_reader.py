@@ -1,5 +1,6 @@
 """Reads pictures that are completed as a whole, such as aligned faces, and fits them and their masks to the model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,10 +8,11 @@ import numpy as np
 
 from images.decoding import OPAQUE, central_square, load_picture, read_picture, resized
 from images.incomplete import Incomplete
-from images.mask_files import covered, find_mask, fit_mask, read_mask
-from images.mask_options import MaskOptions
-from images.masks import WITHOUT_HOLE, make_mask
+from images.mask_options import WITHOUT_HOLE, MaskOptions
+from images.masks import HALF, covered, fit_mask, grown, make_mask
 from jobs.complete.batches import Final
+from jobs.complete.given_masks import GivenMasks, Hidden
+from utils import UserError
 
 
 class Loaded(NamedTuple):
@@ -20,6 +22,7 @@ class Loaded(NamedTuple):
     mask: np.ndarray  # bool [size, size], True where a pixel is known
     picture: np.ndarray  # uint8 [size, size, c_dim]
     fitted: bool  # whether it was cropped or resized
+    hidden: Hidden | None = None  # None if the options make the mask
 
     @property
     def made_of(self) -> tuple[np.ndarray, np.ndarray]:
@@ -35,21 +38,48 @@ class Loaded(NamedTuple):
 class AlignedReader:
     """Reads pictures [size, size, c_dim] and their masks."""
 
-    def __init__(self, options: MaskOptions, size: int, c_dim: int, seed: int):
-        """Random masks follow from `seed`. Raises UserError if the mask in the options cannot be used."""
+    def __init__(self, options: MaskOptions, size: int, c_dim: int, seed: int, pictures: Sequence[Path] = ()):
+        """Random masks follow from `seed`. pictures: those to complete. UserError if a mask cannot be used."""
         self.options, self.size, self.c_dim = options, size, c_dim
-        self.mask = make_mask(options.kind or "center", size, options, seed)
-        if options.file:
-            self.mask = read_mask(options.file, options.invert)
-            fit_mask(self.mask, size, f"the mask {options.file}")
+        self.made = make_mask(options.kind or "center", size, options, seed)
+        self.masks = GivenMasks(options, pictures)
+        if self.masks.file is not None:
+            fit_mask(squared(self.masks.file, f"the mask {options.file}"), size, f"the mask {options.file}")
 
     def read(self, path: Path) -> Loaded:
-        """Reads a picture and its mask. Raises UserError if one cannot be read or the mask cannot be used."""
+        """Reads a picture and its mask. Known pixels do not depend on pixels in the hole, even if they are resized.
+
+        Raises UserError if a file cannot be read or the mask does not fit, hides nothing or hides everything.
+        """
+        size = self.size
         if self.options.kind in WITHOUT_HOLE:
-            return Loaded(path, self.mask, *load_picture(path, self.size, self.c_dim)[:2])
-        folder, invert = self.options.folder, self.options.invert
-        mask = read_mask(find_mask(folder, path), invert) if folder else self.mask
-        return load_masked(path, self.size, self.c_dim, mask, by_transparency=self.options.usual)
+            return Loaded(path, self.made, *load_picture(path, size, self.c_dim)[:2])
+        pixels = read_picture(path, "LA" if self.c_dim == 1 else "RGBA")
+        square = central_square(pixels)
+        mask, hidden = self._mask(path, square[..., -1] >= OPAQUE)
+        known = fit_mask(mask, size, f"the mask of {path}")
+        square[..., -1] = covered(mask, len(square), len(square))
+        # The hole is resized apart, because its pixels are shown beside the result but must not run into known ones.
+        alone = resized(square[..., 0] if self.c_dim == 1 else square[..., :3], size).reshape(size, size, self.c_dim)
+        picture = np.where(known[..., None], resized(square, size)[..., :-1], alone)
+        return Loaded(path, known, picture, pixels.shape[:2] != (size, size), hidden)
+
+    def _mask(self, path: Path, opaque: np.ndarray) -> tuple[np.ndarray, Hidden | None]:
+        """The mask of a picture's central square, bool [S, S], and what it hides unless it is made.
+
+        opaque: bool [s, s], which pixels of the square are opaque.
+        """
+        options, side = self.options, len(opaque)
+        given = self.masks.of(path)
+        if given is not None:
+            mask = central_square(given) if options.hole_color else squared(given, f"the mask of {path}")
+        elif options.usual and (options.invert or not opaque.all()):
+            mask = given = opaque = opaque ^ options.invert
+        else:
+            mask = self.made
+        if options.grow or not opaque.all():
+            mask = opaque & (covered(mask, side, side) >= HALF)
+        return grown(mask, options.grow), Hidden.by(mask) if given is not None else None
 
     def with_faces(self, loaded: dict[int, Loaded]) -> dict[int, Loaded]:
         """The pictures unchanged: each is a face."""
@@ -60,22 +90,9 @@ class AlignedReader:
         return Final(faces[0])
 
 
-def load_masked(path: Path, size: int, c_dim: int, mask: np.ndarray, by_transparency: bool = False) -> Loaded:
-    """Reads a picture with a mask. Known pixels do not depend on pixels in the hole, even if they are resized.
-
-    mask: bool [S, S], True where a pixel is known; it is resized to the central square of the picture. Transparent
-        pixels are added to the hole.
-    by_transparency: if any pixel is transparent, the transparent pixels alone are the hole.
-    Raises PictureError if the picture cannot be read, UserError if the mask hides nothing or everything.
-    """
-    pixels = read_picture(path, "LA" if c_dim == 1 else "RGBA")
-    square = central_square(pixels)
-    opaque = square[..., -1] >= OPAQUE
-    if not opaque.all():
-        mask = opaque if by_transparency else opaque & (covered(mask, len(square)) >= OPAQUE)
-    square[..., -1] = covered(mask, len(square))
-    known = fit_mask(mask, size, f"the mask of {path}")
-    # The hole is resized apart, because its pixels are shown beside the result but must not run into known ones.
-    alone = resized(square[..., 0] if c_dim == 1 else square[..., :3], size).reshape(size, size, c_dim)
-    picture = np.where(known[..., None], resized(square, size)[..., :-1], alone)
-    return Loaded(path, known, picture, pixels.shape[:2] != (size, size))
+def squared(mask: np.ndarray, name: str) -> np.ndarray:
+    """The mask, bool [S, S]. Raises UserError if it is not square."""
+    height, width = mask.shape
+    if height != width:
+        raise UserError(f"{name} is {width}x{height}: crop it to a square, like the pictures")
+    return mask

@@ -11,6 +11,7 @@ import numpy as np
 from dcgan.options import SearchOptions
 from images.incomplete import Face, Incomplete
 from images.mask_options import MaskOptions
+from jobs.complete.given_masks import GivenMasks
 from utils import digest
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Reader(Protocol):
     """Reads pictures of one kind with their masks."""
 
     options: MaskOptions
+    masks: GivenMasks
 
     def read(self, path: Path) -> Any:
         """Reads a picture. UserError if that is not possible."""

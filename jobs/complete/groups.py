@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from completion.models import image_size, open_model
 from dcgan.options import DeviceOptions, SearchOptions
 from images.decoding import PictureError, picture_size, read_photo
-from images.mask_options import MaskOptions
-from images.masks import WITHOUT_HOLE
+from images.mask_options import WITHOUT_HOLE, MaskOptions
 from jobs.complete.aligned_reader import AlignedReader
 from jobs.complete.arguments import CompleteOptions, PhotoOptions
 from jobs.complete.batches import Group, Reader, Recipe
@@ -37,7 +36,7 @@ def open_groups(
 
     def opened(are_photos: bool) -> Group:
         dcgan = open_model(files.checkpoint_dir, files.img_size, masks.lowres, devices.of_search, are_photos)
-        reader = open_reader(are_photos, photos, masks, dcgan, search.seed)
+        reader = open_reader(are_photos, photos, masks, dcgan, search.seed, imgs)
         return Group(numbers[are_photos], Recipe(dcgan, search, files.blend), reader)
 
     return [opened(are_photos) for are_photos, part in numbers.items() if part]
@@ -50,13 +49,15 @@ def _kind(photos: PhotoOptions, masks: MaskOptions) -> bool | None:
     return False if photos.aligned or masks.kind in WITHOUT_HOLE else None
 
 
-def open_reader(are_photos: bool, photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: int) -> Reader:
+def open_reader(
+    are_photos: bool, photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: int, imgs: Sequence[Path]
+) -> Reader:
     """Returns the reader of photos or aligned pictures. UserError if the options name unusable masks or faces."""
     if are_photos:
         from jobs.complete.photo_reader import PhotoReader
 
-        return PhotoReader(photos, masks, dcgan, seed)
-    return AlignedReader(masks, dcgan.image_size, dcgan.c_dim, seed)
+        return PhotoReader(photos, masks, dcgan, seed, imgs)
+    return AlignedReader(masks, dcgan.image_size, dcgan.c_dim, seed, imgs)
 
 
 def whole_photos(imgs: Sequence[Path], size: int) -> list[bool]:

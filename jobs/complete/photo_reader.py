@@ -17,13 +17,13 @@ from faces.frame import Frame
 from images.decoding import PictureError, read_photo
 from images.files import load_each
 from images.incomplete import Incomplete
-from images.mask_files import find_mask, read_any_mask, stretched
 from images.mask_options import MaskOptions
-from images.masks import checked, make_mask
+from images.masks import checked, grown, make_mask, stretched
 from images.photo import Photo
 from images.sheets import thumbnail
 from jobs.complete.arguments import PhotoOptions
 from jobs.complete.batches import Final
+from jobs.complete.given_masks import GivenMasks, Hidden
 from utils import Progress, UserError, digest, say
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class LoadedPhoto:
     photo: Photo | None  # None if it takes too much memory; then it is read again
     pixels: int
     frames: Sequence[Frame]  # at first those that the options give
+    hidden: Hidden | None = None  # None if the options make the mask
     incomplete: Incomplete | None = None  # the faces in these frames
 
     fitted = False  # into a square
@@ -51,13 +52,15 @@ class LoadedPhoto:
 class PhotoReader:
     """Reads photos and their masks, locates the faces, and composites the completed faces."""
 
-    def __init__(self, photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: int):
-        """Random masks follow from `seed`.
+    def __init__(
+        self, photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: int, pictures: Sequence[Path] = ()
+    ):
+        """Random masks follow from `seed`. pictures: those to complete.
 
         UserError if a mask, the points or the alignment cannot be used, or if the landmark model is missing.
         """
         self.options, size = masks, dcgan.image_size
-        self.mask = read_any_mask(masks.file, masks.invert) if masks.file else None
+        self.masks = GivenMasks(masks, pictures)
         self.in_frame = make_mask(masks.kind or "center", size, masks, seed)
         self.completer = PhotoCompleter(dcgan)
         self.points = [(points, frame_by(points, size)) for points in np.reshape(photos.points or (), (-1, 3, 2))]
@@ -66,7 +69,7 @@ class PhotoReader:
 
     def read(self, path: Path) -> LoadedPhoto:
         """Reads a photo and its mask; UserError if one is unreadable or they do not fit."""
-        photo = self._read(path)
+        photo, hidden = self._read(path)
         by_face = bool(self.options.kind) or (self.options.usual and photo.intact)
         if not by_face:
             checked(photo.known, f"the mask of {path}")
@@ -74,18 +77,17 @@ class PhotoReader:
             given = self._given(path, photo)
         pixels = np.where(photo.known[..., None], photo.pixels, 0)
         transforms = [frame.transform for frame in given]
-        made_of = digest(pixels, photo.known, *([self.in_frame] if by_face else []), *transforms)
-        return LoadedPhoto(path, (made_of,), by_face, self._kept(photo), photo.known.size, given)
+        made_of = digest(pixels, photo.known, *([self.in_frame, self.options.grow] if by_face else []), *transforms)
+        shown = None if by_face else hidden
+        return LoadedPhoto(path, (made_of,), by_face, self._kept(photo), photo.known.size, given, shown)
 
-    def _read(self, path: Path) -> Photo:
-        """Reads a photo. Its hole is what its transparency and its mask picture hide."""
-        photo, mask = read_photo(path), self._mask(path)
-        return photo if mask is None else photo.hiding(~stretched(mask, photo.shape, path))
-
-    def _mask(self, path: Path) -> np.ndarray | None:
-        """The photo's mask picture, bool [h, w], if the options name one."""
-        folder = self.options.folder
-        return read_any_mask(find_mask(folder, path), self.options.invert) if folder else self.mask
+    def _read(self, path: Path) -> tuple[Photo, Hidden]:
+        """Reads a photo with its hole, and what its transparency and its mask hide before the hole is enlarged."""
+        photo, mask = read_photo(path), self.masks.of(path)
+        known = photo.known ^ (self.options.usual and self.options.invert)
+        if mask is not None:
+            known &= stretched(mask, photo.shape, path)
+        return replace(photo, known=grown(known, self.options.grow)), Hidden.by(known)
 
     def _kept(self, photo: Photo) -> Photo | None:
         """The photo, unless too many pixels are kept already."""
@@ -135,7 +137,7 @@ class PhotoReader:
     def _again(self, loaded: LoadedPhoto) -> Photo:
         """The photo, read again if it was not kept."""
         with can_be_done(loaded.path):
-            return loaded.photo or self._read(loaded.path)
+            return loaded.photo or self._read(loaded.path)[0]
 
     def _damaged(self, loaded: LoadedPhoto, frames: Sequence[Frame]) -> LoadedPhoto:
         """The photo with those of the faces that are damaged; UserError if no face is found to make a hole in."""
@@ -143,7 +145,7 @@ class PhotoReader:
         photo = self._photo(replace(loaded, frames=frames))
         damaged = [frame for frame in frames if frame.damaged(photo)]
         if not damaged:
-            why = f"{path}: {self._why_none(path, photo, frames)}"
+            why = f"{path}: {self._why_none(photo, frames)}"
             if photo.intact:
                 raise UserError(why)
             say(why)
@@ -157,24 +159,20 @@ class PhotoReader:
         """The photo, read again if it was not kept, with the mask of the frame over its located faces."""
         photo = self._again(loaded)
         for frame in loaded.frames if loaded.by_face else ():
-            photo = photo.hiding(frame.under(self.in_frame, photo.shape))
+            photo = photo.hiding(~grown(~frame.under(self.in_frame, photo.shape), self.options.grow))
         return photo
 
-    def _why_none(self, path: Path, photo: Photo, frames: Sequence[Frame]) -> str:
+    def _why_none(self, photo: Photo, frames: Sequence[Frame]) -> str:
         """Why the photo has no face to complete, what becomes of its hole, and what to do."""
         result = "" if photo.intact else ", so the hole is only filled smoothly"
         if self.points or self.alignment:
             named = "--points" if self.points else "--alignment"
             fault = "hides the whole face" if any(frame.meets_hole(photo) for frame in frames) else "meets no face"
             return f"the hole {fault} given by {named}{result}; give a face that is hidden in part"
-        text = (
+        return (
             f"no face found {'in it' if photo.intact else 'at its hole'}{result}; if there is one, give its inner eye "
             'corners and lower lip by --points "x,y x,y x,y", or the --alignment of an undamaged version'
         )
-        mask = self._mask(path)
-        if mask is not None and not self.options.invert and mask.mean() < 0.5:
-            text += f"; its mask hides {1 - mask.mean():.0%} of it: if white is the hole, add --invertMask"
-        return text
 
     def final(self, loaded: LoadedPhoto, faces: np.ndarray) -> Final:
         """The photo with its completed `faces`, uint8 [k, size, size, c_dim], to be written."""

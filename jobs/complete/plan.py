@@ -7,9 +7,8 @@ from pathlib import Path
 
 from dcgan.workers import ALONE, Worker
 from images.files import check_folder, find_pictures, load_each
-from images.mask_files import has_mask
-from images.mask_options import MaskOptions
-from images.masks import WITHOUT_HOLE
+from images.mask_folder import without_masks
+from images.mask_options import WITHOUT_HOLE, MaskOptions
 from jobs.complete.arguments import PhotoOptions
 from jobs.complete.batches import Batch, Group
 from jobs.complete.results import Results
@@ -29,7 +28,8 @@ def listed(named: Sequence[Path], outputs: Outputs, masks: MaskOptions) -> list[
     left_out = set(map(os.path.realpath, others))
     for path in named:
         if os.path.isdir(path):
-            below = left_out - {os.path.realpath(path)}
+            real = Path(os.path.realpath(path))
+            below = left_out - set(map(str, (real, *real.parents)))
             try:
                 for each in find_pictures(path):
                     real = Path(os.path.realpath(each))
@@ -41,6 +41,8 @@ def listed(named: Sequence[Path], outputs: Outputs, masks: MaskOptions) -> list[
             imgs.append(path)
     if not imgs:
         raise UserError("there is no picture to complete: name pictures or a folder of them")
+    if masks.folder:
+        imgs = without_masks(imgs, masks.folder)
     if not any(map(os.path.isfile, imgs)):
         rest = f", nor any other of the {len(imgs)} named" if len(imgs) > 1 else ""
         raise UserError(f"no file or folder {imgs[0]}{rest}: name pictures or a folder of them")
@@ -67,11 +69,11 @@ class Plan:
     ):
         """Reports the pictures without a mask."""
         self.imgs, self.results, self.worker = imgs, results, worker
-        masks = groups[0].reader.options
-        without = {number for number, path in enumerate(imgs) if not has_mask(masks, path)}
+        masks = groups[0].reader.masks
+        without = {number for number, path in enumerate(imgs) if not masks.has(path)}
         if without:
             named = some([imgs[number] for number in sorted(without)])
-            say(f"skipped: {named} without a mask of the same name in {masks.folder}")
+            say(f"skipped: {named} without a mask of the same name in {masks.options.folder}")
         self.parts: list[tuple[Group, list[int]]] = []
         for group in groups:
             numbers = [number for number in group.numbers if number not in without]
@@ -90,6 +92,7 @@ class Plan:
             loaded = load_each({number: self.imgs[number] for number in part}, group.reader.read)
             batch = Batch(nth, group, loaded)
             if not self.results.has(batch):
+                group.reader.masks.describe(loaded.values())
                 batch = Batch(nth, group, group.reader.with_faces(loaded))  # some photos may drop out
             if self.results.has(batch):
                 self.progress.skip(self.results.iterations)

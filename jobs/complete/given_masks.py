@@ -1,0 +1,58 @@
+"""The masks of pictures as the options give them, and what is told about them."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from images.decoding import is_lossy
+from images.mask_files import read_mask, read_without_color
+from images.mask_folder import MaskFolder
+from images.mask_options import MaskOptions
+from utils import say, some
+
+
+class Hidden(NamedTuple):
+    """How much of a picture its mask or transparency hides."""
+
+    pixels: int
+    of: int  # pixels of the picture, or of its central square
+
+    @classmethod
+    def by(cls, known: np.ndarray) -> "Hidden":
+        """As a mask hides it, bool [H, W]."""
+        return cls(int((~known).sum()), known.size)
+
+
+class GivenMasks:
+    """Masks from a file, from a folder, or by the color of the hole."""
+
+    def __init__(self, options: MaskOptions, pictures: Sequence[Path] = ()):
+        """pictures: those to complete. Raises UserError if the file or the folder of masks cannot be used."""
+        self.options = options
+        self.file = read_mask(options.file, options.invert) if options.file else None
+        self.folder = MaskFolder(options.folder, pictures) if options.folder else None
+
+    def has(self, picture: Path) -> bool:
+        """Whether the folder has a mask for the picture, if there is a folder. It is not read."""
+        return not self.folder or bool(self.folder.all_of(picture))
+
+    def of(self, picture: Path) -> np.ndarray | None:
+        """The picture's mask, bool [h, w], True where pixels are known; None if the options give none."""
+        if self.options.hole_color:
+            return read_without_color(picture, self.options.hole_color)
+        return read_mask(self.folder.find(picture), self.options.invert) if self.folder else self.file
+
+    def describe(self, loaded: Iterable[Any]) -> None:
+        """Tells what the masks of loaded pictures hide, if that may be a mistake."""
+        hidden = {each.path: each.hidden for each in loaded if each.hidden}
+        if self.options.hole_color and hidden:
+            count = sum(each.pixels for each in hidden.values())
+            say(f"{count:,} pixels of {some([*hidden])} have the --holeColor {self.options.hole_color}")
+            lossy = [] if self.options.grow else [path for path in hidden if is_lossy(path)]
+            if lossy:
+                say(f"the paint has run into its surroundings in {some(lossy)}, as in each JPEG: add --growMask 2")
+        elif mostly := [path for path, each in hidden.items() if each.pixels > each.of / 2]:
+            what_to_do = f"{'remove' if self.options.invert else 'add'} --invertMask to fill the other part instead"
+            say(f"the hole is more than half of {some(mostly)}: {what_to_do}")
