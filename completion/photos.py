@@ -9,15 +9,17 @@ import numpy as np
 
 from completion.placing import PlacingNetwork
 from dcgan.options import SearchOptions
-from faces.compositing import composite, faces_in, tone_around
+from faces.compositing import composite, faces_in, regions, tone_around
 from faces.detector import FaceFinder, predictor_path
 from faces.finding import CloseUp, Locator
 from faces.frame import Frame
 from faces.together import Asking, together
 from images.blending import blend
+from images.grain import REACH, add_grain
 from images.incomplete import Face, Incomplete
 from images.mask_options import BLENDS
 from images.photo import Photo
+from images.tone import luminance
 
 if TYPE_CHECKING:
     from model import DCGAN, SearchStep
@@ -36,7 +38,7 @@ class PhotoCompleter:
         (located,) = completer.locate([photo])
         frames = located.result()
         *_, last = completer.complete(photo, frames, SearchOptions())
-        result = completer.composite(photo, frames, last.completed)
+        result = completer.composite(photo, frames, last.completed, grain=1, seed=0)
     """
 
     def __init__(self, dcgan: "DCGAN"):
@@ -75,15 +77,20 @@ class PhotoCompleter:
             blended = None if state.generated is None else blend(state.generated, faces, blending)
             yield replace(state, completed=blended)
 
-    def composite(self, photo: Photo, frames: Sequence[Frame], faces: np.ndarray) -> Photo:
+    def composite(self, photo: Photo, frames: Sequence[Frame], faces: np.ndarray, grain: float, seed: int) -> Photo:
         """The photo with its hole filled from the completed faces, uint8 [N, size, size, c_dim].
 
-        Known pixels stay as they are. Outside of the frames a spline fills the hole. A toned photo keeps its tone.
+        Known pixels stay as they are. Outside of the frames a spline fills the hole. A toned photo keeps its tone. The
+        hole gets the noise of its surroundings times `grain`; its random numbers follow from `seed` and the photo.
         """
-        completed, hole = composite(photo, frames, faces), ~photo.known
-        if tone := tone_around(photo, frames):
-            completed[hole] = tone.applied(completed[hole])
-        return replace(photo, pixels=completed)
+        completed = replace(photo, pixels=composite(photo, frames, faces))
+        near = completed[photo.around_hole(REACH)]
+        tone, hole = tone_around(photo, frames), ~near.known
+        pixels = luminance(near.pixels)[..., None] if tone else near.pixels
+        if grain:
+            add_grain(pixels, near.known, regions(near), grain, seed)
+        near.pixels[hole] = tone.colors[pixels[hole, 0]] if tone else pixels[hole]
+        return completed
 
     def _quickly_filled(self, faces: list[CloseUp]) -> list[np.ndarray]:
         """The photos, uint8 [H, W, 3], with their holes filled by a short search, to find the faces' landmarks."""

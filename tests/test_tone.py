@@ -130,7 +130,8 @@ FRAME = Frame(np.array([[0.1, 0.01, -5.0], [-0.01, 0.1, -4.0]]), 16)
 @pytest.mark.parametrize("channels", [3, 1])
 def test_a_gray_photo_is_completed_in_gray_whatever_the_faces_are(channels):
     photo = Photo(gray(DEMO), ~HOLE)
-    assert_gray(filled(photo, channels))
+    assert_gray(filled(photo, channels, grain=5))
+    assert (filled(photo, channels, grain=5) != filled(photo, channels)).any()
 
 
 @pytest.mark.parametrize("channels", [3, 1])
@@ -150,8 +151,8 @@ def test_a_color_photo_is_not_touched():
     assert faces_in(photo, [FRAME]).tones == (None,)
 
 
-def filled(photo, channels):
+def filled(photo, channels, grain=0):
     """uint8 [H, W, 3]: the photo with a face of random colors composited into its hole."""
     completer = PhotoCompleter(lively(8, 5))
     faces = np.random.default_rng(0).integers(0, 256, (1, 16, 16, channels), np.uint8)
-    return completer.composite(photo, [FRAME], faces).pixels
+    return completer.composite(photo, [FRAME], faces, grain, seed=0).pixels

@@ -7,7 +7,7 @@ from typing import Any
 from dcgan.options import size
 from images.mask_options import BLENDS
 from jobs.arguments import MODEL
-from utils import COUNT, Options, option
+from utils import COUNT, Options, number, option
 
 LIMIT = 1e9  # pixels, more than a photo can have
 
@@ -75,6 +75,9 @@ class PhotoOptions(Options):
         "the photos",
         "--alignment",
         check=Path,
+    )
+    grain: float = option(
+        1, "photos: noise added in the hole; 1: as much as around the hole, 0: none", check=number(float, 0, 10)
     )
 
     def __post_init__(self):

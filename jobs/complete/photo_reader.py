@@ -55,12 +55,13 @@ class PhotoReader:
     def __init__(
         self, photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: int, pictures: Sequence[Path] = ()
     ):
-        """Random masks follow from `seed`. pictures: those to complete.
+        """Random masks and grain follow from `seed`. pictures: those to complete.
 
         UserError if a mask, the points or the alignment cannot be used, or if the landmark model is missing.
         """
         self.options, size = masks, dcgan.image_size
         self.masks = GivenMasks(masks, pictures)
+        self.grain, self.seed = photos.grain, seed
         self.in_frame = make_mask(masks.kind or "center", size, masks, seed)
         self.completer = PhotoCompleter(dcgan)
         self.points = [(points, frame_by(points, size)) for points in np.reshape(photos.points or (), (-1, 3, 2))]
@@ -77,7 +78,8 @@ class PhotoReader:
             given = self._given(path, photo)
         pixels = np.where(photo.known[..., None], photo.pixels, 0)
         transforms = [frame.transform for frame in given]
-        made_of = digest(pixels, photo.known, *([self.in_frame, self.options.grow] if by_face else []), *transforms)
+        of_mask = [self.in_frame, self.options.grow] if by_face else []
+        made_of = digest(pixels, photo.known, self.grain, *of_mask, *transforms)
         shown = None if by_face else hidden
         return LoadedPhoto(path, (made_of,), by_face, self._kept(photo), photo.known.size, given, shown)
 
@@ -178,7 +180,7 @@ class PhotoReader:
         """The photo with its completed `faces`, uint8 [k, size, size, c_dim], to be written."""
         photo = self._photo(loaded)
         with can_be_done(loaded.path):
-            completed = self.completer.composite(photo, loaded.frames, faces)
+            completed = self.completer.composite(photo, loaded.frames, faces, self.grain, self.seed)
         row = [thumbnail(picture) for picture in (photo.pixels, photo.masked(), completed.pixels)]
         return Final(completed.to_save(), photo.profile, row)
 

@@ -75,6 +75,12 @@ _ALL = (
     _by_search(
         _variant("aligned", "only with --photo: the default with the true positions of the faces"), PHOTOS, told=True
     ),
+    Method(
+        "ungrained",
+        "only with --photo: the default with --grain 0",
+        lambda photos: photos.by_search(DEFAULT, grain=0),
+        (PHOTOS,),
+    ),
     _by_filling("spline", "a spline in tension through the known pixels", spline, FACES, PHOTOS),
     _by_filling("telea", "OpenCV's inpainting by Telea's method", opencv("INPAINT_TELEA"), FACES, PHOTOS),
     _by_filling(

@@ -15,10 +15,12 @@ from faces.frame import Frame
 from images.blending import blend
 from images.decoding import read_picture
 from images.files import load_each
+from images.grain import REACH, sharp_power
 from images.incomplete import Incomplete
 from images.metrics import WINDOW, psnr
 from images.photo import Photo
 from images.sheets import ROWS, thumbnail
+from jobs.complete.arguments import PhotoOptions
 from jobs.evaluate.aligned import closeness, mask_of, methods_of
 from jobs.evaluate.arguments import PHOTO_MASKS, EvaluateOptions
 from jobs.evaluate.methods import Method
@@ -27,7 +29,8 @@ from utils import Progress, UserError, say
 
 FAR = 16  # 64ths of the frame's side: a face that is displaced by more is another one
 MARGIN = 8  # pixels around the hole that SSIM's windows see
-COLUMNS = ("mask", "method", "photos", "psnr_hole", "psnr_hole_error", "ssim_hole", "ssim_hole_error")
+MEASURES = ("psnr_hole", "ssim_hole", "grain")
+COLUMNS = ("mask", "method", "photos", *(f"{name}{end}" for name in MEASURES for end in ("", "_error")))
 FOUND_COLUMNS = ("found", "displacement_median", "displacement_90")
 
 
@@ -118,10 +121,10 @@ class DamagedPhotos:
             hidden[part] = fill(hidden[part], each.photo.known[part])
             yield hidden
 
-    def by_search(self, preset: Preset, told: bool = False) -> Iterator[np.ndarray]:
+    def by_search(self, preset: Preset, told: bool = False, grain: float = PhotoOptions.grain) -> Iterator[np.ndarray]:
         """Completes the photos by the model, or by the spline alone if the face was not found.
 
-        told: uses the true frames instead of those found.
+        told: uses the true frames instead of those found. grain: as in `PhotoOptions`.
         """
         photos = [each.photo for each in self.batch]
         frames = [[frame] if (frame := each.true if told else each.found) else [] for each in self.batch]
@@ -132,7 +135,8 @@ class DamagedPhotos:
             *_, last = self.completer.dcgan.complete(together, replace(preset.search, out_interval=0))
             completed = blend(last.generated, together, preset.blend)
         for photo, found in zip(photos, frames, strict=True):
-            yield self.completer.composite(photo, found, completed[: len(found)]).pixels
+            faces_here = completed[: len(found)]
+            yield self.completer.composite(photo, found, faces_here, grain, preset.search.seed).pixels
             completed = completed[len(found) :]
 
 
@@ -143,8 +147,8 @@ class DamagedPhotos:
 class Measured:
     """What all methods reached with one kind of mask."""
 
-    values: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
-    """PSNR and SSIM of each photo, by the methods' names."""
+    values: dict[str, list[tuple[float, ...]]] = field(default_factory=lambda: defaultdict(list))
+    """The MEASURES of each photo, by the methods' names."""
     displacements: list[float] = field(default_factory=list)
     """How far the found frames are from the true ones, in 64ths of their side; NaN if the face was not found."""
     shown: dict[str, list[np.ndarray]] = field(default_factory=lambda: defaultdict(list))
@@ -166,7 +170,9 @@ def measure(batches: Iterable[Sequence[Damaged]], methods: Sequence[Method], com
             measured.show("masked", each.photo.masked())
         for method in methods:
             for each, completed in zip(batch, method.run(DamagedPhotos(completer, batch)), strict=True):
-                measured.values[method.name].append(closeness_in_hole(completed, each.photo))
+                measured.values[method.name].append(
+                    (*closeness_in_hole(completed, each.photo), grain_share(completed, each.photo))
+                )
                 measured.show(method.name, completed)
     return measured
 
@@ -181,6 +187,14 @@ def closeness_in_hole(completed: np.ndarray, photo: Photo) -> tuple[float, float
     return in_hole, similar
 
 
+def grain_share(completed: np.ndarray, photo: Photo) -> float:
+    """The power above half of the Nyquist frequency in the hole, as a share of that around it."""
+    part = photo.around_hole(REACH)
+    known = photo.known[part]
+    around = sharp_power(photo.pixels[part], known)
+    return sharp_power(completed[part], ~known) / around if around else np.nan
+
+
 def add_rows(report: Report, kind: str, measured: Measured) -> None:
     """Adds a row for each method to the table, and prints it."""
     displacements = np.array(measured.displacements)
@@ -190,5 +204,6 @@ def add_rows(report: Report, kind: str, measured: Measured) -> None:
     say(f"{kind}: {found:.1%} of {len(displacements)} faces found, {displaced}")
     for method, values in measured.values.items():
         means, errors = mean_and_error(np.array(values).T)
-        say(f"{method:14} PSNR {means[0]:.2f} +- {errors[0]:.2f}  SSIM {means[1]:.3f} +- {errors[1]:.3f}")
-        report.add(kind, method, len(values), means[0], errors[0], means[1], errors[1], found, median, most)
+        of_each = zip(("PSNR", "SSIM", "grain"), means, errors, (2, 3, 3), strict=True)
+        say(f"{method:14}" + "".join(f"  {name} {mean:.{n}f} +- {error:.{n}f}" for name, mean, error, n in of_each))
+        report.add(kind, method, len(values), *np.stack([means, errors], 1).ravel(), found, median, most)

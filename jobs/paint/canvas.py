@@ -17,6 +17,7 @@ from faces.compositing import LITTLE, composite, share_outside
 from faces.frame import Frame
 from images.decoding import OPAQUE, picture_size, read_photo, read_picture
 from images.photo import Photo, shrunk_to
+from jobs.complete.arguments import PhotoOptions
 from utils import UserError
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Painter:
                     progress = f"Searching: {state.iteration} of {search.iterations}"
                     yield Stage(progress, in_view(canvas.view, photo, frames, state.completed))
             yield Stage("Blending ...")
-            result = self.completer.composite(photo, frames, state.completed)
+            result = self.completer.composite(photo, frames, state.completed, PhotoOptions.grain, seed)
             outside = share_outside(photo, frames)
             smooth = f" {outside:.0%} of the hole is outside the face; it was filled smoothly."
             message = "Done." + (smooth if outside > LITTLE else "")
