@@ -19,6 +19,7 @@ import pytest
 from conftest import ROOT, assert_fails, lively, process, run_script
 from PIL import Image
 
+from faces.alignment import frame_by
 from faces.compositing import composite
 from faces.frame import Frame
 from images.decoding import read_picture
@@ -77,6 +78,44 @@ def test_what_is_painted_is_the_hole_at_the_photos_size():
     expected = np.zeros((40, 60), bool)
     expected[8:18, 20:40] = expected[30:36, :6] = True
     np.testing.assert_array_equal(hole, expected)
+
+
+def test_a_mask_hides_a_part_of_the_photo_and_of_its_view(tmp_path):
+    """As --maskFile and --invertMask do."""
+    Image.new("RGB", (30, 20), (90, 90, 90)).save(tmp_path / "photo.png")
+    mask = np.zeros((40, 60), np.uint8)
+    mask[8:16, 20:40] = 2
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    hole = np.zeros((20, 30), bool)
+    hole[4:8, 10:20] = True
+    for invert, expected in ((True, hole), (False, ~hole)):
+        opened = open_canvas(tmp_path / "photo.png", tmp_path / "mask.png", invert)
+        np.testing.assert_array_equal(~opened.photo.known, expected)
+        assert (opened.view[expected] == 128).all() and (opened.view[~expected] == 90).all()
+
+
+def test_clicks_are_points_of_the_photo():
+    """Of which the page shows a half: the frame is that of --points, up to the rounding of the clicks."""
+    pytest.importorskip("gradio")
+    from jobs.paint.pointing import after_click, pointed_frame
+
+    whole = blank(400, 600)
+    shown = Canvas("half", whole.photo, shrunk_to(whole.photo.pixels, 300))
+    clicks = []
+    for click in ([9, 9], [9, 9], [9, 9], [125.4, 60], [150, 60.2], [137, 90]):
+        clicks = after_click(clicks, click)
+    assert clicks == [(125, 60), (150, 60), (137, 90)]
+    photo = whole.photo.hiding(np.arange(400)[:, None] > np.full(600, 150))
+    expected = frame_by(np.array([[250.5, 120.5], [300.5, 120.5], [274.5, 180.5]]), 64)
+    np.testing.assert_allclose(pointed_frame(shown, photo, clicks, 64).transform, expected.transform)
+    for hole, points, words in (
+        (np.s_[150:], [(9, 9)] * 3, "not those of a face"),
+        (np.s_[:20], clicks, "does not meet the face"),
+    ):
+        hidden = np.zeros((400, 600), bool)
+        hidden[hole] = True
+        with pytest.raises(UserError, match=words):
+            pointed_frame(shown, whole.photo.hiding(hidden), points, 64)
 
 
 @pytest.mark.parametrize(("layers", "word"), [([], "Nothing"), ([layer(4, 4, 0, 4, 0, 4)], "Everything")])
@@ -282,7 +321,7 @@ class Visit:
         self.wait(painted)
 
     def upload(self, path):
-        self.find("input[type=file]")[-1].send_keys(str(path))
+        self.find("input[type=file]")[-2].send_keys(str(path))  # the last one is for a mask
 
     def hosts(self):
         """All that the browser has asked anything of."""

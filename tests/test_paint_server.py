@@ -56,19 +56,20 @@ class Client:
         status, text = self.ask("POST", UPLOAD, head + content + b"\r\n--x--\r\n", **kind | headers)
         return json.loads(text)[0] if status == 200 else status
 
-    def join(self, name, *data, **headers):
-        call = {"data": data, "fn_index": self.functions[name], "session_hash": self.session}
+    def join(self, name, *data, event_data=None, **headers):
+        call = {"data": data, "fn_index": self.functions[name], "session_hash": self.session, "event_data": event_data}
         return self.ask("POST", CALL, json.dumps(call), **JSON | headers)
 
-    def call(self, name, *data):
+    def call(self, name, *data, event_data=None):
         """The messages of a call that is let in, in one text."""
-        status, text = self.join(name, *data)
+        status, text = self.join(name, *data, event_data=event_data)
         assert status == 200, text
         return self.ask("GET", f"/gradio_api/queue/data?session_hash={self.session}")[1].decode()
 
-    def complete(self, layers):
-        # The last value is that of the session's photo, which a client cannot choose.
-        return self.call("completed", {"background": None, "layers": layers, "composite": None}, 0, "/etc/passwd")
+    def complete(self, layers, mask=None, invert=False):
+        # The third value is that of the session's photo, which a client cannot choose, nor the points of a face.
+        editor = {"background": None, "layers": layers, "composite": None}
+        return self.call("completed", editor, 0, "/etc/passwd", mask, invert, [[1, 1]] * 3)
 
 
 def file_data(path):
@@ -137,6 +138,47 @@ def test_a_completion(client):
     assert (picture[~known] != photo[~known]).any(axis=1).mean() > 0.9
 
 
+def test_an_uploaded_mask(client):
+    """White holes at the photo's own size, with a stroke beside them."""
+    mask = np.zeros((512, 512), np.uint8)
+    mask[110:118, 215:230] = 1
+    file = file_data(client.upload("mask.png", png(mask)))
+    assert "more than half of the photo" in client.call("masked", None, file, False)
+    text = client.call("masked", None, file, True)
+    assert "more than half" not in text and "Paint over the part to replace" in text
+    text = client.complete([file_data(client.upload("layer_0.png", stroke()))], file, True)
+    picture, known = saved(client, text)
+    hole = mask > 0
+    hole[HOLE] = True
+    np.testing.assert_array_equal(known == 0, hole)
+    np.testing.assert_array_equal(picture[~hole], read_picture(DEMO)[~hole])
+
+
+def test_a_mask_that_cannot_be_used(client):
+    for name, mask, words in (
+        ("wide.png", np.zeros((8, 16), np.uint8), "the mask of astronaut.png is 16x8 but the photo is 512x512"),
+        ("ramp.png", np.tile(np.arange(256, dtype=np.uint8), (256, 1)), "the mask ramp.png looks like a photo"),
+    ):
+        assert words in client.call("masked", None, file_data(client.upload(name, png(mask))), False)
+
+
+def test_clicks_where_no_face_is_found(page):
+    """After the third one the face at these points is completed, though there is none; a fourth begins anew."""
+    client = Client(page.port, "clicks")
+    layer = np.zeros((512, 512, 4), np.uint8)
+    layer[60:80, 420:440] = 255
+    layer = file_data(client.upload("layer_0.png", png(layer)))
+    text = client.complete([layer])
+    assert "No face was found" in text and "Click on the inner corner of one eye" in text
+    for x, y, words in ((410, 40, "the other eye"), (450, 40, "the lower lip"), (430, 100, "Press Complete")):
+        assert words in client.call("clicked", None, None, False, None, event_data={"index": [x, y], "value": None})
+    picture, mask = saved(client, client.complete([layer]))
+    assert (picture[mask == 0] != read_picture(DEMO)[mask == 0]).any(axis=1).mean() > 0.9
+    text = client.call("clicked", None, None, False, None, event_data={"index": [9, 9], "value": None})
+    assert "the other eye" in text
+    assert "No face was found" in client.complete([layer])
+
+
 def test_two_sessions_open_the_same_photo_at_once(page, client):
     other = Client(page.port, "other")
     content = read_picture(DEMO)[:, ::-1]
@@ -150,7 +192,7 @@ def test_two_sessions_open_the_same_photo_at_once(page, client):
 
 
 @pytest.mark.parametrize(
-    ("name", "data"), [("opened", [None]), ("completed", [None, 0, None]), ("completed", [None, None, None])]
+    ("name", "data"), [("opened", [None]), *(("completed", [None, seed, None, None, None, None]) for seed in (0, None))]
 )
 def test_nothing_uploaded_or_painted(client, capfd, name, data):
     assert "Paint over the part to replace" in client.call(name, *data)
@@ -188,6 +230,8 @@ def test_files_that_were_not_uploaded(client, secret):
         file = file_data(path)
         for name, data in (
             ("completed", [{"layers": [file]}, 0, None]),
+            ("completed", [None, 0, None, file]),
+            ("masked", [None, file, True]),
             ("completed", [{"background": file, "layers": [{"more": [file]}]}, 0, None]),
             ("completed", [None, file, None]),
             ("opened", [file]),

@@ -16,6 +16,8 @@ from dcgan.options import PRESETS, SearchOptions
 from faces.compositing import LITTLE, composite, share_outside
 from faces.frame import Frame
 from images.decoding import OPAQUE, picture_size, read_photo, read_picture
+from images.mask_files import read_mask
+from images.masks import stretched
 from images.photo import Photo, shrunk_to
 from jobs.complete.arguments import PhotoOptions
 from utils import UserError
@@ -37,10 +39,17 @@ class Canvas:
     view: np.ndarray  # uint8 [h, w, 3], as the page shows it: no side is longer than VIEW
 
 
-def open_canvas(path: Path) -> Canvas:
-    """Reads a photo. Raises UserError if it cannot be read."""
+class NoFace(UserError):
+    """No face was found at the hole."""
+
+
+def open_canvas(path: Path, mask: Path | None = None, invert: bool = False) -> Canvas:
+    """Reads a photo, with the hole of a mask as --maskFile and --invertMask take it. Raises UserError if it cannot."""
     with without_folder(path):
         photo = read_photo(path)
+        if mask:
+            with without_folder(mask):
+                photo = photo.hiding(~stretched(read_mask(mask, invert), photo.shape, path))
     return Canvas(path.stem, photo, shrunk_to(photo.masked(), VIEW))
 
 
@@ -105,17 +114,17 @@ class Painter:
         self.completer = PhotoCompleter(dcgan)
         self.busy = threading.Lock()
 
-    def complete(self, canvas: Canvas, photo: Photo, seed: int) -> Iterator[Stage]:
+    def complete(self, canvas: Canvas, photo: Photo, seed: int, frame: Frame | None = None) -> Iterator[Stage]:
         """Yields the stages of a completion; the last one has the result.
 
-        photo: as `painted` returns it. Raises UserError if its hole meets no face.
+        photo: as `painted` returns it. frame: the face to complete; by default, those at the hole are located. Raises
+        NoFace if there are none.
         """
         with self.busy:
             yield Stage("Looking for the face ...")
-            (located,) = self.completer.locate([photo])
-            frames = located.result()
+            frames = [frame] if frame else self.completer.locate([photo])[0].result()
             if not frames:
-                raise UserError("No face was found at the hole. Paint on a face, and leave enough of it visible.")
+                raise NoFace("No face was found at the hole. Paint on a face, and leave enough of it visible.")
             search = search_options(seed)
             yield Stage("Preparing the search. The first time, this takes a while ...")
             for state in self.completer.complete(photo, frames, search):

@@ -13,12 +13,14 @@ import numpy as np
 
 from images.files import save_picture
 from images.photo import Photo
-from jobs.paint.canvas import DEMO, Canvas, Painter, open_canvas, painted, read_layer
+from jobs.paint.canvas import DEMO, Canvas, NoFace, Painter, open_canvas, painted, read_layer
+from jobs.paint.pointing import ASKED, Pointing, after_click, pointed_frame, request
 from utils import UserError
 
 PINK = "#ff2d95"
 HEIGHT = 440  # pixels of the photo on the page
 HINT = "Paint over the part to replace and press Complete."
+SWAP = "If it should be the other part, change the check mark below the mask."
 LAST_SEED = 2**31 - 1
 # Gradio's editor forgets to send a stroke painted while its photo is being loaded, unless it changes again.
 SEND_STROKES = "seed => { window.editor?.notify('change'); return seed; }"
@@ -58,7 +60,10 @@ class Page:
                     )
             with gr.Row():
                 with gr.Column():
-                    self.photo = gr.File(label="Another photo", height=140)
+                    with gr.Row():
+                        self.photo = gr.File(label="Another photo", height=140)
+                        self.mask_file = gr.File(label="Mask, white = keep", height=140)
+                    self.invert = gr.Checkbox(label="Invert the mask: white = fill")
                 with gr.Column():
                     self.status = gr.HTML(HINT, elem_id="status")
                     with gr.Row():
@@ -68,6 +73,7 @@ class Page:
                     with gr.Row():
                         self.picture = gr.DownloadButton("Save picture", interactive=False)
                         self.mask = gr.DownloadButton("Save mask", interactive=False)
+                    self.pointing = Pointing(HEIGHT)
             self._listen()
 
     def _listen(self) -> None:
@@ -76,6 +82,8 @@ class Page:
         Functions that read files get the names that the browser sent (`preprocess=False`): Gradio would decode and
         copy all of them, those that are not needed too.
         """
+        pointing, mask = self.pointing, [self.mask_file, self.invert]
+        pointed = [pointing.points, pointing.photo]
         changed = [self.status, self.comparison, self.complete, self.another, self.picture, self.mask]
         searches = []
         for button, step in ((self.complete, 0), (self.another, 1)):
@@ -90,8 +98,8 @@ class Page:
             )
             search = pressed.then(
                 self.completed,
-                [self.editor, self.seed, self.path],
-                changed,
+                [self.editor, self.seed, self.path, *mask, pointing.points],
+                [*changed, *pointed],
                 concurrency_id="search",
                 show_progress="hidden",
                 preprocess=False,
@@ -99,25 +107,45 @@ class Page:
             search.then(lambda: self.buttons(True), None, changed, queue=False)
             searches.append(search)
         self.photo.upload(lambda: None, cancels=searches, queue=False).then(
-            self.opened, self.photo, [self.photo, self.path, self.editor, *changed], preprocess=False
+            self.opened,
+            self.photo,
+            [self.photo, self.path, self.editor, *mask, *changed, *pointed],
+            preprocess=False,
         )
-        self.editor.clear(self.cleared, self.path, self.editor)
+        self.editor.clear(self.cleared, [self.path, *mask], self.editor, preprocess=False)
+        for event in (self.mask_file.upload, self.mask_file.clear, self.invert.input):
+            event(self.masked, [self.path, *mask], [self.mask_file, self.status, self.editor], preprocess=False)
+        pointing.photo.select(
+            self.clicked, [self.path, *mask, pointing.points], [self.status, *pointed], preprocess=False
+        )
 
     def pressed(self, step: int, seed: float | None) -> Updates:
         """Returns what changes as soon as a button is pressed, which adds `step` to the seed."""
         following = min(max(0, int(seed or 0) + step), LAST_SEED)
         return {self.seed: following, self.status: "Waiting ...", **self.buttons(False), **self.no_files()}
 
-    def completed(self, edited: dict[str, Any] | None, seed: float | None, path: str) -> Iterator[Updates]:
+    def completed(
+        self,
+        edited: dict[str, Any] | None,
+        seed: float | None,
+        path: str,
+        mask: dict[str, Any] | None,
+        invert: bool | None,
+        points: list[tuple[int, int]],
+    ) -> Iterator[Updates]:
         """Yields the stages of a completion, and at the end the files to save."""
         try:
-            canvas = reopen_canvas(path)
+            canvas = reopen_canvas(path, mask, invert)
             layers = [layer["path"] for layer in (edited or {}).get("layers") or [] if layer]
             photo = painted(canvas, [read_layer(Path(layer)) for layer in layers])
-            for stage in self.painter.complete(canvas, photo, int(seed or 0)):
+            size = self.painter.completer.dcgan.image_size
+            frame = pointed_frame(canvas, photo, points, size) if len(points) == len(ASKED) else None
+            for stage in self.painter.complete(canvas, photo, int(seed or 0), frame):
                 seen = {} if stage.view is None else {self.comparison: (canvas.view, stage.view)}
                 saved = {} if stage.result is None else self.files(canvas.name, photo, stage.result)
                 yield {self.status: stage.message, **seen, **saved}
+        except NoFace as error:
+            yield {self.status: f"{message(error)} Or show where it is. {request(())}", **self.pointing.show(canvas)}
         except (UserError, MemoryError) as error:
             yield {self.status: message(error)}
 
@@ -130,13 +158,44 @@ class Page:
         except (UserError, MemoryError) as error:
             yield {self.photo: None, self.status: message(error)}
             return
-        yield {self.photo: None, self.path: file["path"], self.comparison: None, self.status: HINT, **self.no_files()}
+        of_photo = {self.photo: None, self.path: file["path"], self.comparison: None, self.status: HINT}
+        yield {**of_photo, self.mask_file: None, self.invert: False, **self.pointing.hide(), **self.no_files()}
         yield from self.renewed(canvas)
 
-    def cleared(self, path: str) -> Iterator[Updates]:
+    def cleared(self, path: str, mask: dict[str, Any] | None, invert: bool | None) -> Iterator[Updates]:
         """Yields the editor with the same photo and nothing painted."""
         with suppress(UserError):  # the photo was deleted to make room; the next completion reports it
-            yield from self.renewed(reopen_canvas(path))
+            yield from self.renewed(reopen_canvas(path, mask, invert))
+
+    def masked(self, path: str, mask: dict[str, Any] | None, invert: bool | None) -> Iterator[Updates]:
+        """Yields the page with the hole of a mask, or without it if the mask was removed or cannot be used."""
+        try:
+            canvas = reopen_canvas(path, mask, invert)
+        except (UserError, MemoryError) as error:
+            yield {self.mask_file: None, self.status: message(error)}
+            mask = None
+            canvas = reopen_canvas(path)
+        else:
+            mostly = mask and canvas.photo.known.mean() < 0.5
+            yield {
+                self.status: f"The hole is more than half of the photo. {SWAP if mostly else HINT}" if mostly else HINT
+            }
+        yield from self.renewed(canvas)
+
+    def clicked(
+        self,
+        path: str,
+        mask: dict[str, Any] | None,
+        invert: bool | None,
+        points: list[tuple[int, int]],
+        click: gr.SelectData,
+    ) -> Updates:
+        """Returns the photo with another point of the face."""
+        try:
+            given = after_click(points, click.index)
+            return {self.status: request(given), **self.pointing.show(reopen_canvas(path, mask, invert), given)}
+        except (UserError, MemoryError) as error:
+            return {self.status: message(error)}
 
     def renewed(self, canvas: Canvas) -> Iterator[Updates]:
         """Yields a new editor with nothing painted. An editor whose photo is replaced would lose strokes."""
@@ -161,11 +220,15 @@ class Page:
         return {button: gr.update(value=file, interactive=True) for button, file in files.items()}
 
 
-def reopen_canvas(path: str) -> Canvas:
-    """Reads a session's photo again, so that no session occupies memory. Raises UserError if it was deleted."""
-    if not Path(path).exists():
-        raise UserError("Your photo was deleted to make room for others. Open it again.")
-    return open_canvas(Path(path))
+def reopen_canvas(path: str, mask: dict[str, Any] | None = None, invert: bool | None = False) -> Canvas:
+    """Reads a session's photo and its mask again, so that no session occupies memory.
+
+    mask: a file as Gradio names it. Raises UserError if one cannot be read, or was deleted to make room.
+    """
+    for what, file in (("photo", path), ("mask", mask and mask["path"])):
+        if file and not Path(file).exists():
+            raise UserError(f"Your {what} was deleted to make room for others. Open it again.")
+    return open_canvas(Path(path), Path(mask["path"]) if mask else None, bool(invert))
 
 
 def message(error: Exception) -> str:
