@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,8 +44,16 @@ class PhotoCompleter:
 
     def __init__(self, dcgan: "DCGAN"):
         """UserError if dlib's landmark model is not installed."""
-        self.dcgan, self.finder = dcgan, FaceFinder(str(predictor_path(None)))
-        self.locator = Locator(self.finder, PlacingNetwork(), self._quickly_filled, dcgan.image_size)
+        self.dcgan, self.predictor = dcgan, predictor_path(None)
+
+    @cached_property
+    def finder(self) -> FaceFinder:
+        """dlib's models, 100 MB, which are not needed where frames are given."""
+        return FaceFinder(str(self.predictor))
+
+    @cached_property
+    def _locator(self) -> Locator:
+        return Locator(self.finder, PlacingNetwork(), self._quickly_filled, self.dcgan.image_size)
 
     def locate(self, photos: Sequence[Photo], everywhere: Collection[Photo] = ()) -> list[Future]:
         """For each photo the frames of the faces that the hole has damaged and that are visible in part.
@@ -52,10 +61,11 @@ class PhotoCompleter:
         The most certain face is the first. A future has the error if a photo cannot be searched. everywhere: photos of
         which all faces are wanted, also those that do not touch the hole.
         """
-        return together([self._located(photo, photo in everywhere) for photo in photos])
+        return together([self._located(self._locator, photo, photo in everywhere) for photo in photos])
 
-    def _located(self, photo: Photo, everywhere: bool) -> Asking:
-        found = yield from self.locator.damaged_faces(photo, everywhere)
+    @staticmethod
+    def _located(locator: Locator, photo: Photo, everywhere: bool) -> Asking:
+        found = yield from locator.damaged_faces(photo, everywhere)
         return found if everywhere else [frame for frame in found if frame.damaged(photo)]
 
     def faces(self, photo: Photo, frames: Sequence[Frame]) -> Incomplete:

@@ -1,6 +1,7 @@
 """The network of faces/placing.py in TensorFlow."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -14,10 +15,12 @@ AT_ONCE = 256  # views; their feature maps take 100 MB
 class PlacingNetwork:
     """Convolutions of stride 2 and dense layers with ReLU between them. An answer does not depend on other views."""
 
-    def __init__(self):
+    @cached_property
+    def layers(self) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """Weights and bias of each layer."""
         with np.load(WEIGHTS) as stored:
             arrays = [tf.constant(stored[name], tf.float32) for name in stored.files]
-        self.layers = list(zip(arrays[::2], arrays[1::2], strict=True))
+        return list(zip(arrays[::2], arrays[1::2], strict=True))
 
     def __call__(self, views: list[np.ndarray]) -> Sequence[np.ndarray]:
         """Takes a list of views [N, SIDE, SIDE, 4], returns for each the answers [N, 6]."""

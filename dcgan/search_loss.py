@@ -60,7 +60,7 @@ class SearchLoss:
 
         return measure
 
-    @tf.function
+    @tf.function(autograph=False)  # to convert the code takes longer than to trace it
     def _on_devices(self, space: Space, z, target: Target):
         """[batch, 3] losses and the gradient of the total loss, [batch, z_dim]. Each device computes its part."""
         parts = self.strategy.run(self._on_replica, (space, z, target))

@@ -4,6 +4,7 @@ All other modules import `tf` and `keras` from here.
 """
 
 import os
+import sys
 import tempfile
 import weakref
 from collections.abc import Iterator
@@ -16,7 +17,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it once, 
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # leaves GPU memory to other processes
 # Otherwise Keras obeys a settings file in the home directory, and writes one if there is none.
 os.environ.update(KERAS_BACKEND="tensorflow", KERAS_HOME=os.devnull)
-with quiet_stderr():
+
+
+@contextmanager
+def hidden(*libraries: str) -> Iterator[None]:
+    """Hides libraries that are not loaded yet. Keras loads these for plots and tables, which takes a second."""
+    names = [name for name in libraries if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(names))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]
+
+
+with quiet_stderr(), hidden("matplotlib", "pandas"):
     import keras  # noqa: F401 - for other modules
     import tensorflow as tf
 

@@ -29,7 +29,7 @@ SHORTER = {
     "train-dcgan.py(?!.*--init)": "--gf_dim 4 --df_dim 4",
     "complete.py": "--nIter 2",
     "evaluate.py(?!.*--samples)": "--faces 1 --methods default telea --masks center",
-    "benchmark.py": "--rounds 1 --batch 2 --dim 2",
+    "benchmark.py": "--rounds 1 --batch 2 --dim 2 --photos 2",
     "tensorboard": "--inspect",  # prints what it finds instead of serving it
 }
 

@@ -11,7 +11,9 @@ product of two large matrices in TensorFlow, there and then.
 
 import argparse
 import collections
+import contextlib
 import importlib.util
+import io
 import json
 import platform
 import shutil
@@ -22,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -29,7 +32,6 @@ sys.path.insert(0, str(ROOT))
 # gradients, two forward passes of G, and two updates of G through D; and of a search iteration.
 STEP, ITERATION = 5.18e9, 0.65e9
 PRECISIONS = ("float32", "mixed")
-PHOTOS = 32
 
 
 def main() -> None:
@@ -37,6 +39,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="of each measurement (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=64, help="pictures (default: %(default)s)")
     parser.add_argument("--dim", type=int, default=64, help="channels of G and D (default: %(default)s)")
+    parser.add_argument("--photos", type=int, default=32, help="to align and to complete (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--profile", action="store_true", help="what the time of a training step goes into")
     args = parser.parse_args()
@@ -48,7 +51,7 @@ def main() -> None:
         str(size): images_per_second(size, 16, args) for size in (32, 64, 128)
     }
     figures["training, images/s, by batch"] = {str(size): images_per_second(64, size, args) for size in (16, 64, 128)}
-    figures |= input_figures(args) | start_up() | alignment()
+    figures |= input_figures(args) | start_up() | alignment(args.photos) | completion(args.photos)
     for name, value in figures.items():
         if name not in ("device", *PRECISIONS):
             shown = value if isinstance(value, dict) else {"": value}
@@ -270,16 +273,62 @@ def seconds_of(*command: str) -> float:
     return time.perf_counter() - start
 
 
-def alignment() -> dict[str, float]:
+def alignment(photos: int) -> dict[str, float]:
     """Photos a second: the demonstration photo, 512x512, several times."""
     with tempfile.TemporaryDirectory() as folder:
         (raw := Path(folder, "raw")).mkdir()
-        for i in range(PHOTOS):
+        for i in range(photos):
             shutil.copy(ROOT / "data" / "demo" / "raw" / "astronaut.png", raw / f"{i}.png")
         align = [str(ROOT / "align.py"), str(raw), "align", "innerEyesAndBottomLip"]
         start = time.perf_counter()
         subprocess.run([sys.executable, *align, str(raw / "out")], check=True, stdout=subprocess.DEVNULL)
-        return {"photos of 512x512 aligned a second": PHOTOS / (time.perf_counter() - start)}
+        return {"photos of 512x512 aligned a second": photos / (time.perf_counter() - start)}
+
+
+def completion(photos: int) -> dict[str, Any]:
+    """Photos a second from reading to writing: 480x480, each with another part of the face hidden; and the shares."""
+    from PIL import Image
+
+    import complete
+    from jobs.complete.job import Completion
+    from jobs.complete.photo_reader import PhotoReader
+    from utils import Outputs
+
+    seconds: dict[str, float] = collections.defaultdict(float)
+
+    def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **named: Any) -> Any:
+            start = time.perf_counter()
+            result = function(*args, **named)
+            seconds[name] += time.perf_counter() - start
+            return result
+
+        return run
+
+    parts = {
+        "finding": (PhotoReader, "with_faces"),
+        "searching": (Completion, "complete"),
+        "compositing": (PhotoReader, "final"),
+        "writing": (Outputs, "write"),
+    }
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        (raw := Path(folder, "raw")).mkdir()
+        photo = Image.open(ROOT / "data" / "demo" / "raw" / "astronaut.png").convert("RGB")
+        for i in range(photos):
+            photo.crop((i, i, 480 + i, 480 + i)).save(raw / f"{i}.png")
+        mask = Image.new("L", (480, 480), 255)
+        mask.paste(0, (180, 110, 230, 150))
+        mask.save(Path(folder, "hole.png"))
+        for name, (owner, method) in parts.items():
+            stack.enter_context(mock.patch.object(owner, method, timed(name, getattr(owner, method))))
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        arguments = ["--photo", str(raw), "--maskFile", f"{folder}/hole.png", "--outInterval", "0"]
+        model = str(ROOT / "checkpoints" / "pretrained-128")
+        start = time.perf_counter()
+        complete.main([*arguments, "--checkpointDir", model, "--outDir", f"{folder}/out"])
+        total = time.perf_counter() - start
+    shares = {f"share of {name}": seconds[name] / total for name in parts}
+    return {"photos completed": {"a second": photos / total} | shares}
 
 
 def profile(precision: str, args: argparse.Namespace) -> dict[str, float]:
