@@ -154,7 +154,9 @@ def test_it_is_trained_on_a_folder_and_its_table(tmp_path, monkeypatch, capsys, 
     save_picture(tmp_path / "raw" / "a.png", PIXELS)
     save_picture(tmp_path / "a.png", PIXELS[:64, :64])
     numbers = ",".join(map(repr, true.transform.ravel().tolist()))
-    (tmp_path / "alignment.csv").write_text(f"source,output,status,a,b,tx,c,d,ty\na.png,a.png,aligned,{numbers}\n")
+    (tmp_path / "alignment.csv").write_text(
+        f"source,output,status,a,b,tx,c,d,ty,width,height,size,faces\na.png,a.png,aligned,{numbers},512,512,64,1\n"
+    )
     monkeypatch.setattr(train_placing, "BATCH", 4)
     arguments = [tmp_path / "raw", tmp_path / "alignment.csv", "--steps", 2, "--out", tmp_path / "new.npz"]
     monkeypatch.setattr(sys, "argv", ["train_placing.py", *map(str, arguments)])
