@@ -21,7 +21,9 @@ from faces.finding import Candidate, Locator, _looks, _meeting
 from faces.frame import Frame
 from faces.together import together
 from images.decoding import read_photo
+from images.mask_options import MaskOptions
 from images.photo import Photo
+from jobs.complete.given_masks import GivenMasks
 from jobs.complete.groups import whole_photos
 from model import DCGAN
 from utils import UserError
@@ -419,11 +421,29 @@ def mixed(tmp_path, demo_face):
 
 def test_a_picture_of_another_size_in_which_a_face_is_small_is_a_photo(mixed, monkeypatch):
     imgs = sorted((mixed / "in").iterdir())
-    kinds = whole_photos(imgs, 64)
+    usual = GivenMasks(MaskOptions())
+    kinds = whole_photos(imgs, 64, usual)
     assert {path.stem for path, kind in zip(imgs, kinds, strict=True) if kind} == {"erased", "photo"}
-    assert whole_photos([mixed / "in" / name for name in ("photo.png", "unreadable.png")], 64) == [True, True]
+    assert whole_photos([mixed / "in" / name for name in ("photo.png", "unreadable.png")], 64, usual) == [True, True]
+    assert whole_photos([mixed / "in" / "unreadable.png"], 64, usual) == [False]
     monkeypatch.setattr("faces.detector.face_fills", lambda photo: 1 / 0)  # is not needed
-    assert whole_photos([mixed / "in" / name for name in ("aligned.png", "unreadable.png")], 64) == [False, False]
+    assert whole_photos([mixed / "in" / name for name in ("aligned.png", "unreadable.png")], 64, usual) == [False] * 2
+
+
+def test_a_photo_is_told_by_what_its_mask_leaves(tmp_path):
+    """The mouth is painted over, so that dlib finds no face; a square mask is one for the center of the picture."""
+    photo, mask = DEMO.copy(), Image.new("L", DEMO.size, 255)
+    photo.paste(Image.effect_noise((80, 50), 200).convert("RGB"), (85, 120))
+    photo.save(tmp_path / "photo.png")
+    mask.paste(0, (85, 120, 165, 170))
+    mask.save(tmp_path / "mask.png")
+    Image.new("L", (9, 9)).save(tmp_path / "square.png")
+
+    def told(**options):
+        return whole_photos([tmp_path / "photo.png"], 64, GivenMasks(MaskOptions(**options)))
+
+    assert told() == told(file=tmp_path / "square.png") == [False]
+    assert told(file=tmp_path / "mask.png") == [True]
 
 
 def sizes(folder):

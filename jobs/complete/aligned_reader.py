@@ -1,6 +1,5 @@
 """Reads pictures that are completed as a whole, such as aligned faces, and fits them and their masks to the model."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,11 +37,11 @@ class Loaded(NamedTuple):
 class AlignedReader:
     """Reads pictures [size, size, c_dim] and their masks."""
 
-    def __init__(self, options: MaskOptions, size: int, c_dim: int, seed: int, pictures: Sequence[Path] = ()):
-        """Random masks follow from `seed`. pictures: those to complete. UserError if a mask cannot be used."""
+    def __init__(self, options: MaskOptions, size: int, c_dim: int, seed: int, given: GivenMasks | None = None):
+        """Random masks follow from `seed`. UserError if a mask cannot be used."""
         self.options, self.size, self.c_dim = options, size, c_dim
         self.made = make_mask(options.kind or "center", size, options, seed)
-        self.masks = GivenMasks(options, pictures)
+        self.masks = given or GivenMasks(options)
         if self.masks.file is not None:
             fit_mask(squared(self.masks.file, f"the mask {options.file}"), size, f"the mask {options.file}")
 

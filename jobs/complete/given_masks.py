@@ -1,15 +1,18 @@
 """The masks of pictures as the options give them, and what is told about them."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from images.decoding import is_lossy
+from images.decoding import is_lossy, read_photo
 from images.mask_files import read_mask, read_without_color
 from images.mask_folder import MaskFolder
 from images.mask_options import MaskOptions
+from images.masks import grown, stretched
+from images.photo import Photo
 from utils import say, some
 
 
@@ -43,6 +46,17 @@ class GivenMasks:
         if self.options.hole_color:
             return read_without_color(picture, self.options.hole_color)
         return read_mask(self.folder.find(picture), self.options.invert) if self.folder else self.file
+
+    def photo(self, path: Path) -> tuple[Photo, Hidden]:
+        """Reads a photo with its hole, and what its transparency and its mask hide before the hole is enlarged.
+
+        Raises UserError if a file cannot be read or the mask has other proportions.
+        """
+        photo, mask = read_photo(path), self.of(path)
+        known = photo.known ^ (self.options.usual and self.options.invert)
+        if mask is not None:
+            known &= stretched(mask, photo.shape, path)
+        return replace(photo, known=grown(known, self.options.grow)), Hidden.by(known)
 
     def describe(self, loaded: Iterable[Any]) -> None:
         """Tells what the masks of loaded pictures hide, if that may be a mistake."""

@@ -1,8 +1,8 @@
 """Sorts the pictures of a call into whole photos and aligned pictures, and opens the model of each group."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from completion.models import image_size, open_model
 from dcgan.options import DeviceOptions, SearchOptions
@@ -11,10 +11,8 @@ from images.mask_options import WITHOUT_HOLE, MaskOptions
 from jobs.complete.aligned_reader import AlignedReader
 from jobs.complete.arguments import CompleteOptions, PhotoOptions
 from jobs.complete.batches import Group, Reader, Recipe
-from utils import Progress, say, some
-
-if TYPE_CHECKING:
-    from model import DCGAN
+from jobs.complete.given_masks import GivenMasks
+from utils import Progress, UserError, say, some
 
 
 def open_groups(
@@ -26,17 +24,22 @@ def open_groups(
     devices: DeviceOptions,
 ) -> list[Group]:
     """The groups that have pictures. UserError if the options name an unusable model, mask or face."""
-    numbers = {True: [], False: []} if (kind := _kind(photos, masks)) is None else {kind: list(range(len(imgs)))}
-    if kind is None:
-        for number, is_photo in enumerate(whole_photos(imgs, image_size(files.checkpoint_dir))):
-            numbers[is_photo].append(number)
-        if numbers[True]:
-            named = some([imgs[number] for number in numbers[True]])
-            say(f"completed as whole photos: {named}. To crop them to their center instead, add --aligned")
+    given, kind = GivenMasks(masks, imgs), _kind(photos, masks)
+    kinds = whole_photos(imgs, image_size(files.checkpoint_dir), given) if kind is None else [kind] * len(imgs)
+    numbers = {are_photos: [n for n, each in enumerate(kinds) if each == are_photos] for are_photos in (True, False)}
+    if kind is None and numbers[True]:
+        named = some([imgs[number] for number in numbers[True]])
+        say(f"completed as whole photos: {named}. To crop them to their center instead, add --aligned")
 
     def opened(are_photos: bool) -> Group:
         dcgan = open_model(files.checkpoint_dir, files.img_size, masks.lowres, devices.of_search, are_photos)
-        reader = open_reader(are_photos, photos, masks, dcgan, search.seed, imgs)
+        reader: Reader
+        if are_photos:
+            from jobs.complete.photo_reader import PhotoReader
+
+            reader = PhotoReader(photos, masks, dcgan, search.seed, given)
+        else:
+            reader = AlignedReader(masks, dcgan.image_size, dcgan.c_dim, search.seed, given)
         return Group(numbers[are_photos], Recipe(dcgan, search, files.blend), reader)
 
     return [opened(are_photos) for are_photos, part in numbers.items() if part]
@@ -49,38 +52,37 @@ def _kind(photos: PhotoOptions, masks: MaskOptions) -> bool | None:
     return False if photos.aligned or masks.kind in WITHOUT_HOLE else None
 
 
-def open_reader(
-    are_photos: bool, photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: int, imgs: Sequence[Path]
-) -> Reader:
-    """Returns the reader of photos or aligned pictures. UserError if the options name unusable masks or faces."""
-    if are_photos:
-        from jobs.complete.photo_reader import PhotoReader
-
-        return PhotoReader(photos, masks, dcgan, seed, imgs)
-    return AlignedReader(masks, dcgan.image_size, dcgan.c_dim, seed, imgs)
-
-
-def whole_photos(imgs: Sequence[Path], size: int) -> list[bool]:
+def whole_photos(imgs: Sequence[Path], size: int, masks: GivenMasks) -> list[bool]:
     """Whether each picture shows faces, but none that fills it. Pictures of `size` pixels never do.
 
-    A picture that cannot be read counts as one of the others.
+    A picture that cannot be completed counts as one of the others.
     """
-    progress = Progress(len(imgs), "pictures")
-    kinds = []
-    for number, path in enumerate(imgs, 1):
-        kinds.append(_is_whole_photo(path, size))
-        progress.update(number, "looking for faces")
-    rest = all(kind for kind in kinds if kind is not None)
+    kinds = [_without_look(path, size) for path in imgs]
+    unknown = [number for number, kind in enumerate(kinds) if kind is None]
+    progress = Progress(len(unknown), "pictures")
+    for number in unknown:
+        kinds[number] = _by_faces(imgs[number], masks)
+        progress.update(progress.done + 1, "looking for faces")
+    known = [kind for kind in kinds if kind is not None]
+    rest = bool(known) and all(known)
     return [rest if kind is None else kind for kind in kinds]
 
 
-def _is_whole_photo(path: Path, size: int) -> bool | None:
+def _without_look(path: Path, size: int) -> bool | None:
+    with suppress(PictureError):
+        return False if picture_size(path) == (size, size) else None
+    return None
+
+
+def _by_faces(path: Path, masks: GivenMasks) -> bool | None:
+    """Whether a picture with its hole filled is a whole photo; None if it cannot be read or has no mask."""
+    from faces.detector import LOOK, face_fills, filled  # here, as dlib takes time to load
+
     try:
-        if picture_size(path) == (size, size):
-            return False
-        photo = read_photo(path)
+        photo, _ = masks.photo(path)
     except PictureError:
         return None
-    from faces.detector import face_fills, filled  # here, as dlib takes time to load
-
-    return face_fills(filled(photo.pixels, photo.known)) is False
+    except UserError:  # a square mask may belong to the center of the picture
+        photo = read_photo(path)
+    small, _ = photo.shrunk(max(photo.shape) // LOOK)
+    return face_fills(filled(small.pixels, small.known)) is False

@@ -14,11 +14,11 @@ from completion.photos import PhotoCompleter
 from faces.alignment import alignments, as_points, frame_by
 from faces.compositing import LITTLE, share_outside
 from faces.frame import Frame
-from images.decoding import PictureError, read_photo
+from images.decoding import PictureError
 from images.files import load_each
 from images.incomplete import Incomplete
 from images.mask_options import MaskOptions
-from images.masks import checked, grown, make_mask, stretched
+from images.masks import checked, grown, make_mask
 from images.photo import Photo
 from images.sheets import thumbnail
 from jobs.complete.arguments import PhotoOptions
@@ -53,14 +53,14 @@ class PhotoReader:
     """Reads photos and their masks, locates the faces, and composites the completed faces."""
 
     def __init__(
-        self, photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: int, pictures: Sequence[Path] = ()
+        self, photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: int, given: GivenMasks | None = None
     ):
-        """Random masks and grain follow from `seed`. pictures: those to complete.
+        """Random masks and grain follow from `seed`.
 
         UserError if a mask, the points or the alignment cannot be used, or if the landmark model is missing.
         """
         self.options, size = masks, dcgan.image_size
-        self.masks = GivenMasks(masks, pictures)
+        self.masks = given or GivenMasks(masks)
         self.grain, self.seed = photos.grain, seed
         self.in_frame = make_mask(masks.kind or "center", size, masks, seed)
         self.completer = PhotoCompleter(dcgan)
@@ -70,7 +70,7 @@ class PhotoReader:
 
     def read(self, path: Path) -> LoadedPhoto:
         """Reads a photo and its mask; UserError if one is unreadable or they do not fit."""
-        photo, hidden = self._read(path)
+        photo, hidden = self.masks.photo(path)
         by_face = bool(self.options.kind) or (self.options.usual and photo.intact)
         if not by_face:
             checked(photo.known, f"the mask of {path}")
@@ -82,14 +82,6 @@ class PhotoReader:
         made_of = digest(pixels, photo.known, self.grain, *of_mask, *transforms)
         shown = None if by_face else hidden
         return LoadedPhoto(path, (made_of,), by_face, self._kept(photo), photo.known.size, given, shown)
-
-    def _read(self, path: Path) -> tuple[Photo, Hidden]:
-        """Reads a photo with its hole, and what its transparency and its mask hide before the hole is enlarged."""
-        photo, mask = read_photo(path), self.masks.of(path)
-        known = photo.known ^ (self.options.usual and self.options.invert)
-        if mask is not None:
-            known &= stretched(mask, photo.shape, path)
-        return replace(photo, known=grown(known, self.options.grow)), Hidden.by(known)
 
     def _kept(self, photo: Photo) -> Photo | None:
         """The photo, unless too many pixels are kept already."""
@@ -139,7 +131,7 @@ class PhotoReader:
     def _again(self, loaded: LoadedPhoto) -> Photo:
         """The photo, read again if it was not kept."""
         with can_be_done(loaded.path):
-            return loaded.photo or self._read(loaded.path)[0]
+            return loaded.photo or self.masks.photo(loaded.path)[0]
 
     def _damaged(self, loaded: LoadedPhoto, frames: Sequence[Frame]) -> LoadedPhoto:
         """The photo with those of the faces that are damaged; UserError if no face is found to make a hole in."""
