@@ -169,14 +169,14 @@ def test_every_option_reaches_the_search(monkeypatch):
     assert options_of(monkeypatch, argv) == (
         CompleteOptions((Path("x.png"), Path("y.png")), Path("c"), 16, Path("o"), 2, True, "none"),
         PhotoOptions(),
-        MaskOptions("random", None, None, False, 0.25, 0.18),
+        MaskOptions("random", random_share=0.18),
         SearchOptions(
             *("pgd", "random", 7, 2, "none", 0.3, 0.4, 5, 0.6, 11, 12, 13, 14, 15, 17, 8, 16, 19, 4, 21, 22, 9, 10)
         ),
         DeviceOptions("mixed"),
     )
     assert options_of(monkeypatch, "x.png --maskType center --centerScale .3")[2] == MaskOptions(
-        "center", None, None, False, 0.3
+        "center", center_scale=0.3
     )
     for kind, flag, field in (("grid", "--gridStep", "grid_step"), ("lowres", "--lowresBlock", "lowres_block")):
         masks = options_of(monkeypatch, f"x.png --maskType {kind} {flag} 5")[2]
