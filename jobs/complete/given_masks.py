@@ -66,7 +66,7 @@ class GivenMasks:
             say(f"{count:,} pixels of {some([*hidden])} have the --holeColor {self.options.hole_color}")
             lossy = [] if self.options.grow else [path for path in hidden if is_lossy(path)]
             if lossy:
-                say(f"the paint has run into its surroundings in {some(lossy)}, as in each JPEG: add --growMask 2")
+                say(f"compression mixed the paint into the pixels around the hole of {some(lossy)}: add --growMask 2")
         elif mostly := [path for path, each in hidden.items() if each.pixels > each.of / 2]:
             what_to_do = f"{'remove' if self.options.invert else 'add'} --invertMask to fill the other part instead"
             say(f"the hole is more than half of {some(mostly)}: {what_to_do}")
