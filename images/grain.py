@@ -23,7 +23,7 @@ TYPICAL, ALIKE = (0.05, 0.95), 16  # a square is at most 16 levels darker or bri
 FLAT = 0.25  # of the squares: those with the least power at low frequencies
 LOW = 0.12  # cycles a pixel; at lower frequencies, shading has more power than noise
 LOUDEST = 24  # levels, the greatest standard deviation of grain. Dots of a coarse halftone are not replaced by noise
-SHARP, NEARBY = 1.0, 2.0  # standard deviations in pixels: of a high-pass filter, and of the window of a local power
+SHARP, NEARBY = 0.7, 2.0  # standard deviations in pixels: of a high-pass filter, and of the window of a local power
 
 
 def add_grain(
