@@ -89,4 +89,4 @@ class SearchLoss:
 
     def _perceptual(self, x_fake):
         """[batch]: the cross-entropy of D's logits with the label real."""
-        return tf.nn.softplus(-fill_rows(self.discriminator(x_fake)))[: len(x_fake), 0]
+        return tf.nn.softplus(-fill_rows(self.discriminator(x_fake)))[: tf.shape(x_fake)[0], 0]
