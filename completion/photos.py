@@ -76,13 +76,19 @@ class PhotoCompleter:
         return faces_in(photo, frames, self.dcgan.c_dim)
 
     def complete(
-        self, photo: Photo, frames: Sequence[Frame], search: SearchOptions, blending: str = BLENDS[0]
+        self,
+        photo: Photo,
+        frames: Sequence[Frame],
+        search: SearchOptions,
+        blending: str = BLENDS[0],
+        attempts: Sequence[int] = (0,),
     ) -> Iterator["SearchStep"]:
         """The states of the search for the faces in these frames, one or more, as of `DCGAN.complete`.
 
+        With several attempts, a state has all faces of the first attempt, then those of the next.
         Where a state has pictures, `completed` are the faces blended as by `images.blending.blend`.
         """
-        faces = self.faces(photo, frames)
+        faces = self.faces(photo, frames).tried(attempts)
         for state in self.dcgan.complete(faces, search):
             blended = None if state.generated is None else blend(state.generated, faces, blending)
             yield replace(state, completed=blended)

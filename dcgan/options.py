@@ -167,6 +167,7 @@ class DeviceOptions(Options):
 APPROACHES = ("lbfgs", "adam", "pgd", "hmc")
 STARTS = ("zero", "random")
 RATES = {"adam": 0.1, "pgd": 0.001}  # step sizes
+LENGTHS = (0.7, 0.85, 1.0)  # z_length of the alternatives, in turn
 LR_DECAYS = ("cosine", "none")
 
 
@@ -252,6 +253,10 @@ class SearchOptions(Options):
         50, "iterations between frames (pictures of the current result); 0: no frames", "--outInterval", number(int, 0)
     )
     seed: int = option(0, "seed of the random masks, the random z and hmc", check=SEED)
+
+    def z_length_of(self, attempt: int) -> float:
+        """The `z_length` of an attempt, from 0: that of the best guess, or the longer one of an alternative."""
+        return max(self.z_length, LENGTHS[(attempt - 1) % len(LENGTHS)]) if attempt else self.z_length
 
     @property
     def iterations(self) -> int:

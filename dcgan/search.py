@@ -93,7 +93,7 @@ def search(
     Yields the state at the start and after each iteration.
     """
     share = 1 / max(incomplete.lowres, 1) ** 2  # penalties are meant for losses over all pixels; block means are fewer
-    cube = Cube.of(generator, options, share)
+    cube = Cube.of(generator, strategy, incomplete.ids, options, share)
     objective = Objective(measure, cube, options.seed, incomplete.ids)
     for point in SEARCHES[options.approach](objective, first_z(cube, incomplete, options), options):
         yield SearchState(point.z, point, partial(_images, cube, point.z, strategy))
@@ -110,10 +110,15 @@ def search(
 
 
 def first_z(cube: Cube, incomplete: Incomplete, options: SearchOptions) -> np.ndarray:
-    """Where the search starts, [batch, z_dim]: in the middle of the cube, or anywhere as in the post."""
-    if options.start == "zero":
-        return np.zeros((len(incomplete), cube.z_dim))
-    return np.stack([cube.random(options.seed, face, cube.z_dim) for face in incomplete.ids])
+    """Where the search starts, [batch, z_dim]: in the middle of the cube, or anywhere as in the post.
+
+    Alternatives start anywhere.
+    """
+    z = np.zeros((len(incomplete), cube.z_dim))
+    for row, face in zip(z, incomplete.ids, strict=True):
+        if options.start == "random" or face.attempt:
+            row[:] = cube.random(options.seed, face, cube.z_dim)
+    return z
 
 
 def _images(space: Space, z: np.ndarray, strategy: tf.distribute.Strategy) -> np.ndarray:

@@ -1,10 +1,12 @@
 """The spaces that a search looks in. A space turns its points z into images."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from dcgan.devices import filled_parts
 from dcgan.options import SearchOptions
 from images.incomplete import Face
 from kernels.layers import fill_rows
@@ -14,7 +16,11 @@ from kernels.tensorflow import keras, tf
 def rng_of(seed: int, face: Face, restart: int = 0, iteration: int = 0) -> np.random.Generator:
     """A random generator of a picture's own, so that its result does not depend on the other pictures."""
     entropy = [seed, face.photo, restart, iteration]
-    return np.random.default_rng([*entropy, face.index] if face.index else entropy)
+    if face.attempt:
+        entropy += [face.index, face.attempt]
+    elif face.index:
+        entropy += [face.index]
+    return np.random.default_rng(entropy)
 
 
 class Cube(NamedTuple):
@@ -22,15 +28,18 @@ class Cube(NamedTuple):
 
     generator: Any
     weight: Any  # of the penalty
-    length: Any  # the length that z is kept near
+    length: Any  # [batch]: the length that each picture's z is kept near
     judged: bool  # whether the perceptual loss counts
 
     @classmethod
-    def of(cls, generator: Any, options: SearchOptions, share: float) -> "Cube":
-        """The cube, with `share` of the penalty's weight in the options."""
+    def of(
+        cls, generator: Any, strategy: tf.distribute.Strategy, ids: Sequence[Face], options: SearchOptions, share: float
+    ) -> "Cube":
+        """The cube for the pictures with these ids, with `share` of the penalty's weight in the options."""
         random_length = math.sqrt(generator.input_shape[1] / 3)  # of a random z, on average
-        weight, length = options.z_penalty * share, options.z_length * random_length
-        return cls(generator, tf.constant(weight), tf.constant(length), options.lam > 0)
+        lengths = np.array([random_length * options.z_length_of(face.attempt) for face in ids], np.float32)
+        weight = tf.constant(options.z_penalty * share)
+        return cls(generator, weight, filled_parts(strategy, lengths), options.lam > 0)
 
     @property
     def z_dim(self) -> int:
@@ -58,9 +67,10 @@ class Cube(NamedTuple):
 
     def penalty(self, z):
         """[batch]: weight * (|z| - length)^2."""
-        square = tf.reduce_sum(fill_rows(z) ** 2, axis=1)
+        square = tf.reduce_sum(z**2, axis=1)
+        root = tf.sqrt(fill_rows(square[:, None] + 1e-12))[: tf.shape(z)[0], 0]  # few rows have another gradient
         # Expanded, because |z| has no gradient at 0.
-        return (self.weight * (square - 2 * self.length * tf.sqrt(square + 1e-12) + self.length**2))[: tf.shape(z)[0]]
+        return self.weight * (square - 2 * self.length * root + self.length**2)
 
 
 class FeatureMaps(NamedTuple):

@@ -12,6 +12,7 @@ import numpy as np
 
 from images.photo import Part, Photo
 
+CONTEXT = 0.25  # margin around a face that is shown apart, in shares of its frame's side
 LARGE = 16_000_000  # pixels; of a larger photo only the part around a frame is shrunk
 
 
@@ -39,6 +40,14 @@ def warp_known(known: np.ndarray, transform: np.ndarray, width: int, height: int
     """bool [height, width]: which pixels of a warped photo depend on `known` pixels, bool [H, W], alone."""
     hidden = (~known).astype(np.float32)  # 8 bits would round small shares of hidden pixels away
     return cv2.warpAffine(hidden, transform, (width, height), borderValue=1) == 0
+
+
+def around(frames: Sequence["Frame"], shape: Sequence[int]) -> Part:
+    """The part of a photo [H, W] that shows the faces in these frames, with a margin."""
+    rows, columns = zip(*(frame.box(shape, CONTEXT) for frame in frames), strict=True)
+    top, left = (min(side.start for side in sides) for sides in (rows, columns))
+    bottom, right = (max(side.stop for side in sides) for sides in (rows, columns))
+    return slice(top, bottom), slice(left, right)
 
 
 @dataclass(frozen=True, eq=False)

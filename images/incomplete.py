@@ -16,6 +16,7 @@ class Face:
 
     photo: int  # index of the photo among all photos of the call
     index: int = 0  # index of the face in the photo
+    attempt: int = 0  # 0 is the best guess; others are alternatives, see `SearchOptions.z_length_of`
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,11 @@ class Incomplete:
         if self.pictures.shape[-1] == 1:
             return self
         return replace(self, tones=[*map(tone_of, self.pictures, self.masks)])
+
+    def tried(self, attempts: Sequence[int]) -> "Incomplete":
+        """A batch with all pictures once for each of the attempts: first all of the first attempt."""
+        ids = [replace(face, attempt=attempt) for attempt in attempts for face in self.ids]
+        return self.joined([self] * len(attempts), self.lowres, ids)
 
     def __len__(self) -> int:
         return len(self.pictures)

@@ -76,3 +76,11 @@ def test_filled_keeps_what_is_known():
     assert filled.dtype == np.uint8
     np.testing.assert_array_equal(filled[:, MASK], PICTURES[:, MASK])
     np.testing.assert_array_equal(filled[:, ~MASK], generated[:, ~MASK])
+
+
+def test_tries_repeat_the_pictures():
+    whole = Incomplete(PICTURES, MASK, ids=IDS)
+    tried = whole.tried([0, 2])
+    assert tried.ids == (*IDS, Face(7, 0, 2), Face(3, 0, 2), Face(3, 1, 2))
+    np.testing.assert_array_equal(tried.pictures, np.concatenate([PICTURES, PICTURES]))
+    np.testing.assert_array_equal(tried.masks, np.concatenate([whole.masks, whole.masks]))

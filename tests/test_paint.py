@@ -19,13 +19,15 @@ import pytest
 from conftest import ROOT, assert_fails, lively, process, run_script
 from PIL import Image
 
+from dcgan.options import SearchOptions
 from faces.alignment import frame_by
 from faces.compositing import composite
 from faces.frame import Frame
 from images.decoding import read_picture
 from images.photo import Photo, shrunk_to
+from jobs.complete.arguments import PhotoOptions
 from jobs.paint import canvas
-from jobs.paint.canvas import DEMO, VIEW, Canvas, Painter, in_view, open_canvas, painted, search_options
+from jobs.paint.canvas import DEMO, TRIES, VIEW, Canvas, Painter, Suggestion, in_view, open_canvas, painted
 from utils import UserError
 
 # ---------------------------------------------------------------------------------------- canvases
@@ -138,20 +140,64 @@ def demo():
     return opened, painted(opened, [layer(512, 512, 138, 152, 205, 240)])
 
 
+def suggestions(stages):
+    return [stage.suggestion for stage in stages if stage.suggestion]
+
+
 @pytest.mark.slow
-def test_a_completion_changes_the_hole_alone(painter, demo, monkeypatch):
+def test_completions_change_the_hole_alone_and_differ(painter, demo):
     opened, photo = demo
-    *frames, last = painter.complete(opened, photo, 0)
-    seen = [frame.view for frame in frames if frame.view is not None]
-    assert len(seen) == search_options(0).iterations // canvas.FRAMES + 1
-    for picture in (*seen, last.result):
+    stages = list(painter.complete(opened, photo, 0))
+    assert stages[-1].message.startswith("Done")
+    seen = [stage.view for stage in stages if stage.view is not None]
+    assert len(seen) == SearchOptions().iterations // canvas.FRAMES + 1
+    tries = suggestions(stages)
+    assert [one.title for one in tries] == ["best guess", *(f"alternative {i}" for i in range(1, TRIES))]
+    for picture in (*seen, *(one.picture for one in tries), *(one.view for one in tries)):
         assert picture.shape == photo.pixels.shape
         np.testing.assert_array_equal(picture[photo.known], photo.pixels[photo.known])
     hole = ~photo.known
-    assert (last.result[hole] != photo.pixels[hole]).mean() > 0.5
-    again, other = (list(painter.complete(opened, photo, seed))[-1].result for seed in (0, 1))
-    np.testing.assert_array_equal(again, last.result)
-    assert (other[hole] != last.result[hole]).any()
+    pictures = [photo.pixels, *(one.picture for one in tries)]
+    assert all((a[hole] != b[hole]).mean() > 0.2 for i, a in enumerate(pictures) for b in pictures[:i])
+    again, other = (suggestions(painter.complete(opened, photo, seed)) for seed in (0, 1))
+    assert [one.title for one in other] == [f"alternative {i}" for i in range(1, TRIES + 1)]
+    for i, one in enumerate(again):
+        np.testing.assert_array_equal(one.picture, tries[i].picture)
+        assert all((one.picture[hole] != another.picture[hole]).any() for another in other)
+
+
+@pytest.mark.slow
+def test_the_first_suggestion_is_the_completion_of_the_command_line(painter, demo):
+    opened, photo = demo
+    first = suggestions(painter.complete(opened, photo, 0))[0]
+    (located,) = painter.completer.locate([photo])
+    *_, state = painter.completer.complete(photo, located.result(), SearchOptions(out_interval=0))
+    result = painter.completer.composite(photo, located.result(), state.completed, PhotoOptions.grain, 0)
+    np.testing.assert_array_equal(first.picture, result.pixels)
+
+
+def test_the_suggestion_that_is_chosen_is_the_one_to_save(painter, demo, tmp_path):
+    pytest.importorskip("gradio")
+    from jobs.paint.page import Page, saved
+
+    opened, photo = demo
+    page = Page(painter, tmp_path)
+    pictures = [np.where(photo.known[..., None], photo.pixels, np.uint8(value)) for value in (10, 20)]
+    tries = [Suggestion(str(i), picture, picture, picture[100:200, 180:260]) for i, picture in enumerate(pictures)]
+    choices = [saved(tmp_path, opened, photo, one) for one in tries]
+    shown = page.files(opened, photo, tmp_path, choices)
+    np.testing.assert_array_equal(read_picture(Path(shown[page.picture]["value"])), pictures[0])
+    np.testing.assert_array_equal(read_picture(Path(shown[page.mask]["value"]))[..., 0] > 0, photo.known)
+    assert [title for _, title in shown[page.gallery]["value"]] == ["0", "1"]
+    chosen = page.chosen(shown[page.choices], SimpleNamespace(index=1))
+    assert Path(chosen[page.picture]["value"]).name == f"{opened.name}-completed.png"
+    np.testing.assert_array_equal(read_picture(Path(chosen[page.picture]["value"])), pictures[1])
+    before, after = map(read_picture, map(Path, chosen[page.comparison]))
+    np.testing.assert_array_equal(before, opened.view)
+    np.testing.assert_array_equal(after, pictures[1])
+    Path(choices[0].picture).unlink()
+    assert "deleted" in page.chosen(shown[page.choices], SimpleNamespace(index=0))[page.status]
+    assert page.no_files()[page.choices] == ()
 
 
 def test_a_photo_without_a_face(painter, demo):
@@ -166,8 +212,9 @@ def test_a_grey_photo_stays_grey_and_its_profile_is_kept(painter, tmp_path):
     profile = bytes(16) + b"GRAY" + bytes(108)
     Image.open(DEMO).convert("L").save(tmp_path / "grey.png", icc_profile=profile)
     opened = open_canvas(tmp_path / "grey.png")
-    *_, last = painter.complete(opened, painted(opened, [layer(512, 512, 138, 152, 205, 240)]), 0)
-    assert last.result.shape == (512, 512, 1) and opened.photo.profile == profile
+    stages = painter.complete(opened, painted(opened, [layer(512, 512, 138, 152, 205, 240)]), 0)
+    last = suggestions(stages)[-1].picture
+    assert last.shape == (512, 512, 1) and opened.photo.profile == profile
 
 
 def test_a_completion_that_is_left_lets_the_next_one_begin(painter, demo):

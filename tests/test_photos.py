@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 from faces.compositing import composite, faces_in, regions
-from faces.frame import Frame, inverse, warp, warp_known
+from faces.frame import Frame, around, inverse, warp, warp_known
 from images.blending import blend
 from images.decoding import read_picture
 from images.incomplete import Incomplete
@@ -188,3 +188,11 @@ def test_memory_follows_the_hole_and_not_the_photo():
     assert taken < 1.6 * photo.pixels.nbytes
     known = np.pad(np.zeros((600, 600), bool), 4, constant_values=True)
     assert peak(lambda: Spline(known)) < 400 * known.size
+
+
+def test_the_part_around_faces():
+    """Frames of 64 pixels' side at (x, y) = (20, 30) and (100, 110), with margins of a quarter, within the photo."""
+    frames = [frame([[1.0, 0, -x], [0, 1, -y]]) for x, y in ((20, 30), (100, 110))]
+    rows, columns = around(frames, (180, 300))
+    edges = rows.start, rows.stop, columns.start, columns.stop
+    np.testing.assert_allclose(edges, [14, 180, 4, 180], atol=1)

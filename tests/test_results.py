@@ -35,9 +35,9 @@ def folder(tmp_path_factory):
     return folder
 
 
-def call(folder, out, *imgs, search=SEARCH, mask_folder=None):
+def call(folder, out, *imgs, search=SEARCH, mask_folder=None, tries=1):
     imgs = imgs or (folder / "faces",)
-    files = CompleteOptions(imgs, checkpoint_dir=folder / "model", out_dir=folder / out, batch_size=3)
+    files = CompleteOptions(imgs, checkpoint_dir=folder / "model", out_dir=folder / out, batch_size=3, tries=tries)
     return complete(files, PhotoOptions(), MaskOptions(folder=mask_folder), search, DeviceOptions("float32"))
 
 
@@ -229,3 +229,58 @@ def test_importing_a_job_changes_no_signal():
     code += "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
     code += "assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+# ------------------------------------------------------------------------------------------ tries
+
+
+def test_each_try_has_a_folder_and_the_best_guesses_are_those_of_a_call_without_tries(folder):
+    assert call(folder, "tries", tries=3) is None
+    out, hole = folder / "tries", np.s_[4:12, 4:12]
+    assert contents(out / "final") == contents(folder / "done" / "final")
+    assert {path.name for path in out.iterdir() if path.name.startswith("final")} == {"final", "final_2", "final_3"}
+    for name in contents(folder / "done" / "final"):
+        tries = [pixels(out / place / name) for place in ("final", "final_2", "final_3")]
+        given = pixels(folder / "faces" / name)
+        columns = [np.array(given), *tries]
+        columns[0][hole] = 128
+        sheet = pixels(out / "tries" / name)
+        for i, column in enumerate(columns):
+            shown = sheet[-132:-4, 4 + 132 * i :][:, :128]
+            np.testing.assert_array_equal(shown, column.repeat(8, axis=0).repeat(8, axis=1))
+        for i, one in enumerate(tries):
+            assert all((one[hole] != other[hole]).any() for other in tries[:i])
+            changed = (one != given).any(axis=2)
+            changed[hole] = False
+            assert not changed.any()
+
+
+def test_alternatives_that_are_missing_are_done_again_and_do_not_depend_on_their_number(folder):
+    call(folder, "more", tries=2)
+    before = contents(folder / "more")
+    (folder / "more" / "final_2" / "003.png").unlink()
+    (folder / "more" / "tries" / "001.png").unlink()
+    call(folder, "more", tries=2)
+    assert contents(folder / "more").keys() == before.keys()
+    assert contents(folder / "more" / "final_2") == {
+        name.partition("/")[2]: data for name, data in before.items() if name.startswith("final_2/")
+    }
+    call(folder, "more", tries=3)
+    after = contents(folder / "more")
+    of_finals = [name for name in before if name.startswith("final")]
+    assert len(of_finals) == 10 and all(after[name] == before[name] for name in of_finals)
+    times = {path: path.stat().st_mtime_ns for path in (folder / "more").rglob("*.png")}
+    call(folder, "more", tries=3)
+    finals = [path for path in times if path.parent.name.startswith(("final", "tries"))]
+    assert len(finals) == 20 and all(path.stat().st_mtime_ns == times[path] for path in finals)
+
+
+@pytest.mark.parametrize("name", ["final_2/000.png", "tries/004.png"])
+def test_what_another_wrote_is_not_replaced_by_a_try(folder, name):
+    out = folder / "mine"
+    (out / name).parent.mkdir(parents=True)
+    (out / name).write_bytes(b"mine")
+    with pytest.raises(UserError, match=f"{name} was not written by this program"):
+        call(folder, "mine", tries=2)
+    assert contents(out) == {name: b"mine"}
+    shutil.rmtree(out)

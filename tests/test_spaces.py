@@ -9,7 +9,7 @@ from conftest import blobs, lively
 from dcgan.options import SearchOptions
 from dcgan.spaces import Cube, FeatureMaps
 from images.incomplete import Face, Incomplete
-from kernels.tensorflow import keras
+from kernels.tensorflow import keras, tf
 from ops import to_uint8
 
 OPTIONS = SearchOptions(start="random", n_iter=5, out_interval=0, context_floor=0.0, refine=8, refine_iter=30)
@@ -87,3 +87,50 @@ def test_the_cube():
     np.testing.assert_allclose(Cube(None, 2.0, 0.0, False).penalty(z), [10, 18])
     np.testing.assert_allclose(Cube(None, 2.0, 1.0, False).penalty(z), [2 * (5**0.5 - 1) ** 2, 8])
     assert Cube(lambda z: 2 * z, 0.0, 0.0, False).images(3) == 6
+
+
+def test_alternatives_differ_and_no_row_depends_on_their_number(dcgan):
+    """With 16 rows or more, so that every processor computes each row by the same kernels."""
+    incomplete = Incomplete(blobs(16, 16), ~HOLE)
+    options = replace(OPTIONS, start="zero", n_iter=10, refine_iter=3, z_penalty=1e3)
+    alone = last(dcgan.complete(incomplete, options))
+    four = last(dcgan.complete(incomplete.tried(range(4)), options))
+    np.testing.assert_array_equal(four.z[:16], alone.z)
+    np.testing.assert_array_equal(four.generated[:16], alone.generated)
+    for attempts in ([0, 1], [3]):
+        some = last(dcgan.complete(incomplete.tried(attempts), options)).generated.reshape(len(attempts), 16, 16, 16, 3)
+        for attempt, generated in zip(attempts, some, strict=True):
+            np.testing.assert_array_equal(generated, four.generated[16 * attempt :][:16])
+    tries = four.generated.reshape(4, 16, 16, 16, 3)[:, :, HOLE].astype(int)
+    differences = [abs(tries[i] - tries[j]).mean(axis=(1, 2)).min() for i in range(4) for j in range(i)]
+    assert min(differences) > 1
+    # The penalty is high, so z has the lengths that are asked for.
+    lengths = np.linalg.norm(four.z.reshape(4, 16, 100), axis=2) / (100 / 3) ** 0.5
+    expected = [options.z_length_of(attempt) for attempt in range(4)]
+    assert expected == sorted(expected) and expected[0] == options.z_length < expected[1]
+    np.testing.assert_allclose(lengths[1:].T, np.broadcast_to(expected[1:], (16, 3)), atol=0.03)
+
+
+def test_a_longer_z_that_is_asked_for_holds_for_alternatives_too():
+    assert {SearchOptions(z_length=1.3).z_length_of(attempt) for attempt in range(20)} == {1.3}
+
+
+def test_the_penalty_of_a_row_does_not_depend_on_the_number_of_rows():
+    """To the last bit: TensorFlow's square root has another gradient in a batch of a few rows."""
+    z = tf.constant(random_z(32))
+
+    @tf.function
+    def gradient(z):
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            total = tf.reduce_sum(Cube(None, 15.0, 2.3, False).penalty(z))
+        return tape.gradient(total, z)
+
+    for rows in (1, 3, 4, 8):
+        np.testing.assert_array_equal(gradient(z[:rows]), gradient(z)[:rows])
+
+
+def test_random_z_differ_by_attempt():
+    faces = [Face(0), Face(1), Face(0, 1), Face(0, 0, 1), Face(0, 1, 1), Face(0, 0, 2), Face(1, 0, 1)]
+    z = np.stack([Cube.random(0, face, 50, restart) for face in faces for restart in (0, 1)])
+    assert len(np.unique(z, axis=0)) == 14

@@ -1,5 +1,6 @@
 """Reads pictures that are completed as a whole, such as aligned faces, and fits them and their masks to the model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,7 +87,8 @@ class AlignedReader:
 
     def final(self, loaded: Loaded, faces: np.ndarray) -> Final:
         """The picture to write, from its completed face, uint8 [1, size, size, c_dim]."""
-        return Final(faces[0])
+        masked = replace(loaded.incomplete, lowres=self.options.lowres).shown()[0]
+        return Final(faces[0], close_up=(masked, faces[0]))
 
 
 def squared(mask: np.ndarray, name: str) -> np.ndarray:

@@ -22,7 +22,13 @@ class CompleteOptions(Options):
     checkpoint_dir: Path | None = option(None, MODEL, "--checkpointDir", check=Path)
     img_size: int | None = option(None, "stop with an error if the model has another size", "--imgSize", check=size)
     out_dir: Path = option(Path("completions"), "folder for everything that is written", "--outDir", check=Path)
-    batch_size: int = option(64, "pictures that are completed together", "--batchSize", check=COUNT)
+    tries: int = option(
+        1,
+        "completions of each picture: the best guess, and N - 1 livelier alternatives, each from a random start of its "
+        "own",
+        check=number(int, 1, 16),
+    )
+    batch_size: int = option(64, "completions that are searched together", "--batchSize", check=COUNT)
     all_frames: bool = option(False, "write frames, logs and a GIF for all batches, not only the first", "--allFrames")
     blend: str = option(
         BLENDS[0],

@@ -24,6 +24,7 @@ class Final(NamedTuple):
     pixels: np.ndarray  # uint8 [H, W, C]
     profile: bytes | None = None  # its color profile
     row: Sequence[np.ndarray] = ()  # thumbnails of a photo, original, masked and completed, each uint8 [h, w, 3]
+    close_up: Sequence[np.ndarray] = ()  # thumbnails of the faces, masked and completed, each uint8 [h, w, C]
 
 
 class Reader(Protocol):
@@ -49,6 +50,7 @@ class Recipe:
     dcgan: "DCGAN"
     search: SearchOptions
     blending: str
+    tries: int = 1  # completions of each picture
 
     def digest(self, lowres: int) -> str:
         """Identifies all that a result depends on, besides its picture."""
@@ -95,10 +97,16 @@ class Batch:
 
     @cached_property
     def incomplete(self) -> Incomplete:
-        """[N]: the pictures, or the located faces of photos."""
+        """[N * tries]: the pictures, or the located faces of photos; first for the best guesses."""
         parts = [each.incomplete for each in self.loaded.values()]
         ids = [Face(number, k) for number, part in zip(self.loaded, parts, strict=True) for k in range(len(part))]
-        return Incomplete.joined(parts, self.group.reader.options.lowres, ids)
+        joined = Incomplete.joined(parts, self.group.reader.options.lowres, ids)
+        return joined.tried(range(self.group.recipe.tries))
+
+    @property
+    def best_guesses(self) -> Incomplete:
+        """[N]: the first rows of `incomplete`."""
+        return self.incomplete[: len(self.incomplete) // self.group.recipe.tries]
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,13 @@ GIF_FRAMES = 60  # at least, if the search has so many, and fewer than twice as 
 
 
 class Frames:
-    """Writes the frames of one batch: grids 8 pictures wide, logs, loss curves and a GIF."""
+    """Writes the frames of one batch's best guesses: grids 8 pictures wide, logs, loss curves and a GIF."""
 
     def __init__(self, outputs: Outputs, batch: Batch):
         """UserError if a foreign file has the name of a frame."""
         self.outputs, self.suffix, self.note = outputs, suffix(batch.nth), frames_note(batch.nth)
-        self.incomplete, self.masked = batch.incomplete, batch.incomplete.shown()
+        self.incomplete = batch.best_guesses
+        self.masked, self.count = self.incomplete.shown(), len(self.incomplete)
         self.frames: list[tuple[str, np.ndarray]] = []
         self.seen, self.stride = 0, 1
         self.losses: list[np.ndarray] = []
@@ -36,13 +37,14 @@ class Frames:
 
     def record(self, state: SearchStep) -> None:
         """Remembers the losses; if the state has pictures, writes these and everything remembered."""
-        self.losses.append(state.losses)
+        self.losses.append(state.losses[: self.count])
         if state.generated is None:
             return
-        self._save(f"hats_imgs/{state.iteration:04d}", grid(state.generated))
-        self._save(f"completed/{state.iteration:04d}", grid(state.completed))
-        self._keep(f"iteration {state.iteration}", state.completed)
-        for face, (*_, total), z in zip(self.incomplete.ids, state.losses, state.z, strict=True):
+        generated, completed = state.generated[: self.count], state.completed[: self.count]
+        self._save(f"hats_imgs/{state.iteration:04d}", grid(generated))
+        self._save(f"completed/{state.iteration:04d}", grid(completed))
+        self._keep(f"iteration {state.iteration}", completed)
+        for face, (*_, total), z in zip(self.incomplete.ids, self.losses[-1], state.z[: self.count], strict=True):
             line = " ".join([str(state.iteration), *(f"{value:.8g}" for value in (total, *z))])
             self.outputs.add_text(log_name(face), line + "\n", self.note)
         with self.events.recording():
@@ -63,6 +65,6 @@ class Frames:
 
     def finish(self, blended: np.ndarray) -> None:
         """Writes the GIF, which ends with the `blended` results."""
-        frames = [("masked", self.masked), *self.frames, ("blended", blended)]
+        frames = [("masked", self.masked), *self.frames, ("blended", blended[: self.count])]
         pictures = [titled(framed(frame), [title]) for title, frame in frames]
         self.outputs.write(f"completion{self.suffix}.gif", partial(save_gif, frames=pictures), self.note)

@@ -40,7 +40,7 @@ def open_groups(
             reader = PhotoReader(photos, masks, dcgan, search.seed, given)
         else:
             reader = AlignedReader(masks, dcgan.image_size, dcgan.c_dim, search.seed, given)
-        return Group(numbers[are_photos], Recipe(dcgan, search, files.blend), reader)
+        return Group(numbers[are_photos], Recipe(dcgan, search, files.blend, files.tries), reader)
 
     return [opened(are_photos) for are_photos, part in numbers.items() if part]
 

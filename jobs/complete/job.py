@@ -41,11 +41,12 @@ def complete(
     if photos.points and len(imgs) > 1:
         raise WrongCommand(f"--points belong to one photo, but there are {len(imgs)}: complete it alone")
     with only_writer(files.out_dir / f".worker{worker.index}" if worker.index else files.out_dir):
-        batches = -(-len(imgs) // files.batch_size) + 1 if files.all_frames else 1
+        at_once = max(1, files.batch_size // files.tries)  # pictures
+        batches = -(-len(imgs) // at_once) + 1 if files.all_frames else 1
         framed = 0 if worker.index else batches
-        results = Results(outputs, imgs, search.iterations, search.out_interval, framed)
+        results = Results(outputs, imgs, search.iterations, search.out_interval, framed, files.tries)
         groups = open_groups(imgs, files, photos, masks, search, devices)
-        return Completion(Plan(groups, imgs, results, files.batch_size, worker)).run()
+        return Completion(Plan(groups, imgs, results, at_once, worker)).run()
 
 
 class Completion:

@@ -13,7 +13,7 @@ import numpy as np
 from completion.photos import PhotoCompleter
 from faces.alignment import alignments, as_points, frame_by
 from faces.compositing import LITTLE, share_outside
-from faces.frame import Frame
+from faces.frame import Frame, around
 from images.decoding import PictureError
 from images.files import load_each
 from images.incomplete import Incomplete
@@ -174,7 +174,9 @@ class PhotoReader:
         with can_be_done(loaded.path):
             completed = self.completer.composite(photo, loaded.frames, faces, self.grain, self.seed)
         row = [thumbnail(picture) for picture in (photo.pixels, photo.masked(), completed.pixels)]
-        return Final(completed.to_save(), photo.profile, row)
+        part = around(loaded.frames, photo.shape) if loaded.frames else np.s_[:, :]
+        close_up = [thumbnail(picture[part]) for picture in (photo.masked(), completed.pixels)]
+        return Final(completed.to_save(), photo.profile, row, close_up)
 
 
 def parts_of(loaded: dict[int, LoadedPhoto]) -> Iterator[dict[int, LoadedPhoto]]:

@@ -5,7 +5,7 @@ missing.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -28,19 +28,22 @@ PHOTO_TITLES = ("before", "masked", "completed")
 class Results:
     """The results and frames of one call."""
 
-    def __init__(self, outputs: Outputs, imgs: Sequence[Path], iterations: int, interval: int, framed: int):
+    def __init__(
+        self, outputs: Outputs, imgs: Sequence[Path], iterations: int, interval: int, framed: int, tries: int = 1
+    ):
         """framed: the number of batches with a sheet and frames, one every `interval` iterations; 0 for no frames.
 
+        tries: completions of each picture.
         UserError if one of the `imgs` is an earlier result, or if a foreign file has a name that will be needed.
         """
         self.outputs, self.iterations, self.framed, self.interval = outputs, iterations, framed, interval
-        self.finals = [f"final/{name}.png" for name in unique_names(imgs)]
+        self.tries, self.names = tries, unique_names(imgs)
         self.call = digest(list(imgs), interval, framed)
         earlier = {os.path.realpath(outputs.folder / name) for name in outputs.names()}
         for path in imgs:
             if os.path.realpath(path) in earlier:
                 raise UserError(f"{path} is a result in the output folder: choose another --outDir")
-        outputs.check(*self.finals)
+        outputs.check(*(name for number in range(len(imgs)) for name in self._expected(number, "")))
         shown = [*range(0, iterations, interval), iterations] if interval else []
         grids = [f"{folder}/{i:04d}" for folder in ("hats_imgs", "completed") for i in shown]
         for end in map(suffix, range(1, framed + 1)):
@@ -51,10 +54,18 @@ class Results:
 
     def has(self, batch: Batch) -> bool:
         """Whether everything exists that the finished batch leaves, made from what its notes say."""
-        expected = {self.finals[number]: note for number, note in batch.notes.items()}
+        expected: dict[str, str] = {}
+        for number, note in batch.notes.items():
+            expected |= self._expected(number, note)
         if batch.nth <= self.framed and batch.has_faces:
             expected[f"sheet{suffix(batch.nth)}.png"] = self.sheet_note(batch, self.iterations)
         return all(self.outputs.note(name) == note for name, note in expected.items())
+
+    def _expected(self, number: int, note: str) -> dict[str, str]:
+        """The notes of the finished files of a picture, by their names."""
+        name = f"{self.names[number]}.png"
+        finals = {f"{final_folder(attempt)}/{name}": note for attempt in range(self.tries)}
+        return finals | ({f"tries/{name}": digest(note, self.tries)} if self.tries > 1 else {})
 
     def make_room(self, batch: Batch) -> bool:
         """Deletes frames of earlier calls. Returns whether the batch will have a sheet and frames."""
@@ -62,13 +73,13 @@ class Results:
         outputs.remove(*outputs.names(FRAMES if batch.nth == 1 else frames_note(batch.nth)))
         framed = batch.nth <= self.framed
         if framed:
-            outputs.remove(*map(log_name, batch.incomplete.ids))
+            outputs.remove(*map(log_name, batch.best_guesses.ids))
         return framed
 
     def write_sheet(self, batch: Batch, completed: np.ndarray, blended: np.ndarray, iteration: int) -> None:
         """Writes the sheet of a batch, with a row for each picture. Its frames must exist: it marks their end."""
-        pictures = batch.incomplete.pictures, batch.incomplete.shown(), completed, blended
-        rows = np.stack(pictures, axis=1)[:ROWS]
+        shown = batch.best_guesses[:ROWS]
+        rows = np.stack([shown.pictures, shown.shown(), *(each[: len(shown)] for each in (completed, blended))], axis=1)
         sheet = table(rows.reshape(-1, *rows.shape[2:]), ["before", "masked", "completed", "blended"])
         save = partial(save_picture, pixels=sheet)
         self.outputs.write(f"sheet{suffix(batch.nth)}.png", save, self.sheet_note(batch, iteration))
@@ -81,38 +92,66 @@ class Results:
     def write(self, batch: Batch, outcome: Outcome, final: Callable[[Any, np.ndarray], Final]) -> int:
         """Writes the results and returns how many there are. Reports which searches were restarted.
 
-        final: makes a result of a picture as it was loaded and its completed faces, uint8 [k, H, W, C]. A finished
-        result is not replaced by an unfinished one.
+        final: makes a result of a picture as it was loaded and its completed faces, uint8 [k, H, W, C]. Finished
+        results are not replaced by unfinished ones.
         """
         finished = outcome.iteration == self.iterations
         shown: dict[str, Sequence[np.ndarray]] = {}
         written = 0
         for number, loaded in batch.loaded.items():
-            faces = [i for i, face in enumerate(batch.incomplete.ids) if face.photo == number]
-            found, restarts = outcome.found[faces].all(), outcome.restarts[faces].sum()
-            if restarts:
-                without_result = "" if found else "; it never became finite, so the picture is skipped"
-                say(
-                    f"{loaded.path}: the loss was not finite, the search was restarted {restarts} times{without_result}"
-                )
-            if not found:
+            tries = [self._found(batch, outcome, number, attempt) for attempt in range(self.tries)]
+            if tries[0] is None:
                 continue
-            if finished or self.outputs.note(self.finals[number]) in (None, UNFINISHED):
+            notes = self._expected(number, batch.notes[number])
+            if not finished:
+                notes = dict.fromkeys(notes, UNFINISHED)
+            if finished or all(self.outputs.note(name) in (None, UNFINISHED) for name in notes):
                 try:
-                    made = final(loaded, outcome.blended[faces])
+                    row = self._write_tries(notes, tries, partial(final, loaded))
                 except PictureError as error:  # a photo is read once more
                     say(f"skipped: {error}")
                     continue
-                save = partial(save_picture, pixels=made.pixels, profile=made.profile)
-                self.outputs.write(self.finals[number], save, batch.notes[number] if finished else UNFINISHED)
-                if made.row and len(shown) < ROWS:
-                    shown[loaded.path.name] = made.row
+                if row and len(shown) < ROWS:
+                    shown[loaded.path.name] = row
             written += 1
         if shown and batch.nth <= self.framed:
             sheet = named_table(on_white([*chain.from_iterable(shown.values())]), PHOTO_TITLES, list(shown))
             name = f"photos{suffix(batch.nth)}.png"
             self.outputs.write(name, partial(save_picture, pixels=sheet), frames_note(batch.nth))
         return written
+
+    def _found(self, batch: Batch, outcome: Outcome, number: int, attempt: int) -> np.ndarray | None:
+        """uint8 [k, H, W, C]: a picture's faces by one attempt; None if their loss never became finite."""
+        ids = batch.incomplete.ids
+        rows = [i for i, face in enumerate(ids) if (face.photo, face.attempt) == (number, attempt)]
+        found, restarts = outcome.found[rows].all(), outcome.restarts[rows].sum()
+        if restarts:
+            what = f"try {attempt + 1}" if attempt else "the picture"
+            without_result = "" if found else f"; it never became finite, so {what} is skipped"
+            path = batch.loaded[number].path
+            say(f"{path}: the loss was not finite, the search was restarted {restarts} times{without_result}")
+        return outcome.blended[rows] if found else None
+
+    def _write_tries(
+        self, notes: Mapping[str, str], tries: Sequence[np.ndarray | None], final: Callable[[np.ndarray], Final]
+    ) -> Sequence[np.ndarray]:
+        """Writes a result for each try, and the sheet of several; returns the best guess' row of photos.png.
+
+        notes: by the names of the files, as `_expected` gives them. final: makes a result of the completed faces.
+        """
+        row: Sequence[np.ndarray] = ()
+        sheet: dict[str, np.ndarray] = {}
+        for (name, note), faces in zip(notes.items(), tries, strict=False):  # the sheet is the last of several files
+            if faces is not None:
+                made = final(faces)
+                self.outputs.write(name, partial(save_picture, pixels=made.pixels, profile=made.profile), note)
+                row = row or made.row
+                sheet |= {"masked": made.close_up[0], Path(name).parts[0]: made.close_up[1]}
+        if len(tries) > 1:
+            name, note = [*notes.items()][-1]
+            pixels = table(np.stack([*sheet.values()]), [*sheet])
+            self.outputs.write(name, partial(save_picture, pixels=pixels), note)
+        return row
 
     def show(self, iteration: int) -> None:
         """Reports where the results and the frames of this iteration are."""
@@ -122,11 +161,19 @@ class Results:
             names = ("photos.png", "sheet.png", "completion.gif", "before.png", "masked.png", *frames)
             say("look at " + ", ".join(f"{out}/{name}" for name in names if (out / name).exists()))
         say(f"completed pictures: {out}/final")
+        if self.tries > 1:
+            others = ", ".join(f"{out}/{final_folder(attempt)}" for attempt in range(1, self.tries))
+            say(f"alternatives: {others}; side by side: {out}/tries")
 
 
 def suffix(nth: int) -> str:
     """Ends the names of the frames of batch number `nth`."""
     return f"_{nth}" if nth > 1 else ""
+
+
+def final_folder(attempt: int) -> str:
+    """The folder of the results of an attempt: final, final_2, ..."""
+    return f"final{suffix(attempt + 1)}"
 
 
 def frames_note(nth: int) -> str:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 
 from completion.photos import PhotoCompleter
-from dcgan.options import PRESETS, SearchOptions
+from dcgan.options import SearchOptions
 from faces.compositing import LITTLE, composite, share_outside
-from faces.frame import Frame
+from faces.frame import Frame, around
 from images.decoding import OPAQUE, picture_size, read_photo, read_picture
 from images.mask_files import read_mask
 from images.masks import stretched
 from images.photo import Photo, shrunk_to
+from images.sheets import thumbnail
 from jobs.complete.arguments import PhotoOptions
 from utils import UserError
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 VIEW = 1024  # most pixels of a side on the page
 FRAMES = 5  # iterations between two pictures of a search
+TRIES = 4  # completions to choose from
 DEMO = Path(__file__).parent.parent.parent / "data" / "demo" / "raw" / "astronaut.png"
 
 
@@ -88,14 +90,19 @@ def painted(canvas: Canvas, layers: Sequence[np.ndarray]) -> Photo:
     return photo
 
 
-def search_options(seed: int) -> SearchOptions:
-    """Returns the options of the search for a seed.
+def attempts_of(seed: int) -> range:
+    """Returns the attempts to show: for seed 0 the best guess and alternatives, for another seed only alternatives."""
+    return range(1, TRIES + 1) if seed else range(TRIES)
 
-    Seed 0 is the best guess. Every other seed is a freer one that looks different.
-    """
-    if not seed:
-        return replace(PRESETS["default"].search, out_interval=FRAMES)
-    return replace(PRESETS["lively"].search, out_interval=FRAMES, start="random", seed=seed)
+
+@dataclass(frozen=True)
+class Suggestion:
+    """One of the completions to choose from."""
+
+    title: str
+    picture: np.ndarray  # uint8 [H, W, C], to save; C is 1 if the photo is gray
+    view: np.ndarray  # uint8 [h, w, 3], as the page shows it
+    close_up: np.ndarray  # uint8 [h, w, 3]: the faces
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ class Stage:
 
     message: str
     view: np.ndarray | None = None  # uint8 [h, w, 3], once there is something to see
-    result: np.ndarray | None = None  # uint8 [H, W, C] at the end; C is 1 if the photo is gray
+    suggestion: Suggestion | None = None  # at the end, in a stage for each
 
 
 class Painter:
@@ -115,7 +122,7 @@ class Painter:
         self.busy = threading.Lock()
 
     def complete(self, canvas: Canvas, photo: Photo, seed: int, frame: Frame | None = None) -> Iterator[Stage]:
-        """Yields the stages of a completion; the last one has the result.
+        """Yields the stages of a completion; the last ones have a suggestion each.
 
         photo: as `painted` returns it. frame: the face to complete; by default, those at the hole are located. Raises
         NoFace if there are none.
@@ -125,18 +132,29 @@ class Painter:
             frames = [frame] if frame else self.completer.locate([photo])[0].result()
             if not frames:
                 raise NoFace("No face was found at the hole. Paint on a face, and leave enough of it visible.")
-            search = search_options(seed)
+            search = SearchOptions(out_interval=FRAMES, seed=seed)
+            attempts = attempts_of(seed)
             yield Stage("Preparing the search. The first time, this takes a while ...")
-            for state in self.completer.complete(photo, frames, search):
+            for state in self.completer.complete(photo, frames, search, attempts=attempts):
                 if state.completed is not None:
                     progress = f"Searching: {state.iteration} of {search.iterations}"
-                    yield Stage(progress, in_view(canvas.view, photo, frames, state.completed))
+                    yield Stage(progress, in_view(canvas.view, photo, frames, state.completed[: len(frames)]))
             yield Stage("Blending ...")
-            result = self.completer.composite(photo, frames, state.completed, PhotoOptions.grain, seed)
+            for attempt, faces in zip(attempts, np.split(state.completed, len(attempts)), strict=True):
+                # One after the other, because a large photo takes much memory.
+                yield Stage("Blending ...", suggestion=self.suggestion(photo, frames, faces, attempt, seed))
             outside = share_outside(photo, frames)
             smooth = f" {outside:.0%} of the hole is outside the face; it was filled smoothly."
-            message = "Done." + (smooth if outside > LITTLE else "")
-            yield Stage(message, shrunk_to(result.pixels, VIEW), result.to_save())
+            yield Stage("Done. Choose a picture." + (smooth if outside > LITTLE else ""))
+
+    def suggestion(
+        self, photo: Photo, frames: Sequence[Frame], faces: np.ndarray, attempt: int, seed: int
+    ) -> Suggestion:
+        """Composites the completed faces of an attempt."""
+        result = self.completer.composite(photo, frames, faces, PhotoOptions.grain, seed)
+        close_up = thumbnail(result.pixels[around(frames, photo.shape)])
+        title = f"alternative {attempt}" if attempt else "best guess"
+        return Suggestion(title, result.to_save(), shrunk_to(result.pixels, VIEW), close_up)
 
 
 def in_view(view: np.ndarray, photo: Photo, frames: Sequence[Frame], faces: np.ndarray) -> np.ndarray:

@@ -1,24 +1,36 @@
 """The page of paint.py: what it shows, and what its buttons do."""
 
 import html
+import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 import numpy as np
 
 from images.files import save_picture
 from images.photo import Photo
-from jobs.paint.canvas import DEMO, Canvas, NoFace, Painter, open_canvas, painted, read_layer
+from jobs.paint.canvas import (
+    DEMO,
+    TRIES,
+    Canvas,
+    NoFace,
+    Painter,
+    Suggestion,
+    open_canvas,
+    painted,
+    read_layer,
+)
 from jobs.paint.pointing import ASKED, Pointing, after_click, pointed_frame, request
 from utils import UserError
 
 PINK = "#ff2d95"
 HEIGHT = 440  # pixels of the photo on the page
+GALLERY = 200  # pixels of the suggestions below it
 HINT = "Paint over the part to replace and press Complete."
 SWAP = "If it should be the other part, change the check mark below the mask."
 LAST_SEED = 2**31 - 1
@@ -27,6 +39,15 @@ SEND_STROKES = "seed => { window.editor?.notify('change'); return seed; }"
 
 Updates = dict[Any, Any]
 """The new values or settings of components of the page."""
+
+
+class Choice(NamedTuple):
+    """The files of a suggestion."""
+
+    picture: str  # to save
+    comparison: tuple[str, str]  # the photo before and after, as the page shows it
+    close_up: str
+    title: str  # no file
 
 
 class Page:
@@ -58,6 +79,17 @@ class Page:
                         slider_position=10,
                         buttons=["fullscreen"],
                     )
+            self.gallery = gr.Gallery(
+                label="Suggestions",
+                columns=TRIES,
+                height=GALLERY,
+                object_fit="contain",
+                allow_preview=False,
+                interactive=False,
+                visible=False,
+                buttons=[],
+            )
+            self.choices = gr.State(())  # of the session, for each picture of the gallery
             with gr.Row():
                 with gr.Column():
                     with gr.Row():
@@ -84,7 +116,8 @@ class Page:
         """
         pointing, mask = self.pointing, [self.mask_file, self.invert]
         pointed = [pointing.points, pointing.photo]
-        changed = [self.status, self.comparison, self.complete, self.another, self.picture, self.mask]
+        files = [self.gallery, self.choices, self.picture, self.mask]
+        changed = [self.status, self.comparison, self.complete, self.another, *files]
         searches = []
         for button, step in ((self.complete, 0), (self.another, 1)):
             # Without the queue the buttons turn off at once, so nobody presses twice.
@@ -106,6 +139,7 @@ class Page:
             )
             search.then(lambda: self.buttons(True), None, changed, queue=False)
             searches.append(search)
+        self.gallery.select(self.chosen, self.choices, [self.status, self.comparison, self.picture])
         self.photo.upload(lambda: None, cancels=searches, queue=False).then(
             self.opened,
             self.photo,
@@ -140,10 +174,14 @@ class Page:
             photo = painted(canvas, [read_layer(Path(layer)) for layer in layers])
             size = self.painter.completer.dcgan.image_size
             frame = pointed_frame(canvas, photo, points, size) if len(points) == len(ASKED) else None
+            place = Path(tempfile.mkdtemp(dir=self.folder))
+            choices: list[Choice] = []
             for stage in self.painter.complete(canvas, photo, int(seed or 0), frame):
                 seen = {} if stage.view is None else {self.comparison: (canvas.view, stage.view)}
-                saved = {} if stage.result is None else self.files(canvas.name, photo, stage.result)
-                yield {self.status: stage.message, **seen, **saved}
+                if stage.suggestion:
+                    choices.append(saved(place, canvas, photo, stage.suggestion))
+                yield {self.status: stage.message, **seen}
+            yield self.files(canvas, photo, place, choices)
         except NoFace as error:
             yield {self.status: f"{message(error)} Or show where it is. {request(())}", **self.pointing.show(canvas)}
         except (UserError, MemoryError) as error:
@@ -207,17 +245,40 @@ class Page:
         return {button: gr.update(interactive=ready) for button in (self.complete, self.another)}
 
     def no_files(self) -> Updates:
-        """Turns the buttons that save files off."""
-        return {button: gr.update(value=None, interactive=False) for button in (self.picture, self.mask)}
+        """Turns the buttons that save files off, and hides the suggestions."""
+        off = {button: gr.update(value=None, interactive=False) for button in (self.picture, self.mask)}
+        return {self.gallery: gr.update(value=None, visible=False), self.choices: (), **off}
 
-    def files(self, name: str, photo: Photo, result: np.ndarray) -> Updates:
-        """Turns the buttons on that save the result and its mask, white where pixels are known."""
-        place = Path(tempfile.mkdtemp(dir=self.folder))
-        picture, mask = (place / f"{name}-{what}.png" for what in ("completed", "mask"))
-        save_picture(picture, result, profile=photo.profile)
+    def files(self, canvas: Canvas, photo: Photo, place: Path, choices: Sequence[Choice]) -> Updates:
+        """Shows the suggestions, chooses the first, and lets it and the mask be saved."""
+        mask = place / f"{canvas.name}-mask.png"
         save_picture(mask, 255 * photo.known[..., None].astype(np.uint8))
-        files = {self.picture: str(picture), self.mask: str(mask)}
-        return {button: gr.update(value=file, interactive=True) for button, file in files.items()}
+        pictures = [(choice.close_up, choice.title) for choice in choices]
+        return {
+            self.gallery: gr.update(value=pictures, visible=True, selected_index=0),
+            self.choices: tuple(choices),
+            self.comparison: choices[0].comparison,
+            self.picture: gr.update(value=choices[0].picture, interactive=True),
+            self.mask: gr.update(value=str(mask), interactive=True),
+        }
+
+    def chosen(self, choices: Sequence[Choice], selected: gr.SelectData) -> Updates:
+        """Shows a suggestion, and lets it be saved."""
+        choice = choices[selected.index]
+        if not all(map(os.path.exists, (*choice.comparison, choice.picture))):
+            return {self.status: "This picture was deleted to make room for others. Press Complete again."}
+        return {self.comparison: choice.comparison, self.picture: gr.update(value=choice.picture)}
+
+
+def saved(place: Path, canvas: Canvas, photo: Photo, suggestion: Suggestion) -> Choice:
+    """Writes a suggestion into a folder of its own in `place`."""
+    folder = Path(tempfile.mkdtemp(dir=place))
+    picture = folder / f"{canvas.name}-completed.png"
+    before, after, close_up = (folder / f"{name}.png" for name in ("before", "after", "close-up"))
+    save_picture(picture, suggestion.picture, profile=photo.profile)
+    for path, view in ((before, canvas.view), (after, suggestion.view), (close_up, suggestion.close_up)):
+        save_picture(path, view)
+    return Choice(str(picture), (str(before), str(after)), str(close_up), suggestion.title)
 
 
 def reopen_canvas(path: str, mask: dict[str, Any] | None = None, invert: bool | None = False) -> Canvas:
