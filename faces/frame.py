@@ -43,7 +43,9 @@ def warp_known(known: np.ndarray, transform: np.ndarray, width: int, height: int
 
 
 def around(frames: Sequence["Frame"], shape: Sequence[int]) -> Part:
-    """The part of a photo [H, W] that shows the faces in these frames, with a margin."""
+    """The part of a photo [H, W] that shows the faces in these frames, with a margin; without frames, all of it."""
+    if not frames:
+        return np.s_[:, :]
     rows, columns = zip(*(frame.box(shape, CONTEXT) for frame in frames), strict=True)
     top, left = (min(side.start for side in sides) for sides in (rows, columns))
     bottom, right = (max(side.stop for side in sides) for sides in (rows, columns))

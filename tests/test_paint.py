@@ -200,12 +200,12 @@ def test_the_suggestion_that_is_chosen_is_the_one_to_save(painter, demo, tmp_pat
     assert page.no_files()[page.choices] == ()
 
 
-def test_a_photo_without_a_face(painter, demo):
+def test_a_hole_without_a_face_is_filled_smoothly(painter, demo):
     opened, photo = demo
     wall = replace(photo, pixels=np.full_like(photo.pixels, 90))
-    with pytest.raises(UserError, match="No face was found"):
-        list(painter.complete(opened, wall, 0))
-    assert not painter.busy.locked()
+    *_, last = painter.complete(opened, wall, 0)
+    assert "No face was found" in last.message and not last.found
+    assert (last.suggestion.picture == 90).all()
 
 
 def test_a_grey_photo_stays_grey_and_its_profile_is_kept(painter, tmp_path):

@@ -170,10 +170,11 @@ def test_clicks_where_no_face_is_found(page):
     layer = file_data(client.upload("layer_0.png", png(layer)))
     text = client.complete([layer])
     assert "No face was found" in text and "Click on the inner corner of one eye" in text
+    smooth, _ = saved(client, text)
     for x, y, words in ((410, 40, "the other eye"), (450, 40, "the lower lip"), (430, 100, "Press Complete")):
         assert words in client.call("clicked", None, None, False, None, event_data={"index": [x, y], "value": None})
     picture, mask = saved(client, client.complete([layer]))
-    assert (picture[mask == 0] != read_picture(DEMO)[mask == 0]).any(axis=1).mean() > 0.9
+    assert (picture[mask == 0] != smooth[mask == 0]).any(axis=1).mean() > 0.5
     text = client.call("clicked", None, None, False, None, event_data={"index": [9, 9], "value": None})
     assert "the other eye" in text
     assert "No face was found" in client.complete([layer])

@@ -174,7 +174,7 @@ class PhotoReader:
         with can_be_done(loaded.path):
             completed = self.completer.composite(photo, loaded.frames, faces, self.grain, self.seed)
         row = [thumbnail(picture) for picture in (photo.pixels, photo.masked(), completed.pixels)]
-        part = around(loaded.frames, photo.shape) if loaded.frames else np.s_[:, :]
+        part = around(loaded.frames, photo.shape)
         close_up = [thumbnail(picture[part]) for picture in (photo.masked(), completed.pixels)]
         return Final(completed.to_save(), photo.profile, row, close_up)
 

@@ -41,10 +41,6 @@ class Canvas:
     view: np.ndarray  # uint8 [h, w, 3], as the page shows it: no side is longer than VIEW
 
 
-class NoFace(UserError):
-    """No face was found at the hole."""
-
-
 def open_canvas(path: Path, mask: Path | None = None, invert: bool = False) -> Canvas:
     """Reads a photo, with the hole of a mask as --maskFile and --invertMask take it. Raises UserError if it cannot."""
     with without_folder(path):
@@ -112,6 +108,7 @@ class Stage:
     message: str
     view: np.ndarray | None = None  # uint8 [h, w, 3], once there is something to see
     suggestion: Suggestion | None = None  # at the end, in a stage for each
+    found: bool = True  # whether there is a face at the hole
 
 
 class Painter:
@@ -124,36 +121,40 @@ class Painter:
     def complete(self, canvas: Canvas, photo: Photo, seed: int, frame: Frame | None = None) -> Iterator[Stage]:
         """Yields the stages of a completion; the last ones have a suggestion each.
 
-        photo: as `painted` returns it. frame: the face to complete; by default, those at the hole are located. Raises
-        NoFace if there are none.
+        photo: as `painted` returns it. frame: the face to complete; by default, those at the hole are located. If
+        there are none, the hole is filled smoothly.
         """
         with self.busy:
             yield Stage("Looking for the face ...")
             frames = [frame] if frame else self.completer.locate([photo])[0].result()
-            if not frames:
-                raise NoFace("No face was found at the hole. Paint on a face, and leave enough of it visible.")
-            search = SearchOptions(out_interval=FRAMES, seed=seed)
-            attempts = attempts_of(seed)
-            yield Stage("Preparing the search. The first time, this takes a while ...")
-            for state in self.completer.complete(photo, frames, search, attempts=attempts):
-                if state.completed is not None:
-                    progress = f"Searching: {state.iteration} of {search.iterations}"
-                    yield Stage(progress, in_view(canvas.view, photo, frames, state.completed[: len(frames)]))
-            yield Stage("Blending ...")
-            for attempt, faces in zip(attempts, np.split(state.completed, len(attempts)), strict=True):
-                # One after the other, because a large photo takes much memory.
-                yield Stage("Blending ...", suggestion=self.suggestion(photo, frames, faces, attempt, seed))
-            outside = share_outside(photo, frames)
-            smooth = f" {outside:.0%} of the hole is outside the face; it was filled smoothly."
-            yield Stage("Done. Choose a picture." + (smooth if outside > LITTLE else ""))
+            if frames:
+                yield from self._with_faces(canvas, photo, frames, seed)
+            else:
+                smooth = self.suggestion("filled smoothly", photo, [], np.empty(0), seed)
+                yield Stage("No face was found at the hole, so it was filled smoothly.", suggestion=smooth, found=False)
 
-    def suggestion(
-        self, photo: Photo, frames: Sequence[Frame], faces: np.ndarray, attempt: int, seed: int
-    ) -> Suggestion:
-        """Composites the completed faces of an attempt."""
+    def _with_faces(self, canvas: Canvas, photo: Photo, frames: Sequence[Frame], seed: int) -> Iterator[Stage]:
+        """Yields the stages of a completion of the faces in these frames."""
+        search = SearchOptions(out_interval=FRAMES, seed=seed)
+        attempts = attempts_of(seed)
+        yield Stage("Preparing the search. The first time, this takes a while ...")
+        for state in self.completer.complete(photo, frames, search, attempts=attempts):
+            if state.completed is not None:
+                progress = f"Searching: {state.iteration} of {search.iterations}"
+                yield Stage(progress, in_view(canvas.view, photo, frames, state.completed[: len(frames)]))
+        yield Stage("Blending ...")
+        for attempt, faces in zip(attempts, np.split(state.completed, len(attempts)), strict=True):
+            title = f"alternative {attempt}" if attempt else "best guess"
+            # One after the other, because a large photo takes much memory.
+            yield Stage("Blending ...", suggestion=self.suggestion(title, photo, frames, faces, seed))
+        outside = share_outside(photo, frames)
+        smooth = f" {outside:.0%} of the hole is outside the face; it was filled smoothly."
+        yield Stage("Done. Choose a picture." + (smooth if outside > LITTLE else ""))
+
+    def suggestion(self, title: str, photo: Photo, frames: Sequence[Frame], faces: np.ndarray, seed: int) -> Suggestion:
+        """Composites the completed faces, uint8 [N, size, size, C], into the photo."""
         result = self.completer.composite(photo, frames, faces, PhotoOptions.grain, seed)
         close_up = thumbnail(result.pixels[around(frames, photo.shape)])
-        title = f"alternative {attempt}" if attempt else "best guess"
         return Suggestion(title, result.to_save(), shrunk_to(result.pixels, VIEW), close_up)
 
 

@@ -14,17 +14,7 @@ import numpy as np
 
 from images.files import save_picture
 from images.photo import Photo
-from jobs.paint.canvas import (
-    DEMO,
-    TRIES,
-    Canvas,
-    NoFace,
-    Painter,
-    Suggestion,
-    open_canvas,
-    painted,
-    read_layer,
-)
+from jobs.paint.canvas import DEMO, TRIES, Canvas, Painter, Suggestion, open_canvas, painted, read_layer
 from jobs.paint.pointing import ASKED, Pointing, after_click, pointed_frame, request
 from utils import UserError
 
@@ -182,8 +172,9 @@ class Page:
                     choices.append(saved(place, canvas, photo, stage.suggestion))
                 yield {self.status: stage.message, **seen}
             yield self.files(canvas, photo, place, choices)
-        except NoFace as error:
-            yield {self.status: f"{message(error)} Or show where it is. {request(())}", **self.pointing.show(canvas)}
+            if not stage.found:
+                asked = f"{stage.message} If there is a face, show where. {request(())}"
+                yield {self.status: asked, **self.pointing.show(canvas)}
         except (UserError, MemoryError) as error:
             yield {self.status: message(error)}
 
