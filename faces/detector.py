@@ -46,7 +46,10 @@ class FaceFinder:
 
         doublings: how often the photo is enlarged by two, to find smaller faces than 80 pixels. least: of the scores.
         """
-        detector = self.idle.pop() if self.idle else dlib.get_frontal_face_detector()
+        try:
+            detector = self.idle.pop()
+        except IndexError:
+            detector = dlib.get_frontal_face_detector()
         boxes, scores, _ = detector.run(photo, doublings, least)
         self.idle.append(detector)
         return list(zip(boxes, scores, strict=True))
