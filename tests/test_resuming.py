@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import json
 import os
 import shutil
 import signal
@@ -194,6 +195,13 @@ def test_a_sample_that_the_user_has_changed_is_not_replaced(here):
     with pytest.raises(UserError, match=r"train_01_0005\.png was not written by this program.*: move it away"):
         go(2)
     assert sample.read_text() == "mine"
+
+
+def test_the_losses_of_a_run_of_an_earlier_version_go_on(here):
+    run = json.loads(Path("checkpoints/run.json").read_text())["run"]
+    Outputs(Path("logs")).adopt("losses.csv", f"{run} 5")
+    go(2)
+    assert column("step") == [str(step) for step in range(1, 11)]
 
 
 def test_a_run_killed_before_it_could_mark_its_logs_goes_on(here):
