@@ -32,7 +32,7 @@ class RunOptions(Options):
         check=Path,
     )
     memory: float = option(
-        2.0,
+        3.0,
         "memory for decoded pictures. If they do not fit, they are decoded again in each epoch",
         check=NOT_NEGATIVE,
         metavar="GB",
