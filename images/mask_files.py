@@ -71,21 +71,21 @@ def _check_even(colors: np.ndarray) -> None:
         raise ValueError(f"looks like a photo, as {differ.mean():.0%} of its painted pixels differ in color")
 
 
-def _lighter(grey: np.ndarray) -> np.ndarray:
+def _lighter(gray: np.ndarray) -> np.ndarray:
     """Which pixels, uint8 [H, W], have the lighter of two tones. ValueError if there are not two."""
-    levels = np.bincount(grey.ravel(), minlength=256)
+    levels = np.bincount(gray.ravel(), minlength=256)
     low, high = np.flatnonzero(levels)[[0, -1]].tolist()
     if high - low < NEAR and np.count_nonzero(levels) > 2:
         raise ValueError(f"has hardly any contrast (gray levels {low} to {high})")
     between = slice(low + (high - low + 7) // 8, high - (high - low) // 8)
-    share = levels[between].sum() / grey.size
+    share = levels[between].sum() / gray.size
     if share > 0.5:  # a soft brush leaves less
         raise ValueError(f"looks like a photo, as {share:.0%} of its pixels are neither light nor dark")
-    flat = cv2.erode(grey, np.ones((3, 3))) == cv2.dilate(grey, np.ones((3, 3)))  # not at smooth edges
-    third = np.bincount(grey[flat], minlength=256)[between]
-    if third.size and third.max() > STRAY * grey.size:
+    flat = cv2.erode(gray, np.ones((3, 3))) == cv2.dilate(gray, np.ones((3, 3)))  # not at smooth edges
+    third = np.bincount(gray[flat], minlength=256)[between]
+    if third.size and third.max() > STRAY * gray.size:
         raise ValueError(f"has a third gray level, {between.start + third.argmax()}, so the hole is not clear")
-    return grey >= ((low + high + 1) // 2 if low < high else OPAQUE)
+    return gray >= ((low + high + 1) // 2 if low < high else OPAQUE)
 
 
 def read_without_color(path: Path, color: str) -> np.ndarray:
