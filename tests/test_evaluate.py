@@ -186,7 +186,7 @@ def test_its_own_pictures_are_no_faces(folder, tmp_path):
 class Search:
     """Returns the preset that a method searches by."""
 
-    def by_search(self, preset, told=False):
+    def by_search(self, preset):
         return preset
 
 

@@ -135,8 +135,8 @@ class HiddenFaces:
         self.incomplete = Incomplete(hidden, masks).with_tones()
         self.found: dict[SearchOptions, Completed] = {}
 
-    def by_search(self, preset: Preset, told: bool = False) -> Completed:
-        """Completes the faces by the preset's search and blending. told: for photos only."""
+    def by_search(self, preset: Preset) -> Completed:
+        """Completes the faces by the preset's search and blending."""
         if preset.search not in self.found:
             self.found[preset.search] = self._searched(preset)
         start, found = time.perf_counter(), self.found[preset.search]

@@ -54,8 +54,8 @@ def _variant(name: str, help: str, base: Preset = DEFAULT, blend: str = "", **ch
     return Preset(name, help, replace(base.search, **changes), blend or base.blend)
 
 
-def _by_search(preset: Preset, *kinds: str, told: bool = False, slow: bool = False) -> Method:
-    return Method(preset.name, preset.help, lambda pictures: pictures.by_search(preset, told), kinds or (FACES,), slow)
+def _by_search(preset: Preset, *kinds: str, slow: bool = False, **how: Any) -> Method:
+    return Method(preset.name, preset.help, lambda pictures: pictures.by_search(preset, **how), kinds or (FACES,), slow)
 
 
 def _by_filling(name: str, help: str, fill: "Fill", *kinds: str) -> Method:
@@ -75,12 +75,7 @@ _ALL = (
     _by_search(
         _variant("aligned", "only with --photo: the default with the true positions of the faces"), PHOTOS, told=True
     ),
-    Method(
-        "ungrained",
-        "only with --photo: the default with --grain 0",
-        lambda photos: photos.by_search(DEFAULT, grain=0),
-        (PHOTOS,),
-    ),
+    _by_search(_variant("ungrained", "only with --photo: the default with --grain 0"), PHOTOS, grain=0),
     _by_filling("spline", "a spline in tension through the known pixels", spline, FACES, PHOTOS),
     _by_filling("telea", "OpenCV's inpainting by Telea's method", opencv("INPAINT_TELEA"), FACES, PHOTOS),
     _by_filling(

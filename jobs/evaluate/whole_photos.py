@@ -170,9 +170,8 @@ def measure(batches: Iterable[Sequence[Damaged]], methods: Sequence[Method], com
             measured.show("masked", each.photo.masked())
         for method in methods:
             for each, completed in zip(batch, method.run(DamagedPhotos(completer, batch)), strict=True):
-                measured.values[method.name].append(
-                    (*closeness_in_hole(completed, each.photo), grain_share(completed, each.photo))
-                )
+                values = (*closeness_in_hole(completed, each.photo), grain_share(completed, each.photo))
+                measured.values[method.name].append(values)
                 measured.show(method.name, completed)
     return measured
 
