@@ -16,7 +16,8 @@ from dcgan import tensorflow1
 from dcgan.directories import FILE, checkpoints, newest_of_tensorflow1, read_config
 from dcgan.options import NetworkOptions
 from kernels.tensorflow import DAMAGE, keras, plain_path, tf
-from utils import Outputs, UserError, say
+from outputs import Outputs
+from utils import UserError, say
 
 NO_DAMAGE = (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError)
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # TensorFlow adds it to a variable's name

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import multivariate_normal, norm
 
-from utils import Outputs, say
+from outputs import Outputs
+from utils import say
 
 PLOTS = ("normal-pdf.png", "normal-samples.png", "normal-2d.png", "normal-2d-max.png")
 

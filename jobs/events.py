@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dcgan.checkpoints import writable
 from kernels.tensorflow import event_writer
-from utils import Outputs
+from outputs import Outputs
 
 PREFIX = "events.out.tfevents."
 

@@ -21,7 +21,8 @@ from images.incomplete import Incomplete
 from images.neighbors import nearest
 from images.sheets import BORDER, ROWS, framed, table
 from jobs.arguments import FILES, SampleOptions
-from utils import Outputs, Progress, UserError, only_writer, say
+from outputs import Outputs, only_writer
+from utils import Progress, UserError, say
 
 if TYPE_CHECKING:
     from model import DCGAN

@@ -9,7 +9,8 @@ from PIL import Image
 
 from faces.alignment import COLUMNS, earlier_rows
 from jobs.align import is_done
-from utils import LIST, Outputs, UserError
+from outputs import LIST, Outputs
+from utils import UserError
 
 INNER = "innerEyesAndBottomLip"
 NUMBERS = ["1", "0", "0.5", "0", "1", "-2e1", "80", "60", "64"]

@@ -18,7 +18,8 @@ from dcgan import checkpoints
 from dcgan.options import NetworkOptions, TrainOptions
 from kernels.tensorflow import tf
 from model import DCGAN
-from utils import LIST, UserError
+from outputs import LIST
+from utils import UserError
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,8 @@ from jobs.complete.batches import Group, Recipe
 from jobs.complete.job import Completion
 from jobs.complete.plan import Plan
 from jobs.complete.results import UNFINISHED, Batch, Outcome, Results
-from utils import Outputs, UserError
+from outputs import Outputs
+from utils import UserError
 
 SEARCH = SearchOptions(n_iter=3, refine=0, out_interval=0)
 HOLE = np.zeros((8, 8), bool)

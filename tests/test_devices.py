@@ -21,7 +21,8 @@ from dcgan.workers import ALONE, Worker
 from jobs.train.log import TrainingLog
 from kernels.tensorflow import tf
 from model import DCGAN, TrainStep
-from utils import Outputs, UserError
+from outputs import Outputs
+from utils import UserError
 
 TRAIN = """
 import sys

@@ -9,7 +9,7 @@ from images.incomplete import Incomplete
 from images.sheets import framed, titled
 from jobs.complete.frames import Frames
 from model import SearchStep
-from utils import Outputs
+from outputs import Outputs
 
 
 def ink(picture, top, bottom, columns):

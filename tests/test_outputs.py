@@ -1,4 +1,4 @@
-"""Outputs: which files of a folder this program may replace and delete."""
+"""Output folders: which files this program may replace and delete, and one process at a time."""
 
 import errno
 import os
@@ -9,7 +9,8 @@ from functools import partial
 import pytest
 from conftest import ROOT
 
-from utils import LIST, Outputs, UserError
+from outputs import LIST, LOCK, Outputs, only_writer
+from utils import UserError
 
 
 @pytest.fixture
@@ -212,7 +213,7 @@ def test_a_file_that_a_library_wrote(outputs):
 
 def test_several_processes_write_into_one_folder(outputs):
     code = (
-        "import sys; from pathlib import Path; from utils import Outputs; outputs = Outputs(Path('out'))\n"
+        "import sys; from pathlib import Path; from outputs import Outputs; outputs = Outputs(Path('out'))\n"
         "for i in range(100): outputs.write(f'{sys.argv[1]}_{i}', lambda path: path.write_text(str(i)), sys.argv[1])"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -234,3 +235,21 @@ def test_a_list_that_was_cut_short_in_its_first_line_is_continued(outputs, conte
     (outputs.folder / LIST).write_text(content)
     outputs.write("x.txt", put("new"))
     assert Outputs(outputs.folder).owns("x.txt")
+
+
+def test_only_one_process_writes_into_a_directory(tmp_path):
+    folder = tmp_path / "a" / "b"
+    with only_writer(folder):
+        with pytest.raises(UserError, match="another process writes into"), only_writer(folder):
+            pass
+        assert folder.is_dir()
+    assert not folder.parent.exists()  # nothing was written there
+    folder.mkdir(parents=True)
+    with only_writer(folder):
+        pass
+    assert not any(folder.iterdir())  # the user's folder stays, as it was
+    with only_writer(folder):
+        (folder / "x").touch()
+    with pytest.raises(BlockingIOError), only_writer(folder):  # what is raised in there is left alone
+        raise BlockingIOError
+    assert set(os.listdir(folder)) == {"x", LOCK}

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, blobs, write_pictures
 
 from images.files import unique_names
-from utils import LOCK
+from outputs import LOCK
 
 # Python runs a module of this name, if it finds one, before anything else.
 WITHOUT_POSIX = """
@@ -30,7 +30,7 @@ def opened(path, *arguments, _open=builtins.open, **named):
 builtins.open = opened
 """
 HOLD = (
-    "import sys, time; from pathlib import Path; from utils import UserError, only_writer\n"
+    "import sys, time; from pathlib import Path; from outputs import only_writer; from utils import UserError\n"
     "try:\n"
     "    with only_writer(Path('folder')): print('in', flush=True); time.sleep(float(sys.argv[1]))\n"
     "except UserError as error: print(error)"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from jobs.train.record import Record
-from utils import Outputs, UserError
+from outputs import Outputs
+from utils import UserError
 
 SETTINGS = {"batch_size": 4, "seed": 0, "train_size": None}
 NAMES = [f"{i}.png" for i in range(20)]

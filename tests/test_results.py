@@ -20,7 +20,8 @@ from jobs.complete.job import complete
 from jobs.complete.plan import listed
 from jobs.stopping import stop_signals
 from model import DCGAN
-from utils import Outputs, UserError
+from outputs import Outputs
+from utils import UserError
 
 SEARCH = SearchOptions(n_iter=6, refine=0, out_interval=2, approach="adam", start="random")
 

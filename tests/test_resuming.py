@@ -22,7 +22,8 @@ from jobs.train.job import train
 from jobs.train.log import TrainingLog
 from kernels.tensorflow import tf
 from model import DCGAN, TrainStep
-from utils import Outputs, UserError, WrongCommand, only_writer
+from outputs import Outputs, only_writer
+from utils import UserError, WrongCommand
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")
 SMALL = {"image_size": 8, "gf_dim": 4, "df_dim": 4}

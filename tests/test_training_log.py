@@ -8,7 +8,8 @@ from jobs.train.log import TrainingLog
 from jobs.train.samples import Samples
 from kernels.tensorflow import tf
 from model import DCGAN, TrainStep
-from utils import Outputs, UserError
+from outputs import Outputs
+from utils import UserError
 
 
 def new_log(folder, step=0):

@@ -1,32 +1,12 @@
-"""Folders with one writer, progress, and options."""
+"""Progress and options."""
 
 import math
-import os
 from dataclasses import FrozenInstanceError, dataclass, replace
 from pathlib import Path
 
 import pytest
 
 import utils
-from utils import UserError
-
-
-def test_only_one_process_writes_into_a_directory(tmp_path):
-    folder = tmp_path / "a" / "b"
-    with utils.only_writer(folder):
-        with pytest.raises(UserError, match="another process writes into"), utils.only_writer(folder):
-            pass
-        assert folder.is_dir()
-    assert not folder.parent.exists()  # nothing was written there
-    folder.mkdir(parents=True)
-    with utils.only_writer(folder):
-        pass
-    assert not any(folder.iterdir())  # the user's folder stays, as it was
-    with utils.only_writer(folder):
-        (folder / "x").touch()
-    with pytest.raises(BlockingIOError), utils.only_writer(folder):  # what is raised in there is left alone
-        raise BlockingIOError
-    assert set(os.listdir(folder)) == {"x", utils.LOCK}
 
 
 def test_clock():

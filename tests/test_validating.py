@@ -12,7 +12,7 @@ from images.decoding import read_picture
 from kernels.tensorflow import tf
 from model import DCGAN
 from ops import to_uint8
-from utils import Outputs
+from outputs import Outputs
 
 TRAIN = ["--dataset", "faces", "--validation", "others", "--batch_size", 4, "--image_size", 16, "--gf_dim", 4]
 TRAIN += ["--df_dim", 4, "--keep", 9, "--checkpoint_interval", 2, "--precision", "float32"]

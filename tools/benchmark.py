@@ -292,7 +292,7 @@ def completion(photos: int) -> dict[str, Any]:
     import complete
     from jobs.complete.job import Completion
     from jobs.complete.photo_reader import PhotoReader
-    from utils import Outputs
+    from outputs import Outputs
 
     seconds: dict[str, float] = collections.defaultdict(float)
 

@@ -11,7 +11,7 @@ from jobs.complete.results import frames_note, log_name, suffix
 from jobs.events import EventFile
 from kernels.tensorflow import tf
 from model import SearchStep
-from utils import Outputs
+from outputs import Outputs
 
 GIF_FRAMES = 60  # at least, if the search has so many, and fewer than twice as many
 

@@ -17,7 +17,8 @@ from jobs.complete.groups import open_groups
 from jobs.complete.plan import Plan, check_named, listed
 from jobs.complete.results import Results
 from jobs.stopping import stop_signals
-from utils import Outputs, UserError, WrongCommand, only_writer, say, some
+from outputs import Outputs, only_writer
+from utils import UserError, WrongCommand, say, some
 
 if TYPE_CHECKING:
     from jobs.complete.frames import Frames

@@ -12,7 +12,8 @@ from images.mask_options import WITHOUT_HOLE, MaskOptions
 from jobs.complete.arguments import PhotoOptions
 from jobs.complete.batches import Batch, Group
 from jobs.complete.results import Results
-from utils import Outputs, Progress, UserError, WrongCommand, say, some
+from outputs import Outputs
+from utils import Progress, UserError, WrongCommand, say, some
 
 
 def listed(named: Sequence[Path], outputs: Outputs, masks: MaskOptions) -> list[Path]:

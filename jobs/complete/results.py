@@ -18,7 +18,8 @@ from images.files import save_picture, unique_names
 from images.incomplete import Face
 from images.sheets import ROWS, named_table, on_white, table
 from jobs.complete.batches import Batch, Final, Outcome
-from utils import Outputs, UserError, digest, say
+from outputs import Outputs
+from utils import UserError, digest, say
 
 UNFINISHED = "unfinished"
 FRAMES = "frames"  # begins the notes of all frames

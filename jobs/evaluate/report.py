@@ -12,7 +12,8 @@ import numpy as np
 from images.files import evenly, find_pictures, save_picture
 from images.sheets import on_white, table
 from jobs.evaluate.arguments import EvaluateOptions
-from utils import Outputs, UserError, only_writer, say, write_rows
+from outputs import Outputs, only_writer
+from utils import UserError, say, write_rows
 
 
 class Report:

@@ -10,7 +10,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from images.decoding import LARGEST_FILE
-from utils import LOCK, UserError
+from outputs import LOCK
+from utils import UserError
 
 PREFIX = "dcgan-paint-"
 ROOM = 2 * LARGEST_FILE  # bytes of all files together, and of all requests on their way

@@ -13,7 +13,8 @@ from jobs.events import EventFile
 from jobs.train.run import LOSS_FILE
 from kernels.tensorflow import tf
 from model import DCGAN, LOSSES, TrainStep
-from utils import Outputs, UserError, clock, read_rows, say, write_rows
+from outputs import Outputs
+from utils import UserError, clock, read_rows, say, write_rows
 
 COLUMNS = ("step", "epoch", "seconds", *LOSSES, "images_per_second")
 PACE = 5.0  # seconds between two lines

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from utils import Outputs, UserError
+from outputs import Outputs
+from utils import UserError
 
 FILE = "run.json"
 

@@ -11,7 +11,8 @@ from dcgan.directories import check_model, checkpoints, learned, newest_of_tenso
 from images.files import check_folder, find_pictures
 from jobs.train.arguments import RunOptions
 from jobs.train.record import Record
-from utils import Outputs, UserError, only_writer, say
+from outputs import Outputs, only_writer
+from utils import UserError, say
 
 SAMPLE = re.compile(r"train_\d{2,}_\d{4,}\.png")
 LOSS_FILE, BEST = "losses.csv", "best"

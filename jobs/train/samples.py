@@ -9,7 +9,7 @@ from images.sheets import grid
 from jobs.train.log import TrainingLog
 from kernels.tensorflow import tf
 from model import DCGAN, Pictures, TrainStep
-from utils import Outputs
+from outputs import Outputs
 
 ALIKE, ALIKE_STEP = 0.25, 200  # samples are alike below this share of the pictures' spread, once G could have learned
 

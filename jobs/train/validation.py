@@ -15,7 +15,8 @@ from jobs.train.log import TrainingLog, earlier_rows
 from jobs.train.run import BEST, Run
 from kernels.tensorflow import tf
 from model import DCGAN
-from utils import Outputs, UserError, say, write_rows
+from outputs import Outputs
+from utils import UserError, say, write_rows
 
 COUNT = 512  # real pictures, at most
 COLUMNS = ("step", "pictures", "sliced_wasserstein", "ms_ssim")
