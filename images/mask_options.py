@@ -19,9 +19,9 @@ BLENDS = ("tension", "poisson", "none")  # the first is the default
 
 
 def color(value: str) -> str:
-    """A check for `option`: a color "#rrggbb"; "#" may be missing, because shells take it for a comment."""
+    """A check for `option`: a color "#rrggbb"; "#" may be missing, because some shells need quotes around it."""
     if not re.fullmatch("#?[0-9a-fA-F]{6}", value):
-        raise ValueError(f"{value} is not a color: write it as '#00ff00'")
+        raise ValueError(f"{value} is not a color: write it as 00ff00")
     return f"#{value[-6:].lower()}"
 
 
@@ -48,10 +48,10 @@ class MaskOptions(Options):
     )
     hole_color: str | None = option(
         None,
-        "the hole is where the picture has this color, such as '#00ff00', or nearly this color",
+        "the hole is where the picture has this color, such as 00ff00 (green), or nearly this color",
         "--holeColor",
         check=color,
-        metavar="'#RRGGBB'",
+        metavar="RRGGBB",
     )
     invert: bool = option(False, "swap keep and fill in a mask, or opaque and transparent in a picture", "--invertMask")
     grow: int = option(0, "enlarge the hole by N pixels of the picture on every side", "--growMask", number(int, 0))

@@ -55,7 +55,8 @@ def each_mask(masks: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def checked(mask: np.ndarray, name: str) -> np.ndarray:
     """Returns the mask. Raises UserError if it hides nothing or everything."""
     if mask.all() or not mask.any():
-        raise UserError(f"{name} hides {'nothing' if mask.all() else 'everything'}: choose one with a hole to complete")
+        fault = "nothing: choose one with a hole" if mask.all() else "everything: leave some pixels known"
+        raise UserError(f"{name} hides {fault}")
     return mask
 
 

@@ -15,6 +15,7 @@ from images.decoding import load_picture
 from images.mask_files import read_mask
 from images.mask_options import MaskOptions
 from jobs.complete.aligned_reader import AlignedReader
+from jobs.complete.given_masks import GivenMasks
 from utils import UserError
 
 PICTURE = Image.fromarray(blobs(1, 48)[0])
@@ -153,7 +154,10 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
 @pytest.mark.filterwarnings("ignore")
 def test_damage_ends_in_a_picture_or_in_a_word(tmp_path, capfd):
     files = sorted(kinds().items())
-    colored, grey = AlignedReader(MaskOptions(kind="left"), 8, 3, 0), AlignedReader(MaskOptions(grow=1), 8, 1, 0)
+    colored, grey = (
+        AlignedReader(GivenMasks(MaskOptions(kind="left")), 8, 3, 0),
+        AlignedReader(GivenMasks(MaskOptions(grow=1)), 8, 1, 0),
+    )
     readers = [
         lambda path: load_picture(path, 8, 1)[0],
         lambda path: load_picture(path, 8, 3)[0],

@@ -385,7 +385,7 @@ def test_grey_pictures(folder, tmp_path):
         (["test/000.png", "--invertMask", "--maskType", "left"], 2, ["--invertMask needs --maskFile"]),
         (["test/000.png", "--growMask", 1, "--maskType", "full"], 2, ["--growMask needs a hole"]),
         (["test/000.png", "--growMask", -1], 2, ["--growMask", "at least 0"]),
-        (["test/000.png", "--holeColor", "green"], 2, ["green is not a color: write it as '#00ff00'"]),
+        (["test/000.png", "--holeColor", "green"], 2, ["green is not a color: write it as 00ff00"]),
         (["test/000.png", "--holeColor", "#00ff00"], 1, ["none of the pictures"]),
         (["test/000.png", "--contextWindow", 1], 2, ["--contextWindow", "odd"]),
         ([], 2, ["IMG"]),

@@ -18,6 +18,7 @@ from images.files import save_picture
 from images.mask_options import MaskOptions
 from jobs.complete.aligned_reader import AlignedReader, Loaded
 from jobs.complete.batches import Group, Recipe
+from jobs.complete.given_masks import GivenMasks
 from jobs.complete.job import Completion
 from jobs.complete.plan import Plan
 from jobs.complete.results import UNFINISHED, Batch, Outcome, Results
@@ -78,7 +79,7 @@ def imgs(tmp_path):
 def job_of(
     tmp_path, imgs, batch_size=2, search=SEARCH, blending="none", masks=None, model=None, framed=0, worker=ALONE
 ):
-    reader = AlignedReader(masks or MaskOptions(), 8, 3, search.seed)
+    reader = AlignedReader(GivenMasks(masks or MaskOptions()), 8, 3, search.seed)
     results = Results(Outputs(tmp_path / "out"), imgs, search.n_iter, search.out_interval, framed)
     dcgan = model or Model()
     group = Group(range(len(imgs)), Recipe(dcgan, search, blending), reader)

@@ -14,6 +14,7 @@ from images.decoding import read_picture
 from images.mask_options import MaskOptions
 from jobs.complete import photo_reader
 from jobs.complete.arguments import PhotoOptions
+from jobs.complete.given_masks import GivenMasks
 from jobs.evaluate.whole_photos import Damaged, DamagedPhotos
 from jobs.paint.canvas import Painter, open_canvas, painted
 from model import DCGAN
@@ -82,7 +83,7 @@ def test_a_photo_and_its_mask_are_decoded_once(folder, opened, monkeypatch, mask
     for kept in (photo_reader.KEPT, 0):
         monkeypatch.setattr(photo_reader, "KEPT", kept)
         opened.clear()
-        reader = photo_reader.PhotoReader(points, options, dcgan, seed=0)
+        reader = photo_reader.PhotoReader(points, GivenMasks(options), dcgan, seed=0)
         loaded = reader.with_faces({0: reader.read(folder / "photo.png")})[0]
         results.append(reader.final(loaded, np.full_like(loaded.incomplete.pictures, 99)).pixels)
         if kept:

@@ -7,6 +7,7 @@ from PIL import Image
 from images.mask_options import MaskOptions
 from images.masks import fit_mask, make_mask
 from jobs.complete.aligned_reader import AlignedReader
+from jobs.complete.given_masks import GivenMasks
 from utils import UserError
 
 
@@ -31,7 +32,7 @@ def test_hidden_pixels_do_not_run_into_known_ones_when_resized(tmp_path, c_dim):
     picture = rng.integers(0, 256, (50, 70, 3))
     known = np.ones((50, 50), bool)
     known[10:30, 5:27] = False
-    reader = AlignedReader(MaskOptions(file=write(tmp_path / "mask.png", 255 * known)), 16, c_dim, 0)
+    reader = AlignedReader(GivenMasks(MaskOptions(file=write(tmp_path / "mask.png", 255 * known))), 16, c_dim, 0)
     loaded = []
     for filling in (0, 255):
         square = picture[:, 10:60]
@@ -70,7 +71,7 @@ def opaque(tmp_path, hole=None):
 
 
 def read(path, **options):
-    return AlignedReader(MaskOptions(**options), 16, 3, seed=4).read(path)
+    return AlignedReader(GivenMasks(MaskOptions(**options)), 16, 3, seed=4).read(path)
 
 
 def test_a_reader_hides_what_its_options_say(tmp_path):
@@ -106,6 +107,6 @@ def test_a_reader_hides_what_its_options_say(tmp_path):
 def test_a_reader_refuses_options_that_fit_no_picture(tmp_path):
     black = write(tmp_path / "black.png", np.zeros((16, 16)))
     with pytest.raises(UserError, match=r"black\.png hides everything"):
-        AlignedReader(MaskOptions(file=black), 16, 3, 0)
+        AlignedReader(GivenMasks(MaskOptions(file=black)), 16, 3, 0)
     with pytest.raises(UserError, match="the mask center hides nothing"):
-        AlignedReader(MaskOptions(center_scale=0.5), 16, 3, 0)
+        AlignedReader(GivenMasks(MaskOptions(center_scale=0.5)), 16, 3, 0)

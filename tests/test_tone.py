@@ -17,6 +17,7 @@ from images.mask_options import BLENDS, MaskOptions
 from images.photo import Photo
 from images.tone import luminance, tone_of
 from jobs.complete.aligned_reader import AlignedReader
+from jobs.complete.given_masks import GivenMasks
 
 DEMO = Image.open(ROOT / "data" / "demo" / "raw" / "astronaut.png").convert("RGB").crop((100, 0, 356, 256))
 HOLE = np.zeros((256, 256), bool)
@@ -93,7 +94,7 @@ def test_a_gray_picture_among_color_ones_is_completed_in_gray(tmp_path, mode):
     dcgan = lively(8, 5)
     face = DEMO.resize((16, 16))
     paths = write_pictures(tmp_path, [np.asarray(face.convert("L").convert(mode)), np.asarray(face)])
-    reader = AlignedReader(MaskOptions(), 16, 3, seed=0)
+    reader = AlignedReader(GivenMasks(MaskOptions()), 16, 3, seed=0)
     together = Incomplete.joined([reader.read(path).incomplete for path in paths])
     assert [bool(tone) for tone in together.tones] == [True, False]
     *_, state = dcgan.complete(together, QUICK)

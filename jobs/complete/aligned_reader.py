@@ -1,6 +1,5 @@
 """Reads pictures that are completed as a whole, such as aligned faces, and fits them and their masks to the model."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from images.decoding import OPAQUE, central_square, load_picture, read_picture, resized
 from images.incomplete import Incomplete
-from images.mask_options import WITHOUT_HOLE, MaskOptions
+from images.mask_options import WITHOUT_HOLE
 from images.masks import HALF, covered, fit_mask, grown, make_mask
 from jobs.complete.batches import Final
 from jobs.complete.given_masks import GivenMasks, Hidden
@@ -38,13 +37,13 @@ class Loaded(NamedTuple):
 class AlignedReader:
     """Reads pictures [size, size, c_dim] and their masks."""
 
-    def __init__(self, options: MaskOptions, size: int, c_dim: int, seed: int, given: GivenMasks | None = None):
+    def __init__(self, masks: GivenMasks, size: int, c_dim: int, seed: int):
         """Random masks follow from `seed`. UserError if a mask cannot be used."""
-        self.options, self.size, self.c_dim = options, size, c_dim
+        self.masks, self.size, self.c_dim = masks, size, c_dim
+        options = masks.options
         self.made = make_mask(options.kind or "center", size, options, seed)
-        self.masks = given or GivenMasks(options)
-        if self.masks.file is not None:
-            fit_mask(squared(self.masks.file, f"the mask {options.file}"), size, f"the mask {options.file}")
+        if masks.file is not None:
+            fit_mask(squared(masks.file, f"the mask {options.file}"), size, f"the mask {options.file}")
 
     def read(self, path: Path) -> Loaded:
         """Reads a picture and its mask. Known pixels do not depend on pixels in the hole, even if they are resized.
@@ -52,7 +51,7 @@ class AlignedReader:
         Raises UserError if a file cannot be read or the mask does not fit, hides nothing or hides everything.
         """
         size = self.size
-        if self.options.kind in WITHOUT_HOLE:
+        if self.masks.options.kind in WITHOUT_HOLE:
             return Loaded(path, self.made, *load_picture(path, size, self.c_dim)[:2])
         pixels = read_picture(path, "LA" if self.c_dim == 1 else "RGBA")
         square = central_square(pixels)
@@ -69,7 +68,7 @@ class AlignedReader:
 
         opaque: bool [s, s], which pixels of the square are opaque.
         """
-        options, side = self.options, len(opaque)
+        options, side = self.masks.options, len(opaque)
         given = self.masks.of(path)
         if given is not None:
             mask = central_square(given) if options.hole_color else squared(given, f"the mask of {path}")
@@ -87,8 +86,8 @@ class AlignedReader:
 
     def final(self, loaded: Loaded, faces: np.ndarray) -> Final:
         """The picture to write, from its completed face, uint8 [1, size, size, c_dim]."""
-        masked = replace(loaded.incomplete, lowres=self.options.lowres).shown()[0]
-        return Final(faces[0], close_up=(masked, faces[0]))
+        masked = Incomplete(loaded.picture[None], loaded.mask, self.masks.options.lowres).shown()
+        return Final(faces[0], close_up=(masked[0], faces[0]))
 
 
 def squared(mask: np.ndarray, name: str) -> np.ndarray:

@@ -10,7 +10,6 @@ import numpy as np
 
 from dcgan.options import SearchOptions
 from images.incomplete import Face, Incomplete
-from images.mask_options import MaskOptions
 from jobs.complete.given_masks import GivenMasks
 from utils import digest
 
@@ -30,7 +29,6 @@ class Final(NamedTuple):
 class Reader(Protocol):
     """Reads pictures of one kind with their masks."""
 
-    options: MaskOptions
     masks: GivenMasks
 
     def read(self, path: Path) -> Any:
@@ -69,7 +67,7 @@ class Group:
     @cached_property
     def how(self) -> str:
         """Identifies all that a result depends on, besides its picture."""
-        return self.recipe.digest(self.reader.options.lowres)
+        return self.recipe.digest(self.reader.masks.options.lowres)
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ class Batch:
         """[N * tries]: the pictures, or the located faces of photos; first for the best guesses."""
         parts = [each.incomplete for each in self.loaded.values()]
         ids = [Face(number, k) for number, part in zip(self.loaded, parts, strict=True) for k in range(len(part))]
-        joined = Incomplete.joined(parts, self.group.reader.options.lowres, ids)
+        joined = Incomplete.joined(parts, self.group.reader.masks.options.lowres, ids)
         return joined.tried(range(self.group.recipe.tries))
 
     @property

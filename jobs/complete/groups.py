@@ -37,9 +37,9 @@ def open_groups(
         if are_photos:
             from jobs.complete.photo_reader import PhotoReader
 
-            reader = PhotoReader(photos, masks, dcgan, search.seed, given)
+            reader = PhotoReader(photos, given, dcgan, search.seed)
         else:
-            reader = AlignedReader(masks, dcgan.image_size, dcgan.c_dim, search.seed, given)
+            reader = AlignedReader(given, dcgan.image_size, dcgan.c_dim, search.seed)
         return Group(numbers[are_photos], Recipe(dcgan, search, files.blend, files.tries), reader)
 
     return [opened(are_photos) for are_photos, part in numbers.items() if part]

@@ -17,7 +17,6 @@ from faces.frame import Frame, around
 from images.decoding import PictureError
 from images.files import load_each
 from images.incomplete import Incomplete
-from images.mask_options import MaskOptions
 from images.masks import checked, grown, make_mask
 from images.photo import Photo
 from images.sheets import thumbnail
@@ -52,17 +51,14 @@ class LoadedPhoto:
 class PhotoReader:
     """Reads photos and their masks, locates the faces, and composites the completed faces."""
 
-    def __init__(
-        self, photos: PhotoOptions, masks: MaskOptions, dcgan: "DCGAN", seed: int, given: GivenMasks | None = None
-    ):
+    def __init__(self, photos: PhotoOptions, masks: GivenMasks, dcgan: "DCGAN", seed: int):
         """Random masks and grain follow from `seed`.
 
         UserError if a mask, the points or the alignment cannot be used, or if the landmark model is missing.
         """
-        self.options, size = masks, dcgan.image_size
-        self.masks = given or GivenMasks(masks)
+        self.masks, size = masks, dcgan.image_size
         self.grain, self.seed = photos.grain, seed
-        self.in_frame = make_mask(masks.kind or "center", size, masks, seed)
+        self.in_frame = make_mask(masks.options.kind or "center", size, masks.options, seed)
         self.completer = PhotoCompleter(dcgan)
         self.points = [(points, frame_by(points, size)) for points in np.reshape(photos.points or (), (-1, 3, 2))]
         self.alignment = alignments(photos.alignment, size) if photos.alignment else None
@@ -71,14 +67,15 @@ class PhotoReader:
     def read(self, path: Path) -> LoadedPhoto:
         """Reads a photo and its mask; UserError if one is unreadable or they do not fit."""
         photo, hidden = self.masks.photo(path)
-        by_face = bool(self.options.kind) or (self.options.usual and photo.intact)
+        options = self.masks.options
+        by_face = bool(options.kind) or (options.usual and photo.intact)
         if not by_face:
             checked(photo.known, f"the mask of {path}")
         with can_be_done(path):
             given = self._given(path, photo)
         pixels = np.where(photo.known[..., None], photo.pixels, 0)
         transforms = [frame.transform for frame in given]
-        of_mask = [self.in_frame, self.options.grow] if by_face else []
+        of_mask = [self.in_frame, options.grow] if by_face else []
         made_of = digest(pixels, photo.known, self.grain, *of_mask, *transforms)
         shown = None if by_face else hidden
         return LoadedPhoto(path, (made_of,), by_face, self._kept(photo), photo.known.size, given, shown)
@@ -153,7 +150,7 @@ class PhotoReader:
         """The photo, read again if it was not kept, with the mask of the frame over its located faces."""
         photo = self._again(loaded)
         for frame in loaded.frames if loaded.by_face else ():
-            photo = photo.hiding(~grown(~frame.under(self.in_frame, photo.shape), self.options.grow))
+            photo = photo.hiding(~grown(~frame.under(self.in_frame, photo.shape), self.masks.options.grow))
         return photo
 
     def _why_none(self, photo: Photo, frames: Sequence[Frame]) -> str:

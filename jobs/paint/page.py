@@ -202,13 +202,10 @@ class Page:
             canvas = reopen_canvas(path, mask, invert)
         except (UserError, MemoryError) as error:
             yield {self.mask_file: None, self.status: message(error)}
-            mask = None
-            canvas = reopen_canvas(path)
-        else:
-            mostly = mask and canvas.photo.known.mean() < 0.5
-            yield {
-                self.status: f"The hole is more than half of the photo. {SWAP if mostly else HINT}" if mostly else HINT
-            }
+            yield from self.cleared(path, None, False)
+            return
+        mostly = mask and canvas.photo.known.mean() < 0.5
+        yield {self.status: f"The hole is more than half of the photo. {SWAP}" if mostly else HINT}
         yield from self.renewed(canvas)
 
     def clicked(

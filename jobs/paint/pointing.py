@@ -33,9 +33,10 @@ class Pointing:
     def show(self, canvas: Canvas, points: Sequence[Point] = ()) -> dict[Any, Any]:
         """Returns the updates that show the photo with these points."""
         view = canvas.view.copy()
+        radius = max(2, min(view.shape[:2]) // 100)
         for point in points:
-            cv2.circle(view, point, max(2, min(view.shape[:2]) // 100), (255, 255, 255), cv2.FILLED)
-            cv2.circle(view, point, max(2, min(view.shape[:2]) // 100), (0, 0, 0))
+            cv2.circle(view, point, radius, (255, 255, 255), cv2.FILLED)
+            cv2.circle(view, point, radius, (0, 0, 0))
         return {self.photo: gr.update(value=view, visible=True), self.points: [*points]}
 
     def hide(self) -> dict[Any, Any]:
