@@ -39,7 +39,7 @@ def test_the_titles_fit_a_single_small_picture():
 def test_every_file_is_listed_and_every_frame_titled(tmp_path):
     pictures = np.full((2, 16, 16, 3), 200, np.uint8)
     outputs = Outputs(tmp_path)
-    frames = Frames(outputs, SimpleNamespace(nth=2, incomplete=Incomplete(pictures, np.eye(16))))
+    frames = Frames(outputs, SimpleNamespace(nth=2, best_guesses=Incomplete(pictures, np.eye(16))))
     for i in range(3):
         generated = np.full_like(pictures, 40 * i)
         frames.record(SearchStep(i, np.zeros((2, 4)), np.ones((2, 3)), np.zeros(2), generated, generated))
