@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from completion.placing import PlacingNetwork
 from dcgan.options import SearchOptions
 from faces.compositing import composite, faces_in, regions, tone_around
 from faces.detector import FaceFinder, predictor_path
@@ -53,6 +52,8 @@ class PhotoCompleter:
 
     @cached_property
     def _locator(self) -> Locator:
+        from completion.placing import PlacingNetwork  # loads TensorFlow
+
         return Locator(self.finder, PlacingNetwork(), self._quickly_filled, self.dcgan.image_size)
 
     def locate(self, photos: Sequence[Photo], everywhere: Collection[Photo] = ()) -> list[Future]:

@@ -197,17 +197,17 @@ def everything(folder):
 
     reader = tf.train.load_checkpoint(str(folder / "checkpoints"))
     names = [name for name in reader.get_variable_to_shape_map() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
-    events = []
-    for path in (folder / "logs").glob("events.*"):
+    events = {}  # TensorBoard shows the last of several values of a step
+    for path in sorted((folder / "logs").glob("events.*")):
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             event = tf.compat.v1.Event.FromString(record)
-            events += [(value.tag, event.step, value.tensor.SerializeToString()) for value in event.summary.value]
-            events += [("graph", 0, b"")] * bool(event.graph_def)
+            events |= {(value.tag, event.step): value.tensor.SerializeToString() for value in event.summary.value}
+            events |= {("graph", 0): b""} if event.graph_def else {}
     return (
         {name: reader.get_tensor(name).tobytes() for name in names},
         [(row["step"], row["epoch"], *(row[name] for name in CURVES)) for row in losses(folder)],
         {path.name: path.read_bytes() for path in (folder / "samples").glob("*.png")},
-        sorted(events),
+        events,
     )
 
 

@@ -140,7 +140,7 @@ def test_samples_are_measured_by_half_of_the_pictures(run):
     z = np.random.default_rng(0).uniform(-1, 1, (6, dcgan.z_dim)).astype(np.float32)
     samples = to_uint8(dcgan.generator(z))
     write_pictures(run / "pictures", np.concatenate([samples, blobs(6, 16)]))
-    assert_works(run_script("evaluate.py", "pictures", "--samples", cwd=run))
+    assert_works(run_script("evaluate.py", "pictures", "--samples", "--checkpointDir", "checkpoints", cwd=run))
     of_samples, real = rows_of(run / "evaluation" / "generator.csv")
     assert (of_samples["set"], real["set"], real["pictures"]) == ("samples", "real", "6")
     assert 2 * float(of_samples["swd"]) < float(real["swd"])  # the reference is what this z gives

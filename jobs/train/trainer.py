@@ -106,8 +106,8 @@ class Trainer:
         self.log = TrainingLog(self.dcgan, run.logs, run.record.run, self.last)
         samples = Samples(self.dcgan, self.pictures, run.samples, self.log, self.options.seed)
         hooks = [
-            Hook(1, self.log.record),
             Hook(options.sample_interval, samples.write),
+            Hook(1, self.log.record),  # prints, which may end the run: the step's samples are written before
             Hook(options.checkpoint_interval, self._save),
         ]
         if validation:
