@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 import sys
 import textwrap
 import traceback
@@ -100,7 +101,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     code: Any = 1
     try:
         interrupts.raise_them()
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # makes every name printable
+        _open_outputs()
         try:
             code = main()
         except SystemExit as end:
@@ -136,6 +137,15 @@ def _explained(error: Exception) -> str:
         reason = textwrap.shorten(str(error), 200)
         return f"cannot load a library ({reason}): free some memory, or install the requirements again"
     return ""
+
+
+def _open_outputs() -> None:
+    """Opens stdout and stderr if the caller closed them (`>&-`); makes every file name printable."""
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+            setattr(sys, name, open(descriptor, "w"))  # noqa: SIM115 - it stays open
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _while_importing(error: Exception) -> bool:

@@ -41,7 +41,8 @@ def sample(options: SampleOptions) -> None:
     with only_writer(out):
         outputs = Outputs(out, "--outDir")
         options = _listed(options)
-        _check_places(options, outputs)
+        named = [*(options.z or ()), *itertools.chain.from_iterable(files for _, files in options.terms)]
+        _check_places(options, named, outputs)
         neighbors = find_pictures(options.nearest, [out]) if options.nearest else []
         dcgan = open_model(options.checkpoint_dir)
         if options.terms:
@@ -170,16 +171,23 @@ def _listed(options: SampleOptions) -> SampleOptions:
     )
 
 
-def _check_places(options: SampleOptions, outputs: Outputs) -> None:
-    """Raises UserError if the results would replace a file of the user."""
+def _check_places(options: SampleOptions, named: Sequence[Path], outputs: Outputs) -> None:
+    """Raises UserError if the results would replace a file of the user, or one of those `named`."""
     out = outputs.folder
     if options.nearest and os.path.realpath(options.nearest) == os.path.realpath(out):
         raise UserError(f"{out} contains the pictures to compare with: choose another --outDir")
     if options.single:
         numbered = (f"{SINGLE}/{i:04}" for i in range(options.random_count))
-        outputs.check(*outputs.names(SINGLE), *(f"{name}.{end}" for name in numbered for end in ("png", "npz")))
+        names = {*outputs.names(SINGLE), *(f"{name}.{end}" for name in numbered for end in ("png", "npz"))}
     else:
-        outputs.check(*(f"{options.kind}.{end}" for end in ("npz", "png", *(["gif"] if options.walk else []))))
+        names = {f"{options.kind}.{end}" for end in ("npz", "png", *(["gif"] if options.walk else []))}
+    places = {os.path.realpath(out / name) for name in names}
+    alone = [os.path.realpath(path) for path in named] == [os.path.realpath(out / f"{options.kind}.npz")]
+    keeps_z = alone and options.kind in ("samples", "nearest")  # the same z is written again
+    for path in named:
+        if os.path.realpath(path) in places and not keeps_z:
+            raise UserError(f"{path} would be overwritten by the results: choose another --outDir")
+    outputs.check(*names)
 
 
 def _save(

@@ -1,5 +1,7 @@
 """sample.py: pictures against G of the z beside them, walks and arithmetic against NumPy, planted copies, bad calls."""
 
+import shutil
+
 import numpy as np
 import pytest
 from conftest import assert_fails, assert_works, blobs, lively, run_script, write_pictures
@@ -259,3 +261,23 @@ def test_walks_and_sums_stay_in_the_cube():
     corners = np.sign(np.random.default_rng(0).uniform(-1, 1, (5, 100))).astype(np.float32)
     assert abs(walk(corners, 7)).max() == 1
     assert abs(combined([corners, corners], [1, 1])).max() <= 1
+
+
+def test_z_that_is_named_is_not_written_over(folder):
+    sample(folder, "--number", 2, "--walk", 1)
+    sample(folder, "--number", 2, "--single")
+    sample(folder, "--number", 2)
+    shutil.copy(folder / "sampled" / "samples.npz", folder / "other.npz")
+    before = {path: path.read_bytes() for path in (folder / "sampled").rglob("*.npz")}
+    for args in (
+        ["--z", "sampled/walk.npz", "--walk", 2],
+        ["--z", "sampled/single/0001.npz", "--single"],
+        ["--z", "sampled/samples.npz", "other.npz"],
+        ["--z", "sampled/samples.png"],
+    ):
+        assert_fails(run_script("sample.py", *args, cwd=folder), 1, args[1], "would be overwritten by the results")
+    write_pictures(folder / "faces", blobs(2, 16))
+    assert_fails(
+        run_script("sample.py", "--nearest", "faces", "--outDir", "faces", cwd=folder), 1, "contains the pictures"
+    )
+    assert before == {path: path.read_bytes() for path in before}

@@ -115,3 +115,11 @@ def test_a_closed_pipe_ends_quietly(tmp_path):
     result = subprocess.run(["bash", "-c", command], cwd=tmp_path)
     assert result.returncode in (0, 141)
     assert (tmp_path / "stderr").read_text() == ""
+
+
+def test_closed_outputs(tmp_path):
+    command = shlex.join(map(str, process("complete.py", "missing.png")))
+    for closed in (">&-", ">&- 2>&-"):
+        result = subprocess.run(["bash", "-c", f"{command} {closed}"], cwd=tmp_path, capture_output=True, text=True)
+        assert result.returncode == 1
+        assert "2>&-" in closed or result.stderr.startswith("error: no file or folder missing.png")

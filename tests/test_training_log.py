@@ -31,6 +31,7 @@ def samples(log, tmp_path):
 def sample(samples, *steps):
     for step in steps:
         samples.write(state(step))
+        samples.log.say()
 
 
 def state(step, *d_losses, g_loss=1.0):
@@ -43,6 +44,7 @@ def record(log, first_step, d_losses):
     for step, d_loss in enumerate(d_losses, first_step):
         log.record(state(step, d_loss))
     log.flush()
+    log.say()
 
 
 def warnings(capsys):

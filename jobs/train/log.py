@@ -24,7 +24,8 @@ WON, WON_STEPS = 0.1, 200  # D has won if its mean loss over so many steps is lo
 class TrainingLog:
     """Logs the steps that `DCGAN.train` yields, and warns if D wins.
 
-    Losses are fetched from the device only when they are written, so that training does not wait for its log.
+    Losses are fetched from the device only when they are written, so that training does not wait for its log. Messages
+    are printed after all else that is due at a step, so that a closed pipe stops the run when its files are written.
     """
 
     def __init__(self, dcgan: DCGAN, outputs: Outputs, run: str, last: int):
@@ -32,6 +33,7 @@ class TrainingLog:
         self.dcgan, self.outputs, self.run, self.last = dcgan, outputs, run, last
         self.d_losses: deque[float] = deque(maxlen=WON_STEPS)
         self.warned: set[str] = set()
+        self.messages: list[str] = []
         step = int(dcgan.step)
         path = outputs.folder / LOSS_FILE
         rows = earlier_rows(path, COLUMNS, step)
@@ -58,10 +60,16 @@ class TrainingLog:
         if time.monotonic() - self.written > PACE:
             self.flush()
 
+    def say(self) -> None:
+        """Prints the collected messages. Raises BrokenPipeError if the pipe is closed."""
+        messages, self.messages = self.messages, []
+        for message in messages:
+            say(message)
+
     def warn_once(self, topic: str, text: str) -> None:
-        """Prints a warning, unless there was one about this topic."""
+        """Collects a warning, unless there was one about this topic."""
         if topic not in self.warned:
-            say(f"warning: {text}")
+            self.messages.append(f"warning: {text}")
         self.warned.add(topic)
 
     def flush(self) -> None:
@@ -84,7 +92,7 @@ class TrainingLog:
                     for name, value in zip(LOSSES, values, strict=True):
                         tf.summary.scalar(name, value, step=step)
         self.outputs.add_rows(LOSS_FILE, rows)
-        say(
+        self.messages.append(
             f"Epoch: [{last.epoch:2d}] [{last.batch:4d}/{last.batches:4d}] "
             f"time: {self.earlier + now - self.start:.4f}, d_loss: {losses[-1][-1, 0]:.8f}, "
             f"g_loss: {losses[-1][-1, 3]:.8f}, {rate:.1f} images/s, {self._left(last.step, now)} left"

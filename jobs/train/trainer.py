@@ -106,14 +106,14 @@ class Trainer:
         self.log = TrainingLog(self.dcgan, run.logs, run.record.run, self.last)
         samples = Samples(self.dcgan, self.pictures, run.samples, self.log, self.options.seed)
         hooks = [
+            Hook(1, self.log.record),
             Hook(options.sample_interval, samples.write),
-            Hook(1, self.log.record),  # prints, which may end the run: the step's samples are written before
             Hook(options.checkpoint_interval, self._save),
         ]
         if validation:
             validation.begin(self.log)
             hooks.append(Hook(options.checkpoint_interval, lambda state: validation.measure(), when_stopped=False))
-        return hooks
+        return [*hooks, Hook(1, lambda state: self.log.say())]
 
     def _save(self, state: TrainStep | None = None) -> None:
         self.log.flush()

@@ -16,7 +16,7 @@ from jobs.train.run import BEST, Run
 from kernels.tensorflow import tf
 from model import DCGAN
 from outputs import Outputs
-from utils import UserError, say, write_rows
+from utils import UserError, write_rows
 
 COUNT = 512  # real pictures, at most
 COLUMNS = ("step", "pictures", "sliced_wasserstein", "ms_ssim")
@@ -83,7 +83,7 @@ class Validation:
         if is_best:
             self._keep(step, distance)
         self.logs.add_rows(TABLE, [[step, count, f"{distance:.5g}", f"{similarity:.5g}"]])
-        say(
+        self.log.messages.append(
             f"validation at step {step}, {count} pictures: sliced Wasserstein distance {distance:.2f}, MS-SSIM "
             f"{similarity:.3f}; {f'kept in {self.best.folder}' if is_best else f'the lowest was {self.lowest:.2f}'}"
         )
