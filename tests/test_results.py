@@ -285,3 +285,12 @@ def test_what_another_wrote_is_not_replaced_by_a_try(folder, name):
         call(folder, "mine", tries=2)
     assert contents(out) == {name: b"mine"}
     shutil.rmtree(out)
+
+
+def test_alternatives_of_an_earlier_call_go_when_a_picture_is_completed_anew(folder):
+    call(folder, "fewer", tries=3)
+    call(folder, "fewer", tries=2, search=replace(SEARCH, seed=5))
+    places = {path.relative_to(folder / "fewer").parts[0] for path in (folder / "fewer").rglob("003.png")}
+    assert places == {"final", "final_2", "tries"}
+    call(folder, "fewer", search=replace(SEARCH, seed=6))
+    assert {path.parent.name for path in (folder / "fewer").rglob("003.png")} == {"final"}

@@ -9,6 +9,7 @@ from images.mask_options import BLENDS
 from jobs.arguments import MODEL
 from utils import COUNT, Options, number, option
 
+MOST_TRIES = 16
 LIMIT = 1e9  # pixels, more than a photo can have
 
 
@@ -26,7 +27,7 @@ class CompleteOptions(Options):
         1,
         "completions of each picture: the best guess, and N - 1 livelier alternatives, each from a random start of its "
         "own",
-        check=number(int, 1, 16),
+        check=number(int, 1, MOST_TRIES),
     )
     batch_size: int = option(64, "completions that are searched together", "--batchSize", check=COUNT)
     all_frames: bool = option(False, "write frames, logs and a GIF for all batches, not only the first", "--allFrames")

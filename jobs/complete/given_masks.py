@@ -15,6 +15,8 @@ from images.masks import grown, stretched
 from images.photo import Photo
 from utils import say, some
 
+MIXED = 4  # pixels: so far a JPEG spreads paint, as it usually stores colors at half the resolution
+
 
 class Hidden(NamedTuple):
     """How much of a picture its mask or transparency hides."""
@@ -64,9 +66,10 @@ class GivenMasks:
         if self.options.hole_color and hidden:
             count = sum(each.pixels for each in hidden.values())
             say(f"{count:,} pixels of {some([*hidden])} have the --holeColor {self.options.hole_color}")
-            lossy = [] if self.options.grow else [path for path in hidden if is_lossy(path)]
+            lossy = [path for path in hidden if is_lossy(path)] if self.options.grow < MIXED else []
             if lossy:
-                say(f"compression mixed the paint into the pixels around the hole of {some(lossy)}: add --growMask 2")
+                paint = f"compression mixed the paint into the pixels around the hole of {some(lossy)}"
+                say(f"{paint}: add --growMask {MIXED}")
         elif mostly := [path for path, each in hidden.items() if each.pixels > each.of / 2]:
             what_to_do = f"{'remove' if self.options.invert else 'add'} --invertMask to fill the other part instead"
             say(f"the hole is more than half of {some(mostly)}: {what_to_do}")

@@ -17,6 +17,7 @@ from images.decoding import PictureError
 from images.files import save_picture, unique_names
 from images.incomplete import Face
 from images.sheets import ROWS, named_table, on_white, table
+from jobs.complete.arguments import MOST_TRIES
 from jobs.complete.batches import Batch, Final, Outcome
 from outputs import Outputs
 from utils import UserError, digest, say
@@ -140,6 +141,9 @@ class Results:
 
         notes: by the names of the files, as `_expected` gives them. final: makes a result of the completed faces.
         """
+        file = Path(next(iter(notes))).name
+        earlier = (f"{final_folder(attempt)}/{file}" for attempt in range(len(tries), MOST_TRIES))
+        self.outputs.remove(*earlier, f"tries/{file}")  # alternatives of a call with more tries
         row: Sequence[np.ndarray] = ()
         sheet: dict[str, np.ndarray] = {}
         for (name, note), faces in zip(notes.items(), tries, strict=False):  # the sheet is the last of several files
