@@ -202,6 +202,7 @@ def test_the_rate_is_that_of_all_workers(tmp_path, monkeypatch, capsys):
     zeros = np.zeros((200, 1), np.float32)
     log.record(TrainStep(2, 0, 2, 9, np.ones((2, 4), np.float32), zeros, zeros, zeros))
     log.flush()
+    log.say()
     assert float(capsys.readouterr().out.split(" images/s")[0].split()[-1]) == pytest.approx(150, rel=0.1)
 
 

@@ -271,5 +271,6 @@ def test_the_time_left_does_not_count_the_start(tmp_path, monkeypatch, capsys):
         now = 3600.0 + step
         log.record(TrainStep(step, 0, step, 1000, np.ones((1, 4), np.float32), zeros, zeros, zeros))
     log.flush()
+    log.say()
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith(", ? left") and lines[-1].endswith(", 0:16:29 left")
