@@ -142,8 +142,8 @@ class Results:
         notes: by the names of the files, as `_expected` gives them. final: makes a result of the completed faces.
         """
         file = Path(next(iter(notes))).name
-        earlier = (f"{final_folder(attempt)}/{file}" for attempt in range(len(tries), MOST_TRIES))
-        self.outputs.remove(*earlier, f"tries/{file}")  # alternatives of a call with more tries
+        possible = [*(f"{final_folder(attempt)}/{file}" for attempt in range(MOST_TRIES)), f"tries/{file}"]
+        self.outputs.remove(*(name for name in possible if name not in notes))  # of a call with more tries
         row: Sequence[np.ndarray] = ()
         sheet: dict[str, np.ndarray] = {}
         for (name, note), faces in zip(notes.items(), tries, strict=False):  # the sheet is the last of several files
