@@ -216,7 +216,7 @@ def test_photos_with_several_faces_can_be_left_out(tmp_path):
 
 
 def test_pixels_of_a_much_larger_photo_are_averaged(tmp_path):
-    """The demonstration photo four times as large, with a checkerboard in its pixels, of which nothing is left."""
+    """Aligning an enlarged photo with a checkerboard over its pixels leaves nothing of the checkerboard."""
     photo = np.asarray(Image.open(DEMO / "astronaut.png").convert("RGB").crop((140, 0, 340, 220)), int).clip(40, 215)
     large = photo.repeat(4, axis=0).repeat(4, axis=1)
     checkered = large + 40 * (-1) ** np.indices(large.shape[:2]).sum(axis=0)[..., None]

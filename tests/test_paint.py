@@ -97,7 +97,7 @@ def test_a_mask_hides_a_part_of_the_photo_and_of_its_view(tmp_path):
 
 
 def test_clicks_are_points_of_the_photo():
-    """Of which the page shows a half: the frame is that of --points, up to the rounding of the clicks."""
+    """The page shows the photo at half its size. The frame is that of --points, except for the rounding of clicks."""
     pytest.importorskip("gradio")
     from jobs.paint.pointing import after_click, pointed_frame
 

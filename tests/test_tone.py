@@ -72,7 +72,7 @@ def test_color_photos_have_no_tone():
     pixels = np.asarray(DEMO)
     assert tone_of(pixels, ~HOLE) is None
     assert tone_of(compressed(pixels, 60), ~HOLE) is None
-    small = gray(DEMO).copy()  # as a screenshot that is gray but for a photo
+    small = gray(DEMO).copy()  # like a gray screenshot that contains a color photo
     small[:40, :60] = pixels[50:90, 100:160] * np.array([1, 0.6, 0.6])
     assert tone_of(small, ~HOLE) is None
 
