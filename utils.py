@@ -1,5 +1,6 @@
 """Used everywhere: errors that a user can fix, messages, progress, options, and tables."""
 
+import builtins
 import csv
 import dataclasses
 import hashlib
@@ -15,9 +16,7 @@ from typing import Any
 
 def one_line(text: object) -> str:
     """Returns the text in one line; control characters, which file names may contain, are escaped."""
-    return "".join(
-        c if c.isprintable() or "\ud800" <= c <= "\udfff" else ascii(c)[1:-1] for c in " ".join(str(text).splitlines())
-    )
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(str(text).splitlines()))
 
 
 class UserError(Exception):
@@ -69,18 +68,38 @@ def quiet_stderr() -> Iterator[None]:
         os.close(kept)
 
 
+def in_notebook() -> bool:
+    """Whether Jupyter shows the output, which then has no terminal."""
+    return hasattr(builtins, "__IPYTHON__") and "ipykernel" in sys.modules
+
+
+@contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """Sets environment variables in this context."""
+    earlier = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in earlier.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
 class Progress:
     """Shows the progress of long work on stderr, with its rate and the time left.
 
-    A terminal gets one line that is redrawn; a pipe or a file gets a plain line every ten seconds.
+    A terminal and a notebook get one line that is redrawn; a pipe or a file gets a plain line every ten seconds.
     """
 
     def __init__(self, total: int, unit: str):
         self.total, self.unit = total, unit
         self.done = 0
         self.start = time.monotonic()
-        self.tty = sys.stderr.isatty()
-        self.due = self.start + (0 if self.tty else 10)
+        self.redraws = sys.stderr.isatty() or in_notebook()
+        self.due = self.start + (0 if self.redraws else 10)
+        self.shown: Any = None  # in a notebook
 
     def skip(self, count: int) -> None:
         """Reduces the total, as some of the work is not needed."""
@@ -92,16 +111,26 @@ class Progress:
         """Shows how much is done, and a note after it."""
         self.done = done
         now = time.monotonic()
-        if now < self.due and not (self.tty and done == self.total):
+        if now < self.due and not (self.redraws and done == self.total):
             return
-        self.due = now + (0.2 if self.tty else 10)
+        self.due = now + (0.2 if self.redraws else 10)
         rate = done / max(now - self.start, 1e-9)
         left = clock((self.total - done) / rate) if done else "?"
         line = f"{done}/{self.total} {self.unit}, {rate:.1f} {self.unit}/s, {left} left{note and ', ' + note}"
-        if self.tty:
-            print(f"\r\033[K{line}", end="\n" if done == self.total else "", file=sys.stderr, flush=True)
-        else:
+        if not self.redraws:
             print(line, file=sys.stderr, flush=True)
+        elif in_notebook():
+            self._display({"text/plain": line})
+        else:
+            print(f"\r\033[K{line}", end="\n" if done == self.total else "", file=sys.stderr, flush=True)
+
+    def _display(self, content: dict[str, str]) -> None:
+        from IPython.display import display
+
+        if self.shown:
+            self.shown.update(content, raw=True)
+        else:
+            self.shown = display(content, raw=True, display_id=True)
 
 
 def clock(seconds: float) -> str:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -24,10 +23,8 @@ LARGE = 25_000_000  # pixels, of 4 to 8 bytes each; larger pictures are decoded 
 OPAQUE = 128  # the alpha from which a pixel is known
 STRIP = 4_000_000  # pixels converted at a time
 Image.init()  # loads all decoders; some, like TIFF's and WebP's, are loaded late otherwise
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # pictures that cannot be read are reported here
 
-# Warnings about pictures that can be read are noise; pictures that cannot be read are reported.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-logging.getLogger("PIL").setLevel(logging.CRITICAL)
 _large = Lock()
 _libtiff = Lock()  # it prints errors to stderr, which one thread at a time can silence
 

@@ -27,6 +27,7 @@ from images.decoding import PictureError, picture_size, read_photo
 from images.files import find_pictures, save_picture, unique_names
 from images.photo import Photo
 from jobs.arguments import AlignOptions
+from jobs.command import ignore_pillow
 from outputs import Outputs, only_writer
 from utils import Progress, UserError, say, write_rows
 
@@ -119,6 +120,7 @@ def _start_worker(*arguments: Any) -> None:
     global _aligner
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    ignore_pillow()
     cv2.setNumThreads(1)  # the processes already use all cores
     _aligner = Aligner(*arguments)
 

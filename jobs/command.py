@@ -6,6 +6,7 @@ import os
 import sys
 import textwrap
 import traceback
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -96,8 +97,25 @@ def _type(check: Callable[[Any], Any]) -> Callable[[str], Any]:
     return parse_text
 
 
-def run(main: Callable[[], int | None]) -> NoReturn:
-    """Runs a script's `main` and exits with its result, or 0. Errors that a user can cause are printed in one line."""
+def run(main: Callable[[], int | None]) -> None:
+    """Runs a script's `main` and exits with its result, or 0. Errors that a user can cause are printed in one line.
+
+    In IPython it returns instead, because IPython shows SystemExit like a bug.
+    """
+    with warnings.catch_warnings():
+        ignore_pillow()
+        code = _code_of(main)
+    if not interrupts.IN_IPYTHON:
+        sys.exit(code)
+
+
+def ignore_pillow() -> None:
+    """Ignores Pillow's warnings: they are about pictures that can be read, and the others are reported."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def _code_of(main: Callable[[], int | None]) -> Any:
+    """Runs `main` and returns the exit code."""
     code: Any = 1
     try:
         interrupts.raise_them()
@@ -118,7 +136,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         code = _fail(text, 2 if isinstance(error, WrongCommand) else 1)
     finally:
         interrupts.ignore()
-    sys.exit(code)
+    return code
 
 
 def _explained(error: Exception) -> str:
@@ -145,7 +163,8 @@ def _open_outputs() -> None:
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
             setattr(sys, name, open(descriptor, "w"))  # noqa: SIM115 - it stays open
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if not interrupts.IN_IPYTHON:
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _while_importing(error: Exception) -> bool:

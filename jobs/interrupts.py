@@ -2,14 +2,18 @@
 
 A library's C code may replace or drop the exception of a signal's handler while it is being imported. A signal
 therefore ends the process at once during imports. Afterwards KeyboardInterrupt or SystemExit lets the script clean up.
+IPython, whose %run runs a script within a notebook, keeps its own handlers.
 """
 
 import _signal  # `signal` is nicer, but takes longer to import than Python takes to start
+import builtins
 import os
 import sys
 
+IN_IPYTHON = hasattr(builtins, "__IPYTHON__")  # the process goes on after the script
 # SIGHUP is sent when the terminal is closed. Windows does not have it.
-SIGNALS = tuple(getattr(_signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(_signal, name))
+_NAMES = () if IN_IPYTHON else ("SIGINT", "SIGTERM", "SIGHUP")
+SIGNALS = tuple(getattr(_signal, name) for name in _NAMES if hasattr(_signal, name))
 _at_work = False
 _stderr = os.dup(2)  # descriptor 2 itself leads nowhere while TensorFlow is imported (utils.quiet_stderr)
 

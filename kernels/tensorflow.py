@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from utils import UserError, quiet_stderr
+from utils import UserError, environment, quiet_stderr
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it once, when it is imported
-os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # leaves GPU memory to other processes
-# Otherwise Keras obeys a settings file in the home directory, and writes one if there is none.
-os.environ.update(KERAS_BACKEND="tensorflow", KERAS_HOME=os.devnull)
+# Read while the libraries are imported. Without KERAS_HOME, Keras obeys a settings file in the home directory, and
+# writes one if there is none.
+SETTINGS = {
+    "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
+    "KERAS_BACKEND": "tensorflow",
+    "KERAS_HOME": os.devnull,
+}
 
 
 @contextmanager
@@ -31,11 +34,14 @@ def hidden(*libraries: str) -> Iterator[None]:
             del sys.modules[name]
 
 
-with quiet_stderr(), hidden("matplotlib", "pandas"):
+with environment(**SETTINGS), quiet_stderr(), hidden("matplotlib", "pandas"):
     import keras  # noqa: F401 - for other modules
     import tensorflow as tf
 
     GPUS = tf.config.list_physical_devices("GPU")  # in here because CUDA's libraries print messages, too
+    with suppress(RuntimeError, ValueError):  # the program uses its GPUs already
+        for gpu in GPUS:
+            tf.config.experimental.set_memory_growth(gpu, True)  # leaves memory to other processes
 
 tf.get_logger().setLevel("ERROR")
 

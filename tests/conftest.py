@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 HANDLERS = {number: signal.getsignal(number) for number in signal.valid_signals()}
+import images.decoding  # noqa: E402
 from jobs.command import run  # noqa: E402 - sets handlers of its own
 from jobs.interrupts import SIGNALS  # noqa: E402
 
@@ -29,8 +30,6 @@ with warnings.catch_warnings():
     warnings.resetwarnings()
     for unheard in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
         warnings.simplefilter("ignore", unheard)
-    import images.decoding  # adds filters
-
     FILTERS = warnings.filters[:]  # what a script hears of; pytest hears of more
 
 ROOT = Path(__file__).resolve().parent.parent

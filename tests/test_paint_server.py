@@ -98,13 +98,13 @@ def page(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as listener:
         place = tmp_path_factory.mktemp("page")
         patch.setattr(folders.tempfile, "tempdir", str(place))
-        app = create_app(Painter(lively(8, 5)), "127.0.0.1")
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield SimpleNamespace(port=listener.getsockname()[1], folder=next(place.iterdir()))
-        server.should_exit = True
-        thread.join()
+        with create_app(Painter(lively(8, 5)), "127.0.0.1") as app:
+            server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+            thread.start()
+            yield SimpleNamespace(port=listener.getsockname()[1], folder=next(place.iterdir()))
+            server.should_exit = True
+            thread.join()
 
 
 @pytest.fixture

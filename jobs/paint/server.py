@@ -5,15 +5,17 @@ import os
 import socket
 import sys
 import webbrowser
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from completion.models import open_model
 from images.decoding import LARGEST_FILE
 from jobs.paint.arguments import PaintOptions
 from jobs.paint.canvas import Painter
-from utils import UserError, say
+from jobs.paint.folder import Folder
+from utils import UserError, environment, say
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -36,8 +38,7 @@ def paint(options: PaintOptions) -> None:
     except OSError as error:
         wrong = f"cannot serve at {host}, port {port} ({error.strerror})"
         raise UserError(f"{wrong}: choose another --port or --host") from error
-    with listener:
-        app = create_app(Painter(open_model(options.checkpoint_dir, photos=True)), host)
+    with listener, create_app(Painter(open_model(options.checkpoint_dir, photos=True)), host) as app:
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         say(f"the page is at {address}, until Ctrl-C")
         if has_screen():
@@ -45,16 +46,19 @@ def paint(options: PaintOptions) -> None:
         serve(app, listener)
 
 
-def create_app(painter: Painter, host: str) -> "FastAPI":
-    """Returns the page as an ASGI app behind its gate. host: the address served.
+@contextmanager
+def create_app(painter: Painter, host: str) -> Iterator["FastAPI"]:
+    """Yields the page as an ASGI app behind its gate. host: the address served.
 
     The page is mounted, not launched, because `launch` cannot take a socket that listens already.
     """
-    from jobs.paint.folder import Folder
-
     folder = Folder()
-    # Gradio reads these when it is imported.
-    os.environ.update(GRADIO_TEMP_DIR=str(folder.path), GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
+    settings = {"GRADIO_TEMP_DIR": str(folder.path), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+    with environment(**settings):
+        yield _app(painter, folder, host)
+
+
+def _app(painter: Painter, folder: Folder, host: str) -> "FastAPI":
     import gradio as gr
     from fastapi import FastAPI
     from starlette.middleware.base import BaseHTTPMiddleware
