@@ -78,11 +78,11 @@ class DCGAN:
         z_dim: int = NetworkOptions.z_dim,
         gf_dim: int | Sequence[int] = NetworkOptions.gf_dim,
         df_dim: int | Sequence[int] = NetworkOptions.df_dim,
-        seed: int = 0,
+        seed: int | None = 0,
         precision: str = "float32",
         strategy: tf.distribute.Strategy | None = None,
     ):
-        """Builds networks as in `NetworkOptions`, with random weights that follow from `seed`.
+        """Builds networks as in `NetworkOptions`, with random weights that follow from `seed`, or zeros if it is None.
 
         precision: as in `DeviceOptions`; weights, images and logits are float32 in all of them. strategy: distributes
         the networks over several devices. Raises ValueError for invalid options.
@@ -94,7 +94,7 @@ class DCGAN:
         self.image_size, self.c_dim, self.z_dim = self.options.image_size, self.options.c_dim, self.options.z_dim
         with self.strategy.scope():
             self._generator = self._build_generator(seed)
-            self.discriminator = self._build_discriminator(seed + 1)
+            self.discriminator = self._build_discriminator(None if seed is None else seed + 1)
         self._search_loss = SearchLoss(self.discriminator, self.strategy)
         self.step = tf.Variable(0, dtype=tf.int64)  # training steps done
         self.training: Training | None = None
@@ -113,7 +113,7 @@ class DCGAN:
             self._stale = False
         return self._generator
 
-    def _build_generator(self, seed: int) -> keras.Model:
+    def _build_generator(self, seed: int | None) -> keras.Model:
         weights = Weights(seed)
         widths = self.options.g_dims
         with computing_in(self.policy):
@@ -132,7 +132,7 @@ class DCGAN:
             ]
         return keras.Sequential(layers, name="generator")
 
-    def _build_discriminator(self, seed: int) -> keras.Model:
+    def _build_discriminator(self, seed: int | None) -> keras.Model:
         weights = Weights(seed)
         widths = self.options.d_dims
         with computing_in(self.policy):
@@ -207,7 +207,7 @@ class DCGAN:
         if self.training is None:
             weights = self.generator.get_weights()
             with self.strategy.scope():
-                live = self._build_generator(seed=0)
+                live = self._build_generator(seed=None)
                 live.set_weights(weights)
                 networks = live, self._generator, self.discriminator
                 self.training = Training(*networks, self.step, self.strategy, self.policy)
@@ -314,7 +314,7 @@ class DCGAN:
         Raises UserError if there is no model, no training state, or no checkpoint that can be read.
         """
         stored = checkpoints.read(Path(directory), training)
-        dcgan = cls(**asdict(stored.options), precision=precision, strategy=strategy)
+        dcgan = cls(**asdict(stored.options), seed=None, precision=precision, strategy=strategy)
         if training:
             dcgan.start_training()
             dcgan._stale = False  # statistics were saved up to date

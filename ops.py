@@ -14,10 +14,17 @@ from kernels.tensorflow import keras, tf
 
 
 class Weights(keras.initializers.RandomNormal):
-    """Initial weights N(0, 0.02). One object initializes all layers of a network; each layer draws its own weights."""
+    """Initial weights N(0, 0.02), or zeros without a seed, where others replace them.
 
-    def __init__(self, seed: int):
+    One object initializes all layers of a network; each layer draws its own weights.
+    """
+
+    def __init__(self, seed: int | None):
         super().__init__(stddev=0.02, seed=keras.random.SeedGenerator(seed))
+        self.random = seed is not None
+
+    def __call__(self, shape, dtype=None):
+        return super().__call__(shape, dtype) if self.random else tf.zeros(shape, dtype or tf.float32)
 
 
 @contextmanager

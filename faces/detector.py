@@ -1,7 +1,7 @@
 """Finds undamaged faces and their landmarks by dlib, and OpenFace's map of a face into its frame."""
 
 import importlib.util
-from functools import lru_cache
+import os
 from pathlib import Path
 
 import cv2
@@ -25,39 +25,38 @@ TEMPLATES = {
         33: (0.494950915, 0.514441322),
     },
 }
+# What `dlib.get_frontal_face_detector().save(path)` writes. To unpack the copy in dlib itself takes 500 times as long.
+DETECTOR = Path(__file__).with_name("frontal_faces.svm")
 LOOK = 640  # pixels of the longer side, in which `face_fills` looks for faces
 # Of a side: dlib's box takes 0.84 or more of OpenFace's frame; the next smaller size that dlib knows takes 0.7.
 FILLS = 0.65
 HUGE = 3 * 40_000_000  # bytes of a photo's pixels; larger photos are searched at a lower resolution
 
 
-class FaceFinder:
-    """dlib's face detector and landmark model, for several threads.
+Boxes = list[tuple[dlib.rectangle, float]]
+"""Boxes that may show faces, with their scores, the highest first."""
 
-    RuntimeError if the file `predictor` is not a dlib model.
+
+def look(photo: np.ndarray, doublings: int, least: float = 0) -> Boxes:
+    """dlib's boxes in a photo, uint8 [H, W, 3].
+
+    doublings: how often the photo is enlarged by two, to find smaller faces than 80 pixels. least: of the scores.
     """
+    # Loaded each time, in a millisecond, because two threads must not use one detector at a time.
+    boxes, scores, _ = dlib.fhog_object_detector(os.fsencode(DETECTOR)).run(photo, doublings, least)
+    return list(zip(boxes, scores, strict=True))
+
+
+class FaceFinder:
+    """Finds faces and their landmarks. RuntimeError if the file `predictor` is not a landmark model of dlib."""
 
     def __init__(self, predictor: str):
-        self.idle = [dlib.get_frontal_face_detector()]  # a detector must not be used by two threads at a time
         self.predictor = dlib.shape_predictor(predictor)
-
-    def look(self, photo: np.ndarray, doublings: int, least: float = 0) -> list[tuple[dlib.rectangle, float]]:
-        """Boxes in a photo, uint8 [H, W, 3], with their scores, the highest first.
-
-        doublings: how often the photo is enlarged by two, to find smaller faces than 80 pixels. least: of the scores.
-        """
-        try:
-            detector = self.idle.pop()
-        except IndexError:
-            detector = dlib.get_frontal_face_detector()
-        boxes, scores, _ = detector.run(photo, doublings, least)
-        self.idle.append(detector)
-        return list(zip(boxes, scores, strict=True))
 
     def faces(self, photo: np.ndarray) -> list[dlib.rectangle]:
         """Boxes of the faces in a photo, uint8 [H, W, 3], the largest first."""
         # Upsampled once, as in OpenFace, to find faces of 40 pixels. In a huge photo 80 must do, to save memory.
-        boxes = [box for box, _ in self.look(photo, int(photo.size < HUGE))]
+        boxes = [box for box, _ in look(photo, int(photo.size < HUGE))]
         return sorted(boxes, key=lambda box: box.width() * box.height(), reverse=True)
 
     def landmarks(self, photo: np.ndarray, box: dlib.rectangle) -> np.ndarray:
@@ -95,15 +94,12 @@ def filled(photo: np.ndarray, known: np.ndarray) -> np.ndarray:
 def face_fills(photo: np.ndarray) -> bool | None:
     """Whether a face fills the central square of a picture, uint8 [H, W, 3]; None if no face is found."""
     photo = shrunk_to(photo, LOOK)
-    boxes = _detector()(photo, 0) or _detector()(photo, 1)
+    boxes = [box for box, _ in look(photo, 0) or look(photo, 1)]
     side = min(photo.shape[:2])
     top, left = ((n - side) // 2 for n in photo.shape[:2])
     square = dlib.rectangle(left, top, left + side - 1, top + side - 1)
     within = [box.intersect(square) for box in boxes]
     return any(min(box.width(), box.height()) >= FILLS * side for box in within) if boxes else None
-
-
-_detector = lru_cache(dlib.get_frontal_face_detector)
 
 
 def predictor_path(named: Path | None) -> Path:

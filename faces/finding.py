@@ -20,7 +20,7 @@ import cv2
 import dlib
 import numpy as np
 
-from faces.detector import HUGE, FaceFinder, face_transform, filled
+from faces.detector import HUGE, Boxes, FaceFinder, face_transform, filled, look
 from faces.frame import Frame, chained, inverse, to_unit
 from faces.placing import Network, placed, surroundings
 from faces.together import Ask, Asking
@@ -77,7 +77,7 @@ class Locator:
 
         everywhere: returns all certain faces, whether they meet the hole or not.
         """
-        for boxes in _looks(self.finder, photo):
+        for boxes in _looks(photo):
             clear = [box for box, score in boxes if score > CLEAR] if everywhere else []
             if clear and photo.intact:
                 return [self._intact(photo, box) for box in clear]
@@ -141,7 +141,7 @@ def _meeting(found: Sequence[Candidate], photo: Photo) -> list[Candidate]:
     return chosen
 
 
-def _looks(finder: FaceFinder, photo: Photo) -> Iterator[list[tuple[dlib.rectangle, float]]]:
+def _looks(photo: Photo) -> Iterator[Boxes]:
     """Boxes in the photo with their scores, the highest first: from afar, close up, and at last also faint ones.
 
     The look close up is skipped if it shows no more than the first one, or would take too much memory.
@@ -150,15 +150,15 @@ def _looks(finder: FaceFinder, photo: Photo) -> Iterator[list[tuple[dlib.rectang
     smaller, _ = photo.shrunk(max(photo.shape) // LOOK if huge else 1)
     shown = filled(smaller.pixels, smaller.known)
 
-    def look(longest: int, doublings: int, least: float) -> list[tuple[dlib.rectangle, float]]:
+    def at(longest: int, doublings: int, least: float) -> Boxes:
         seen = shrunk_to(shown, longest)
         to_photo = max(photo.shape) / max(seen.shape[:2])
-        return [(dlib.scale_rect(box, to_photo), score) for box, score in finder.look(seen, doublings, least)]
+        return [(dlib.scale_rect(box, to_photo), score) for box, score in look(seen, doublings, least)]
 
-    yield look(LOOK, 1, DOUBTFUL)
+    yield at(LOOK, 1, DOUBTFUL)
     if max(photo.shape) > LOOK and not huge:
-        yield look(max(photo.shape), 0, DOUBTFUL)
-    yield look(CLOSE, 2, FAINT)
+        yield at(max(photo.shape), 0, DOUBTFUL)
+    yield at(CLOSE, 2, FAINT)
 
 
 def _visible(landmarks: np.ndarray, known: np.ndarray, reach: int) -> np.ndarray:

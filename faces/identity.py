@@ -7,7 +7,7 @@ import cv2
 import dlib
 import numpy as np
 
-from faces.detector import FaceFinder
+from faces.detector import FaceFinder, look
 
 SIDE = 160  # pixels to which a picture is enlarged, because the detector misses faces of less than 80
 MARGIN = SIDE // 4  # added around it, because the detector expects more of a head than aligned pictures show
@@ -35,7 +35,7 @@ class FaceJudge:
     def _chip(self, picture: np.ndarray) -> dlib.chip_details | None:
         """The face's place in the enlarged picture; None if no face is detected."""
         enlarged = _enlarged(picture)
-        boxes = self.finder.look(enlarged, 0)
+        boxes = look(enlarged, 0)
         return (
             dlib.get_face_chip_details(self.finder.predictor(enlarged, boxes[0][0]), CHIP, PADDING) if boxes else None
         )
@@ -51,8 +51,7 @@ class FaceJudge:
 
 def faces_found(pictures: np.ndarray) -> np.ndarray:
     """bool [N]: whether a face is detected in each picture, uint8 [N, H, W, C]."""
-    detector = dlib.get_frontal_face_detector()
-    return np.array([bool(detector(_enlarged(picture), 0)) for picture in pictures])
+    return np.array([bool(look(_enlarged(picture), 0)) for picture in pictures])
 
 
 def descriptors(recognizer: Path, pictures: np.ndarray, progress: Callable[[int], None]) -> np.ndarray:

@@ -17,6 +17,7 @@ SUFFIXES = {".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", "
 NOT_READ = {".heic", ".heif"}  # reported, because their owner would miss them
 LARGE = 4_000_000  # bytes of an uncompressed picture that is compressed less, but faster
 FRAME_TIME, LAST_FRAME_TIME = 120, 2000  # milliseconds, in a GIF
+PALETTE_FRAMES = 8  # of a GIF, at most, decide its colors
 LONGEST_NAME = 240  # bytes; file systems allow 255, and a number and a suffix may follow
 
 
@@ -117,8 +118,13 @@ def save_picture(path: Path, pixels: np.ndarray, profile: bytes | None = None) -
     picture.save(path, icc_profile=profile, compress_level=level)
 
 
-def save_gif(path: Path, frames: Iterable[np.ndarray]) -> None:
+def save_gif(path: Path, frames: Sequence[np.ndarray]) -> None:
     """Writes uint8 frames [H, W, C] as a GIF that loops and pauses at its last frame."""
-    pictures = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in frames]
+    if frames[0].shape[-1] == 1:
+        pictures = [Image.fromarray(frame[..., 0]) for frame in frames]
+    else:
+        # One palette for all: to choose one for each frame takes five times as long, and makes colors flicker.
+        palette = Image.fromarray(np.concatenate(frames[:: -(-len(frames) // PALETTE_FRAMES)])).quantize()
+        pictures = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [FRAME_TIME] * (len(pictures) - 1) + [LAST_FRAME_TIME]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=durations, loop=0)

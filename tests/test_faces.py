@@ -1,11 +1,12 @@
 """Faces in photos: the map into OpenFace's frame and back, by hand-made cases."""
 
+import dlib
 import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
 
-from faces.detector import TEMPLATES, FaceFinder, face_fills, face_transform, predictor_path
+from faces.detector import TEMPLATES, FaceFinder, face_fills, face_transform, look, predictor_path
 from faces.frame import inverse, warp
 from images.decoding import read_picture
 
@@ -91,6 +92,14 @@ def test_a_face_pasted_back_lies_where_it_was():
     inside = warp(np.full((32, 32, 3), 255, np.uint8), inverse(transform), 150, 120)[..., 0] == 255
     assert inside.sum() == pytest.approx(31 * 31 / np.linalg.det(transform[:, :2]), rel=0.05)
     assert abs(back.astype(int) - photo)[inside].max() <= 2
+
+
+def test_the_detector_is_dlibs():
+    """The file in faces/ gives the boxes and scores of the detector that is packed in dlib."""
+    photo = read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")
+    for doublings, least in ((0, 0), (1, -1)):
+        boxes, scores, _ = dlib.get_frontal_face_detector().run(photo, doublings, least)
+        assert scores and look(photo, doublings, least) == list(zip(boxes, scores, strict=True))
 
 
 def test_the_largest_of_several_faces_comes_first():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from images import decoding, files
 from images.decoding import PictureError
@@ -153,3 +153,12 @@ def test_save_gif_has_every_frame(tmp_path):
         assert gif.n_frames == 3
         gif.seek(2)
         assert gif.convert("RGB").getpixel((0, 0)) == (200, 200, 200)
+
+
+def test_save_gif_keeps_colors_of_all_frames(tmp_path):
+    y, x = np.mgrid[:64, :64] * 4
+    frames = [np.dstack([x, y, np.full_like(x, blue)]).astype(np.uint8) for blue in range(0, 255, 12)]
+    files.save_gif(tmp_path / "x.gif", frames)
+    with Image.open(tmp_path / "x.gif") as gif:
+        for frame, shown in zip(frames, ImageSequence.Iterator(gif), strict=True):
+            assert np.abs(np.asarray(shown.convert("RGB"), int) - frame).mean() < 24

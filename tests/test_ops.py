@@ -175,6 +175,7 @@ def test_weights():
     np.testing.assert_array_equal(first, same)
     assert (first != other).any()
     assert (first != np.asarray(draws[0]((200, 200)))).any()  # the next layer's are others
+    assert not np.any(ops.Weights(None)((3, 3)))
 
 
 def test_scaling_there_and_back():
