@@ -9,10 +9,11 @@ search looks for the z whose G(z) agrees with the known pixels.
 """
 
 import jobs.interrupts  # noqa: F401 - first, so that Ctrl-C ends in one line from here on
+from completion.options import PhotoOptions
 from dcgan.options import PRESETS, DeviceOptions, SearchOptions
 from images.mask_options import MaskOptions
 from jobs.command import parse, run
-from jobs.complete.arguments import CompleteOptions, PhotoOptions
+from jobs.complete.arguments import CompleteOptions
 
 
 def main(argv=None) -> int | None:

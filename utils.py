@@ -43,7 +43,7 @@ def digest(*parts: Any) -> str:
     return whole.hexdigest()
 
 
-def some(paths: Sequence[Path], what: str = "pictures") -> str:
+def some(paths: Sequence[Any], what: str = "pictures") -> str:
     """Returns the number of paths and the names of the first three, for a message."""
     names = ", ".join(path.name for path in paths[:3]) + (", ..." if len(paths) > 3 else "")
     return names if len(paths) == 1 else f"{len(paths)} {what} ({names})"

@@ -1,7 +1,7 @@
 """Opens the model to complete with."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 from dcgan.directories import ENOUGH, OWN, bundled, learned, model_directory, newest_of_tensorflow1, read_config
 from utils import UserError, say
@@ -9,9 +9,14 @@ from utils import UserError, say
 if TYPE_CHECKING:
     from model import DCGAN
 
+Model = Union[Path, "DCGAN", None]
+"""A model's folder, an open model, or None for the default."""
 
-def image_size(named: Path | None) -> int:
+
+def image_size(named: Model) -> int:
     """The size of the pictures of the model for aligned faces; UserError if there is no model."""
+    if not (named is None or isinstance(named, Path)):
+        return named.image_size
     directory = model_directory(named)
     if not newest_of_tensorflow1(directory):
         return read_config(directory).image_size

@@ -50,7 +50,7 @@ class Alignment:
     shape: tuple[int, int]  # of the photo: height and width
     frames: list[Frame]
 
-    def in_photo(self, path: Path, photo: Photo) -> list[Frame]:
+    def in_photo(self, path: object, photo: Photo) -> list[Frame]:
         """The frames in a photo of another resolution. UserError if it has other proportions or shows no such face."""
         (h, w), (height, width) = self.shape, photo.shape
         if not same_proportions(self.shape, photo.shape):

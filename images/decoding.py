@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -33,7 +34,22 @@ class PictureError(UserError):
     """A picture cannot be read."""
 
 
-def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A picture that a program gives, as a file or an array, with its mask if there is one."""
+
+    source: Path | np.ndarray  # uint8 [H, W] or [H, W, C]
+    name: str  # for messages
+    mask: np.ndarray | None = None  # bool [h, w], True where pixels are known
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Source = Path | Given
+
+
+def read_picture(path: str | Source, mode: str = "RGB") -> np.ndarray:
     """Reads a picture file, rotated upright, as uint8 [H, W, C], or [H, W] if Pillow's `mode` has one channel.
 
     Raises PictureError if it cannot be read.
@@ -42,7 +58,7 @@ def read_picture(path: str | Path, mode: str = "RGB") -> np.ndarray:
         return _pixels(picture, mode)
 
 
-def read_photo(path: str | Path) -> Photo:
+def read_photo(path: str | Source) -> Photo:
     """Reads a picture file, rotated upright. Transparent pixels are unknown. PictureError if it cannot be read."""
     with _decoded(path) as picture:
         pixels = _pixels(picture, "RGBA" if picture.has_transparency_data else "RGB")
@@ -62,7 +78,7 @@ class Fitted(NamedTuple):
     transparent: bool  # whether parts of it were transparent; they have become gray
 
 
-def load_picture(path: str | Path, size: int, c_dim: int) -> Fitted:
+def load_picture(path: str | Source, size: int, c_dim: int) -> Fitted:
     """Reads a picture, composed over gray. PictureError if it cannot be read.
 
     Pictures of another size are cropped to their central square and resized.
@@ -87,13 +103,13 @@ def load_pictures(paths: Sequence[Path], size: int, c_dim: int) -> np.ndarray:
     return np.array([*loaded.values()], np.uint8).reshape(-1, size, size, c_dim)
 
 
-def is_lossy(path: str | Path) -> bool:
+def is_lossy(path: str | Source) -> bool:
     """Whether a picture's format changes pixels, like JPEG. PictureError if the file cannot be read."""
     with _opened(path) as picture:
         return picture.format in ("AVIF", "JPEG", "WEBP")
 
 
-def picture_size(path: str | Path) -> tuple[int, int]:
+def picture_size(path: str | Source) -> tuple[int, int]:
     """The width and height of a picture as stored, which is not decoded. PictureError if the file cannot be read."""
     with _opened(path) as picture:
         return picture.size
@@ -124,7 +140,7 @@ def resized(pixels: np.ndarray, size: int) -> np.ndarray:
 
 
 @contextmanager
-def _decoded(path: str | Path) -> Iterator[Image.Image]:
+def _decoded(path: str | Source) -> Iterator[Image.Image]:
     """Opens a picture, decoded and rotated upright. Errors in this context become PictureErrors."""
     with _opened(path) as file, _large if file.width * file.height > LARGE else nullcontext():
         if file.format == "TIFF":
@@ -135,7 +151,12 @@ def _decoded(path: str | Path) -> Iterator[Image.Image]:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
+def _opened(path: str | Source) -> Iterator[Image.Image]:
+    if isinstance(path, Given):
+        if isinstance(path.source, np.ndarray):
+            yield Image.fromarray(path.source)
+            return
+        path = path.source
     if not os.path.isfile(path):  # opening a pipe would wait for its writer
         what = "it is not a regular file" if os.path.exists(path) else "no such file"
         raise PictureError(f"cannot read the picture {path}: {what}")

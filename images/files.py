@@ -73,6 +73,10 @@ def evenly(paths: list[Path], count: int) -> list[Path]:
     return [paths[i * len(paths) // count] for i in range(count)] if count < len(paths) else paths
 
 
+Loader = Callable[[Mapping[int, Any], Callable[[Any], Any]], dict[int, Any]]
+"""Applies a function to each item, as `load_each` does."""
+
+
 def load_each(items: Mapping[int, Any], load: Callable[[Any], Any]) -> dict[int, Any]:
     """Applies `load` to each item; reports and skips those for which it raises UserError."""
     loaded = {}

@@ -1,11 +1,9 @@
 """Reads masks from picture files."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 
-from images.decoding import OPAQUE, PictureError, read_picture
+from images.decoding import OPAQUE, PictureError, Source, read_picture
 from images.masks import grown
 from utils import UserError
 
@@ -17,7 +15,7 @@ LIKE, ROUGHLY, EDGE = 48, 96, 2
 BLACK, WHITE, COLOR = range(3)
 
 
-def read_mask(path: Path, invert: bool = False) -> np.ndarray:
+def read_mask(path: Source, invert: bool = False) -> np.ndarray:
     """Reads a mask, bool [H, W], True where pixels are known. invert: swaps known pixels and hole.
 
     The lighter of two tones is known. A color beside black or white is the hole. In a partly transparent mask, painted
@@ -88,7 +86,7 @@ def _lighter(gray: np.ndarray) -> np.ndarray:
     return gray >= ((low + high + 1) // 2 if low < high else OPAQUE)
 
 
-def read_without_color(path: Path, color: str) -> np.ndarray:
+def read_without_color(path: Source, color: str) -> np.ndarray:
     """Reads a picture as a mask, bool [H, W]: pixels of the color, such as "#00ff00", are its hole.
 
     Raises PictureError if no pixel has the color.

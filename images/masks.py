@@ -1,7 +1,6 @@
 """Masks: bool arrays, True for known pixels and False in the hole."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -73,7 +72,7 @@ def fit_mask(mask: np.ndarray, size: int, name: str) -> np.ndarray:
     return checked(covered(mask, size, size) >= HALF, name)
 
 
-def stretched(mask: np.ndarray, shape: tuple[int, int], photo: Path) -> np.ndarray:
+def stretched(mask: np.ndarray, shape: tuple[int, int], photo: object) -> np.ndarray:
     """Resizes a mask, bool [h, w], to the shape (H, W) of its photo. UserError if the proportions differ."""
     (h, w), (height, width) = mask.shape, shape
     if not same_proportions(mask.shape, shape):

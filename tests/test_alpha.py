@@ -5,11 +5,11 @@ import pytest
 from conftest import ROOT, assert_works, run_script
 from PIL import Image, ImageDraw
 
+from completion.aligned_reader import AlignedReader
+from completion.given_masks import GivenMasks
 from faces.detector import filled
 from faces.frame import warp, warp_known
 from images.mask_options import MaskOptions
-from jobs.complete.aligned_reader import AlignedReader
-from jobs.complete.given_masks import GivenMasks
 
 TRANSFORM = np.array([[0.7, 0.1, -3.3], [-0.1, 0.8, 2.6]])
 

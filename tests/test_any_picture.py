@@ -11,11 +11,11 @@ import pytest
 from conftest import blobs, errors, run_script
 from PIL import Image
 
+from completion.aligned_reader import AlignedReader
+from completion.given_masks import GivenMasks
 from images.decoding import load_picture
 from images.mask_files import read_mask
 from images.mask_options import MaskOptions
-from jobs.complete.aligned_reader import AlignedReader
-from jobs.complete.given_masks import GivenMasks
 from utils import UserError
 
 PICTURE = Image.fromarray(blobs(1, 48)[0])

@@ -12,10 +12,11 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_pictures
 from PIL import Image
 
+from completion.options import PhotoOptions
 from dcgan.options import PRESETS, DeviceOptions, SearchOptions
 from images.mask_options import MaskOptions
 from images.sheets import BORDER, TITLE
-from jobs.complete.arguments import CompleteOptions, PhotoOptions
+from jobs.complete.arguments import CompleteOptions
 
 PLAIN = ("--blend", "none", "--start", "random", "--refine", 0, "--lam", 0.1)
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from conftest import ROOT, blobs, write_pictures
 
+from completion.aligned_reader import AlignedReader, Loaded
+from completion.batches import Group, Recipe
+from completion.given_masks import GivenMasks
 from dcgan.options import SearchOptions
 from dcgan.workers import ALONE, Worker
 from images.decoding import read_picture
 from images.files import save_picture
 from images.mask_options import MaskOptions
-from jobs.complete.aligned_reader import AlignedReader, Loaded
-from jobs.complete.batches import Group, Recipe
-from jobs.complete.given_masks import GivenMasks
 from jobs.complete.job import Completion
 from jobs.complete.plan import Plan
 from jobs.complete.results import UNFINISHED, Batch, Outcome, Results

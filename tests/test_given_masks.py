@@ -5,10 +5,10 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_pictures
 from PIL import Image
 
+from completion.aligned_reader import AlignedReader
+from completion.given_masks import GivenMasks
 from images.decoding import read_picture
 from images.mask_options import MaskOptions
-from jobs.complete.aligned_reader import AlignedReader
-from jobs.complete.given_masks import GivenMasks
 
 FACE = Image.open(ROOT / "data" / "demo" / "raw" / "astronaut.png").convert("RGB").crop((100, 0, 400, 260))
 POINTS = ("--points", "111,107 138,108 125,166")

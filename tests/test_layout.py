@@ -25,6 +25,7 @@ FLOORS = {
 TENSORFLOW = {"keras", "tensorflow"}
 # Before arguments are read.
 FOR_SCRIPTS = {
+    "completion.options",
     "dcgan.options",
     "images.mask_options",
     "jobs.arguments",

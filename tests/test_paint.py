@@ -19,13 +19,13 @@ import pytest
 from conftest import ROOT, assert_fails, lively, process, run_script
 from PIL import Image
 
+from completion.options import PhotoOptions
 from dcgan.options import SearchOptions
 from faces.alignment import frame_by
 from faces.compositing import composite
 from faces.frame import Frame
 from images.decoding import read_picture
 from images.photo import Photo, shrunk_to
-from jobs.complete.arguments import PhotoOptions
 from jobs.paint import canvas
 from jobs.paint.canvas import DEMO, TRIES, VIEW, Canvas, Painter, Suggestion, in_view, open_canvas, painted
 from utils import UserError

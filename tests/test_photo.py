@@ -12,6 +12,8 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, blobs, run_script
 from PIL import Image, ImageCms
 
+from completion.given_masks import GivenMasks
+from completion.groups import whole_photos
 from completion.photos import PhotoCompleter
 from completion.placing import PlacingNetwork
 from faces import finding
@@ -23,8 +25,6 @@ from faces.together import together
 from images.decoding import read_photo
 from images.mask_options import MaskOptions
 from images.photo import Photo
-from jobs.complete.given_masks import GivenMasks
-from jobs.complete.groups import whole_photos
 from model import DCGAN
 from utils import UserError
 

@@ -8,13 +8,13 @@ import pytest
 from conftest import ROOT, assert_works, lively, run_script
 from PIL import Image
 
+from completion import photo_reader
+from completion.given_masks import GivenMasks
+from completion.options import PhotoOptions
 from completion.photos import PhotoCompleter
 from dcgan.options import PRESETS
 from images.decoding import read_picture
 from images.mask_options import MaskOptions
-from jobs.complete import photo_reader
-from jobs.complete.arguments import PhotoOptions
-from jobs.complete.given_masks import GivenMasks
 from jobs.evaluate.whole_photos import Damaged, DamagedPhotos
 from jobs.paint.canvas import Painter, open_canvas, painted
 from model import DCGAN

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from completion.aligned_reader import AlignedReader
+from completion.given_masks import GivenMasks
 from images.mask_options import MaskOptions
 from images.masks import fit_mask, make_mask
-from jobs.complete.aligned_reader import AlignedReader
-from jobs.complete.given_masks import GivenMasks
 from utils import UserError
 
 

@@ -12,10 +12,11 @@ import pytest
 from conftest import ROOT, blobs, write_pictures
 from PIL import Image
 
+from completion.options import PhotoOptions
 from dcgan.options import DeviceOptions, SearchOptions
 from images.mask_options import MaskOptions
 from jobs.complete import frames as frames_module
-from jobs.complete.arguments import CompleteOptions, PhotoOptions
+from jobs.complete.arguments import CompleteOptions
 from jobs.complete.job import complete
 from jobs.complete.plan import listed
 from jobs.stopping import stop_signals

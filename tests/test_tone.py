@@ -7,6 +7,8 @@ import pytest
 from conftest import ROOT, lively, write_pictures
 from PIL import Image
 
+from completion.aligned_reader import AlignedReader
+from completion.given_masks import GivenMasks
 from completion.photos import PhotoCompleter
 from dcgan.options import SearchOptions
 from faces.compositing import composite, faces_in
@@ -16,8 +18,6 @@ from images.incomplete import Incomplete
 from images.mask_options import BLENDS, MaskOptions
 from images.photo import Photo
 from images.tone import luminance, tone_of
-from jobs.complete.aligned_reader import AlignedReader
-from jobs.complete.given_masks import GivenMasks
 
 DEMO = Image.open(ROOT / "data" / "demo" / "raw" / "astronaut.png").convert("RGB").crop((100, 0, 356, 256))
 HOLE = np.zeros((256, 256), bool)

@@ -290,8 +290,8 @@ def completion(photos: int) -> dict[str, Any]:
     from PIL import Image
 
     import complete
+    from completion.photo_reader import PhotoReader
     from jobs.complete.job import Completion
-    from jobs.complete.photo_reader import PhotoReader
     from outputs import Outputs
 
     seconds: dict[str, float] = collections.defaultdict(float)

@@ -4,9 +4,9 @@ from functools import partial
 
 import numpy as np
 
+from completion.batches import Batch
 from images.files import save_gif, save_picture
 from images.sheets import framed, grid, titled
-from jobs.complete.batches import Batch
 from jobs.complete.results import frames_note, log_name, suffix
 from jobs.events import EventFile
 from kernels.tensorflow import tf

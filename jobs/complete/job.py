@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from completion.batches import Batch, Outcome, Recipe
+from completion.given_masks import GivenMasks
+from completion.groups import open_groups
+from completion.models import open_model
+from completion.options import PhotoOptions
 from dcgan.options import PRESETS, RATES, DeviceOptions, SearchOptions
 from dcgan.workers import Worker
-from images.blending import blend
 from images.mask_options import MaskOptions
-from jobs.complete.arguments import CompleteOptions, PhotoOptions
-from jobs.complete.batches import Batch, Outcome
-from jobs.complete.groups import open_groups
+from jobs.complete.arguments import CompleteOptions
 from jobs.complete.plan import Plan, check_named, listed
 from jobs.complete.results import Results
 from jobs.stopping import stop_signals
@@ -46,7 +48,12 @@ def complete(
         batches = -(-len(imgs) // at_once) + 1 if files.all_frames else 1
         framed = 0 if worker.index else batches
         results = Results(outputs, imgs, search.iterations, search.out_interval, framed, files.tries)
-        groups = open_groups(imgs, files, photos, masks, search, devices)
+
+        def recipe(of_photos: bool) -> Recipe:
+            named, size, precision = files.checkpoint_dir, files.img_size, devices.of_search
+            return Recipe(open_model(named, size, masks.lowres, precision, of_photos), search, files.blend, files.tries)
+
+        groups = open_groups(imgs, photos, GivenMasks(masks, imgs), files.checkpoint_dir, recipe)
         return Completion(Plan(groups, imgs, results, at_once, worker)).run()
 
 
@@ -92,12 +99,12 @@ class Completion:
             if frames:
                 frames.record(state)
             self.progress.update(before + state.iteration, f"loss {np.mean(state.losses[:, 2]):.4g}")
-        blended = blend(state.generated, batch.incomplete, recipe.blending)
+        outcome = batch.outcome(state)
         if frames:
-            frames.finish(blended)
+            frames.finish(outcome.blended)
         if framed:
-            self.results.write_sheet(batch, state.completed, blended, state.iteration)
-        return Outcome(blended, state.restarts, np.isfinite(state.losses[:, 2]), state.iteration)
+            self.results.write_sheet(batch, state.completed, outcome.blended, state.iteration)
+        return outcome
 
     def frames(self, batch: Batch) -> "Frames":
         """Returns the recorder of the batch's frames."""

@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from completion.batches import Batch, Group
+from completion.options import PhotoOptions
 from dcgan.workers import ALONE, Worker
 from images.files import check_folder, find_pictures, load_each
 from images.mask_folder import without_masks
 from images.mask_options import WITHOUT_HOLE, MaskOptions
-from jobs.complete.arguments import PhotoOptions
-from jobs.complete.batches import Batch, Group
 from jobs.complete.results import Results
 from outputs import Outputs
 from utils import Progress, UserError, WrongCommand, say, some

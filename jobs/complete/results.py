@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from completion.batches import Batch, Final, Outcome
 from images.decoding import PictureError
 from images.files import save_picture, unique_names
 from images.incomplete import Face
 from images.sheets import ROWS, named_table, on_white, table
 from jobs.complete.arguments import MOST_TRIES
-from jobs.complete.batches import Batch, Final, Outcome
 from outputs import Outputs
 from utils import UserError, digest, say
 
@@ -124,8 +124,7 @@ class Results:
 
     def _found(self, batch: Batch, outcome: Outcome, number: int, attempt: int) -> np.ndarray | None:
         """uint8 [k, H, W, C]: a picture's faces by one attempt; None if their loss never became finite."""
-        ids = batch.incomplete.ids
-        rows = [i for i, face in enumerate(ids) if (face.photo, face.attempt) == (number, attempt)]
+        rows = batch.rows(number, attempt)
         found, restarts = outcome.found[rows].all(), outcome.restarts[rows].sum()
         if restarts:
             what = f"try {attempt + 1}" if attempt else "the picture"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from completion.models import open_model
+from completion.options import PhotoOptions
 from completion.photos import PhotoCompleter
 from dcgan.options import DeviceOptions, Preset
 from faces.finding import by_landmarks
@@ -20,7 +21,6 @@ from images.incomplete import Incomplete
 from images.metrics import WINDOW, psnr
 from images.photo import Photo
 from images.sheets import ROWS, thumbnail
-from jobs.complete.arguments import PhotoOptions
 from jobs.evaluate.aligned import closeness, mask_of, methods_of
 from jobs.evaluate.arguments import PHOTO_MASKS, EvaluateOptions
 from jobs.evaluate.methods import Method

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from completion.options import PhotoOptions
 from completion.photos import PhotoCompleter
 from dcgan.options import SearchOptions
 from faces.compositing import LITTLE, composite, share_outside
@@ -20,7 +21,6 @@ from images.mask_files import read_mask
 from images.masks import stretched
 from images.photo import Photo, shrunk_to
 from images.sheets import thumbnail
-from jobs.complete.arguments import PhotoOptions
 from utils import UserError
 
 if TYPE_CHECKING:

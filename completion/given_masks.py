@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from images.decoding import is_lossy, read_photo
+from images.decoding import Given, Source, is_lossy, read_photo
 from images.mask_files import read_mask, read_without_color
 from images.mask_folder import MaskFolder
 from images.mask_options import MaskOptions
@@ -31,7 +31,7 @@ class Hidden(NamedTuple):
 
 
 class GivenMasks:
-    """Masks from a file, from a folder, or by the color of the hole."""
+    """Masks from a file, from a folder, by the color of the hole, or given with each picture."""
 
     def __init__(self, options: MaskOptions, pictures: Sequence[Path] = ()):
         """pictures: those to complete. Raises UserError if the file or the folder of masks cannot be used."""
@@ -43,22 +43,26 @@ class GivenMasks:
         """Whether the folder has a mask for the picture, if there is a folder. It is not read."""
         return not self.folder or bool(self.folder.all_of(picture))
 
-    def of(self, picture: Path) -> np.ndarray | None:
-        """The picture's mask, bool [h, w], True where pixels are known; None if the options give none."""
+    def of(self, picture: Source) -> np.ndarray | None:
+        """The picture's mask, bool [h, w], True where pixels are known; None if there is none."""
+        if isinstance(picture, Given):
+            return picture.mask
         if self.options.hole_color:
             return read_without_color(picture, self.options.hole_color)
         return read_mask(self.folder.find(picture), self.options.invert) if self.folder else self.file
 
-    def photo(self, path: Path) -> tuple[Photo, Hidden]:
+    def photo(self, path: Source) -> tuple[Photo, Hidden | None]:
         """Reads a photo with its hole, and what its transparency and its mask hide before the hole is enlarged.
 
-        Raises UserError if a file cannot be read or the mask has other proportions.
+        The latter is None if the mask will be made in the model's frame. Raises UserError if a file cannot be read or
+        the mask has other proportions.
         """
         photo, mask = read_photo(path), self.of(path)
         known = photo.known ^ (self.options.usual and self.options.invert)
         if mask is not None:
             known &= stretched(mask, photo.shape, path)
-        return replace(photo, known=grown(known, self.options.grow)), Hidden.by(known)
+        made = bool(self.options.kind) or (mask is None and bool(known.all()))
+        return replace(photo, known=grown(known, self.options.grow)), None if made else Hidden.by(known)
 
     def describe(self, loaded: Iterable[Any]) -> None:
         """Tells what the masks of loaded pictures hide, if that may be a mistake."""

@@ -1,58 +1,59 @@
-"""Sorts the pictures of a call into whole photos and aligned pictures, and opens the model of each group."""
+"""Sorts the pictures of a call into whole photos and aligned pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
-from completion.models import image_size, open_model
-from dcgan.options import DeviceOptions, SearchOptions
-from images.decoding import PictureError, picture_size, read_photo
-from images.mask_options import WITHOUT_HOLE, MaskOptions
-from jobs.complete.aligned_reader import AlignedReader
-from jobs.complete.arguments import CompleteOptions, PhotoOptions
-from jobs.complete.batches import Group, Reader, Recipe
-from jobs.complete.given_masks import GivenMasks
+from completion.aligned_reader import AlignedReader
+from completion.batches import Group, Reader, Recipe
+from completion.given_masks import GivenMasks
+from completion.models import Model, image_size
+from completion.options import PhotoOptions
+from images.decoding import PictureError, Source, picture_size, read_photo
+from images.mask_options import WITHOUT_HOLE
 from utils import Progress, UserError, say, some
 
 
 def open_groups(
-    imgs: Sequence[Path],
-    files: CompleteOptions,
+    imgs: Sequence[Source],
     photos: PhotoOptions,
-    masks: MaskOptions,
-    search: SearchOptions,
-    devices: DeviceOptions,
+    masks: GivenMasks,
+    model: Model,
+    recipe_of: Callable[[bool], Recipe],
 ) -> list[Group]:
-    """The groups that have pictures. UserError if the options name an unusable model, mask or face."""
-    given, kind = GivenMasks(masks, imgs), _kind(photos, masks)
-    kinds = whole_photos(imgs, image_size(files.checkpoint_dir), given) if kind is None else [kind] * len(imgs)
+    """The groups that have pictures. UserError if the options name an unusable model, mask or face.
+
+    recipe_of: gives the recipe for whole photos (True) or for aligned pictures (False), with the `model`.
+    """
+    kind = _kind(photos, masks)
+    kinds = whole_photos(imgs, image_size(model), masks) if kind is None else [kind] * len(imgs)
     numbers = {are_photos: [n for n, each in enumerate(kinds) if each == are_photos] for are_photos in (True, False)}
     if kind is None and numbers[True]:
         named = some([imgs[number] for number in numbers[True]])
         say(f"completed as whole photos: {named}. To crop them to their center instead, add --aligned")
 
     def opened(are_photos: bool) -> Group:
-        dcgan = open_model(files.checkpoint_dir, files.img_size, masks.lowres, devices.of_search, are_photos)
+        recipe = recipe_of(are_photos)
+        dcgan, seed = recipe.dcgan, recipe.search.seed
         reader: Reader
         if are_photos:
-            from jobs.complete.photo_reader import PhotoReader
+            from completion.photo_reader import PhotoReader
 
-            reader = PhotoReader(photos, given, dcgan, search.seed)
+            reader = PhotoReader(photos, masks, dcgan, seed)
         else:
-            reader = AlignedReader(given, dcgan.image_size, dcgan.c_dim, search.seed)
-        return Group(numbers[are_photos], Recipe(dcgan, search, files.blend, files.tries), reader)
+            reader = AlignedReader(masks, dcgan.image_size, dcgan.c_dim, seed)
+        return Group(numbers[are_photos], recipe, reader)
 
     return [opened(are_photos) for are_photos, part in numbers.items() if part]
 
 
-def _kind(photos: PhotoOptions, masks: MaskOptions) -> bool | None:
+def _kind(photos: PhotoOptions, masks: GivenMasks) -> bool | None:
     """Whether the options are for whole photos (True) or aligned pictures (False); None if they are for both."""
     if photos.photo or photos.points or photos.alignment:
         return True
-    return False if photos.aligned or masks.kind in WITHOUT_HOLE else None
+    return False if photos.aligned or masks.options.kind in WITHOUT_HOLE else None
 
 
-def whole_photos(imgs: Sequence[Path], size: int, masks: GivenMasks) -> list[bool]:
+def whole_photos(imgs: Sequence[Source], size: int, masks: GivenMasks) -> list[bool]:
     """Whether each picture shows faces, but none that fills it. Pictures of `size` pixels never do.
 
     A picture that cannot be completed counts as one of the others.
@@ -68,13 +69,13 @@ def whole_photos(imgs: Sequence[Path], size: int, masks: GivenMasks) -> list[boo
     return [rest if kind is None else kind for kind in kinds]
 
 
-def _without_look(path: Path, size: int) -> bool | None:
+def _without_look(path: Source, size: int) -> bool | None:
     with suppress(PictureError):
         return False if picture_size(path) == (size, size) else None
     return None
 
 
-def _by_faces(path: Path, masks: GivenMasks) -> bool | None:
+def _by_faces(path: Source, masks: GivenMasks) -> bool | None:
     """Whether a picture with its hole filled is a whole photo; None if it cannot be read or has no mask."""
     from faces.detector import LOOK, face_fills, filled  # here, as dlib takes time to load
 

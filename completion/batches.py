@@ -3,18 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from completion.given_masks import GivenMasks
 from dcgan.options import SearchOptions
+from images.blending import blend
+from images.decoding import Source
+from images.files import Loader, load_each
 from images.incomplete import Face, Incomplete
-from jobs.complete.given_masks import GivenMasks
 from utils import digest
 
 if TYPE_CHECKING:
-    from model import DCGAN
+    from model import DCGAN, SearchStep
 
 
 class Final(NamedTuple):
@@ -31,11 +33,11 @@ class Reader(Protocol):
 
     masks: GivenMasks
 
-    def read(self, path: Path) -> Any:
+    def read(self, path: Source) -> Any:
         """Reads a picture. UserError if that is not possible."""
 
-    def with_faces(self, loaded: dict[int, Any]) -> dict[int, Any]:
-        """The pictures with the faces in them located, without those that cannot be completed."""
+    def with_faces(self, loaded: dict[int, Any], load: Loader = load_each) -> dict[int, Any]:
+        """The pictures with the faces in them located. load: deals with those that cannot be completed."""
 
     def final(self, loaded: Any, faces: np.ndarray) -> Final:
         """The picture to write, from its completed faces, uint8 [k, size, size, c_dim]."""
@@ -79,7 +81,7 @@ class Batch:
     loaded: Mapping[int, Any]  # the pictures as the reader has loaded them, by their numbers among all of the call
 
     @property
-    def paths(self) -> list[Path]:
+    def paths(self) -> list[Any]:
         """The files of the pictures."""
         return [each.path for each in self.loaded.values()]
 
@@ -105,6 +107,16 @@ class Batch:
     def best_guesses(self) -> Incomplete:
         """[N]: the first rows of `incomplete`."""
         return self.incomplete[: len(self.incomplete) // self.group.recipe.tries]
+
+    def rows(self, number: int, attempt: int = 0) -> list[int]:
+        """The rows of `incomplete` that are faces of a picture, by an attempt."""
+        ids = self.incomplete.ids
+        return [i for i, face in enumerate(ids) if (face.photo, face.attempt) == (number, attempt)]
+
+    def outcome(self, last: "SearchStep") -> "Outcome":
+        """The outcome of a search by its last state."""
+        blended = blend(last.generated, self.incomplete, self.group.recipe.blending)
+        return Outcome(blended, last.restarts, np.isfinite(last.losses[:, 2]), last.iteration)
 
 
 @dataclass(frozen=True)

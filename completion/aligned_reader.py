@@ -1,23 +1,23 @@
 """Reads pictures that are completed as a whole, such as aligned faces, and fits them and their masks to the model."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from images.decoding import OPAQUE, central_square, load_picture, read_picture, resized
+from completion.batches import Final
+from completion.given_masks import GivenMasks, Hidden
+from images.decoding import OPAQUE, Source, central_square, load_picture, read_picture, resized
+from images.files import Loader, load_each
 from images.incomplete import Incomplete
 from images.mask_options import WITHOUT_HOLE
 from images.masks import HALF, covered, fit_mask, grown, make_mask
-from jobs.complete.batches import Final
-from jobs.complete.given_masks import GivenMasks, Hidden
 from utils import UserError
 
 
 class Loaded(NamedTuple):
     """A picture to complete, with the size of the model."""
 
-    path: Path
+    path: Source
     mask: np.ndarray  # bool [size, size], True where a pixel is known
     picture: np.ndarray  # uint8 [size, size, c_dim]
     fitted: bool  # whether it was cropped or resized
@@ -45,7 +45,7 @@ class AlignedReader:
         if masks.file is not None:
             fit_mask(squared(masks.file, f"the mask {options.file}"), size, f"the mask {options.file}")
 
-    def read(self, path: Path) -> Loaded:
+    def read(self, path: Source) -> Loaded:
         """Reads a picture and its mask. Known pixels do not depend on pixels in the hole, even if they are resized.
 
         Raises UserError if a file cannot be read or the mask does not fit, hides nothing or hides everything.
@@ -63,7 +63,7 @@ class AlignedReader:
         picture = np.where(known[..., None], resized(square, size)[..., :-1], alone)
         return Loaded(path, known, picture, pixels.shape[:2] != (size, size), hidden)
 
-    def _mask(self, path: Path, opaque: np.ndarray) -> tuple[np.ndarray, Hidden | None]:
+    def _mask(self, path: Source, opaque: np.ndarray) -> tuple[np.ndarray, Hidden | None]:
         """The mask of a picture's central square, bool [S, S], and what it hides unless it is made.
 
         opaque: bool [s, s], which pixels of the square are opaque.
@@ -80,7 +80,7 @@ class AlignedReader:
             mask = opaque & (covered(mask, side, side) >= HALF)
         return grown(mask, options.grow), Hidden.by(mask) if given is not None else None
 
-    def with_faces(self, loaded: dict[int, Loaded]) -> dict[int, Loaded]:
+    def with_faces(self, loaded: dict[int, Loaded], load: Loader = load_each) -> dict[int, Loaded]:
         """The pictures unchanged: each is a face."""
         return loaded
 

@@ -10,19 +10,19 @@ from weakref import WeakSet
 import cv2
 import numpy as np
 
+from completion.batches import Final
+from completion.given_masks import GivenMasks, Hidden
+from completion.options import PhotoOptions
 from completion.photos import PhotoCompleter
 from faces.alignment import alignments, as_points, frame_by
 from faces.compositing import LITTLE, share_outside
 from faces.frame import Frame, around
-from images.decoding import PictureError
-from images.files import load_each
+from images.decoding import PictureError, Source
+from images.files import Loader, load_each
 from images.incomplete import Incomplete
 from images.masks import checked, grown, make_mask
 from images.photo import Photo
 from images.sheets import thumbnail
-from jobs.complete.arguments import PhotoOptions
-from jobs.complete.batches import Final
-from jobs.complete.given_masks import GivenMasks, Hidden
 from utils import Progress, UserError, digest, say
 
 if TYPE_CHECKING:
@@ -36,13 +36,12 @@ KEPT = 100_000_000  # pixels, of 4 bytes, that are kept in memory from reading t
 class LoadedPhoto:
     """A photo to complete, and its damaged faces once they are located."""
 
-    path: Path
+    path: Source
     made_of: tuple[str]  # a digest of all that its completion depends on
-    by_face: bool  # whether the same mask, made in the model's frame, hides a part of each face
     photo: Photo | None  # None if it takes too much memory; then it is read again
     pixels: int
     frames: Sequence[Frame]  # at first those that the options give
-    hidden: Hidden | None = None  # None if the options make the mask
+    hidden: Hidden | None = None  # None if the same mask, made in the model's frame, hides a part of each face
     incomplete: Incomplete | None = None  # the faces in these frames
 
     fitted = False  # into a square
@@ -64,21 +63,19 @@ class PhotoReader:
         self.alignment = alignments(photos.alignment, size) if photos.alignment else None
         self.kept: WeakSet[Photo] = WeakSet()
 
-    def read(self, path: Path) -> LoadedPhoto:
+    def read(self, path: Source) -> LoadedPhoto:
         """Reads a photo and its mask; UserError if one is unreadable or they do not fit."""
         photo, hidden = self.masks.photo(path)
-        options = self.masks.options
-        by_face = bool(options.kind) or (options.usual and photo.intact)
+        by_face = hidden is None
         if not by_face:
             checked(photo.known, f"the mask of {path}")
         with can_be_done(path):
             given = self._given(path, photo)
         pixels = np.where(photo.known[..., None], photo.pixels, 0)
         transforms = [frame.transform for frame in given]
-        of_mask = [self.in_frame, options.grow] if by_face else []
+        of_mask = [self.in_frame, self.masks.options.grow] if by_face else []
         made_of = digest(pixels, photo.known, self.grain, *of_mask, *transforms)
-        shown = None if by_face else hidden
-        return LoadedPhoto(path, (made_of,), by_face, self._kept(photo), photo.known.size, given, shown)
+        return LoadedPhoto(path, (made_of,), self._kept(photo), photo.known.size, given, hidden)
 
     def _kept(self, photo: Photo) -> Photo | None:
         """The photo, unless too many pixels are kept already."""
@@ -87,12 +84,13 @@ class PhotoReader:
         self.kept.add(photo)
         return photo
 
-    def _given(self, path: Path, photo: Photo) -> list[Frame]:
+    def _given(self, path: Source, photo: Photo) -> list[Frame]:
         """The frames that the options give for the photo; UserError if they do not fit it."""
         if self.alignment:
-            if path.stem not in self.alignment:
-                raise UserError(f"the --alignment has no photo named {path.stem}: name the alignment.csv that lists it")
-            return self.alignment[path.stem].in_photo(path, photo)
+            stem = Path(str(path)).stem
+            if stem not in self.alignment:
+                raise UserError(f"the --alignment has no photo named {stem}: name the alignment.csv that lists it")
+            return self.alignment[stem].in_photo(path, photo)
         for points, frame in self.points:
             if not frame.shows(photo.whole()):
                 (height, width), named = photo.shape, f"--points {as_points(points)}"
@@ -100,21 +98,21 @@ class PhotoReader:
                 raise UserError(f"{fault}: give the points in its pixels, counted from the upper left corner")
         return [frame for _, frame in self.points]
 
-    def with_faces(self, loaded: dict[int, LoadedPhoto]) -> dict[int, LoadedPhoto]:
+    def with_faces(self, loaded: dict[int, LoadedPhoto], load: Loader = load_each) -> dict[int, LoadedPhoto]:
         """Locates the damaged faces of the photos. Photos without a hole or a face are left out, with a message."""
         progress = Progress(len(loaded), "photos")
         located: dict[int, LoadedPhoto] = {}
         for part in parts_of(loaded):
             progress.update(progress.done, "looking for faces")
-            located |= self._located(part)
+            located |= self._located(part, load)
             progress.update(progress.done + len(part), "looking for faces")
         return located
 
-    def _located(self, loaded: dict[int, LoadedPhoto]) -> dict[int, LoadedPhoto]:
+    def _located(self, loaded: dict[int, LoadedPhoto], load: Loader) -> dict[int, LoadedPhoto]:
         """Locates the faces of photos that fit into the memory together."""
-        photos = load_each(loaded, self._again)
+        photos = load(loaded, self._again)
         wanted = {number: photo for number, photo in photos.items() if not loaded[number].frames}
-        everywhere = {photo for number, photo in wanted.items() if loaded[number].by_face}
+        everywhere = {photo for number, photo in wanted.items() if not loaded[number].hidden}
         found = dict(zip(wanted, self.completer.locate([*wanted.values()], everywhere), strict=True))
 
         def with_face(number: int) -> LoadedPhoto:
@@ -123,7 +121,7 @@ class PhotoReader:
                 located = self._damaged(each, each.frames or found[number].result())
             return replace(located, photo=loaded[number].photo)
 
-        return load_each({number: number for number in photos}, with_face)
+        return load({number: number for number in photos}, with_face)
 
     def _again(self, loaded: LoadedPhoto) -> Photo:
         """The photo, read again if it was not kept."""
@@ -149,7 +147,7 @@ class PhotoReader:
     def _photo(self, loaded: LoadedPhoto) -> Photo:
         """The photo, read again if it was not kept, with the mask of the frame over its located faces."""
         photo = self._again(loaded)
-        for frame in loaded.frames if loaded.by_face else ():
+        for frame in () if loaded.hidden else loaded.frames:
             photo = photo.hiding(~grown(~frame.under(self.in_frame, photo.shape), self.masks.options.grow))
         return photo
 
@@ -187,7 +185,7 @@ def parts_of(loaded: dict[int, LoadedPhoto]) -> Iterator[dict[int, LoadedPhoto]]
     yield part
 
 
-def remark(path: Path, photo: Photo, frames: Sequence[Frame]) -> None:
+def remark(path: Source, photo: Photo, frames: Sequence[Frame]) -> None:
     """Tells what may look poor in the completed photo."""
     outside = share_outside(photo, frames)
     if outside > LITTLE:
@@ -198,7 +196,7 @@ def remark(path: Path, photo: Photo, frames: Sequence[Frame]) -> None:
 
 
 @contextmanager
-def can_be_done(path: Path) -> Iterator[None]:
+def can_be_done(path: Source) -> Iterator[None]:
     """PictureError if dlib or OpenCV fails in here or the memory does not suffice."""
     try:
         yield
