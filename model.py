@@ -27,6 +27,7 @@ from dcgan.training import Training
 from images.dataset import Dataset, one_ahead
 from images.incomplete import Incomplete
 from kernels.layers import fill_batch
+from kernels.network import Network
 from kernels.tensorflow import enough_memory, keras, tf
 from ops import Weights, batch_norm, computing_in, conv2d, conv2d_transpose, linear, lrelu, to_uint8
 from utils import UserError
@@ -130,7 +131,7 @@ class DCGAN:
                 conv2d_transpose(self.c_dim, weights, f"g_h{len(widths)}"),
                 keras.layers.Activation("tanh", dtype="float32"),
             ]
-        return keras.Sequential(layers, name="generator")
+        return Network(layers, name="generator")
 
     def _build_discriminator(self, seed: int | None) -> keras.Model:
         weights = Weights(seed)
@@ -144,7 +145,7 @@ class DCGAN:
             for i, width in enumerate(widths[1:], 1):  # -> 16x16x128 -> 8x8x256 -> 4x4x512
                 layers += [conv2d(width, weights, f"d_h{i}_conv"), batch_norm(f"d_bn{i}"), lrelu()]
             layers += [keras.layers.Flatten(), linear(1, weights, f"d_h{len(widths)}_lin")]
-        return keras.Sequential(layers, name="discriminator")
+        return Network(layers, name="discriminator")
 
     def grown(self, image_size: int, seed: int = 0) -> "DCGAN":
         """A model for larger pictures that begins as this one. `image_size`: a power of two.
