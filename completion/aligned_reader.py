@@ -1,5 +1,6 @@
 """Reads pictures that are completed as a whole, such as aligned faces, and fits them and their masks to the model."""
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -80,14 +81,19 @@ class AlignedReader:
             mask = opaque & (covered(mask, side, side) >= HALF)
         return grown(mask, options.grow), Hidden.by(mask) if given is not None else None
 
+    def looked_at(self, loaded: Loaded) -> Loaded:
+        """The picture unchanged."""
+        return loaded
+
     def with_faces(self, loaded: dict[int, Loaded], load: Loader = load_each) -> dict[int, Loaded]:
         """The pictures unchanged: each is a face."""
         return loaded
 
-    def final(self, loaded: Loaded, faces: np.ndarray) -> Final:
-        """The picture to write, from its completed face, uint8 [1, size, size, c_dim]."""
+    def finals(self, loaded: Loaded, tries: Sequence[np.ndarray]) -> Iterator[Final]:
+        """The pictures to write, from the completed face of each try, uint8 [1, size, size, c_dim]."""
         masked = Incomplete(loaded.picture[None], loaded.mask, self.masks.options.lowres).shown()
-        return Final(faces[0], close_up=(masked[0], faces[0]))
+        for (face,) in tries:
+            yield Final(face, close_up=(masked[0], face))
 
 
 def squared(mask: np.ndarray, name: str) -> np.ndarray:

@@ -84,7 +84,8 @@ def _of_batch(group: Group, pictures: Mapping[int, Given]) -> Iterator[tuple[int
         rows = batch.rows(number)
         if not outcome.found[rows].all():
             raise UserError(f"{each.path} cannot be completed: the loss never became finite")
-        pixels = group.reader.final(each, outcome.blended[rows]).pixels
+        (final,) = group.reader.finals(each, [outcome.blended[rows]])
+        pixels = final.pixels
         yield number, pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
 

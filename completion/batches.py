@@ -1,6 +1,6 @@
 """The pictures of a call in groups of one kind and in batches, and what the search makes of a batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -36,11 +36,14 @@ class Reader(Protocol):
     def read(self, path: Source) -> Any:
         """Reads a picture. UserError if that is not possible."""
 
+    def looked_at(self, loaded: Any) -> Any:
+        """The picture with what can be found out while another batch is searched."""
+
     def with_faces(self, loaded: dict[int, Any], load: Loader = load_each) -> dict[int, Any]:
         """The pictures with the faces in them located. load: deals with those that cannot be completed."""
 
-    def final(self, loaded: Any, faces: np.ndarray) -> Final:
-        """The picture to write, from its completed faces, uint8 [k, size, size, c_dim]."""
+    def finals(self, loaded: Any, tries: Sequence[np.ndarray]) -> Iterator[Final]:
+        """The pictures to write, from the completed faces of each try, uint8 [k, size, size, c_dim]."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,10 @@ class Group:
         """Identifies all that a result depends on, besides its picture."""
         return self.recipe.digest(self.reader.masks.options.lowres)
 
+    def note(self, number: int, loaded: Any) -> str:
+        """The note of a picture's finished results: a digest of what they depend on."""
+        return digest(self.how, number, *loaded.made_of)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -87,8 +94,8 @@ class Batch:
 
     @cached_property
     def notes(self) -> dict[int, str]:
-        """The notes of finished results: digests of what they depend on, by the pictures' numbers."""
-        return {number: digest(self.group.how, number, *each.made_of) for number, each in self.loaded.items()}
+        """The notes of finished results, by the pictures' numbers."""
+        return {number: self.group.note(number, each) for number, each in self.loaded.items()}
 
     @property
     def has_faces(self) -> bool:

@@ -1,9 +1,10 @@
 """Reads photos with their masks, locates their faces, and makes the completed photos from the completed faces."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -13,9 +14,11 @@ import numpy as np
 from completion.batches import Final
 from completion.given_masks import GivenMasks, Hidden
 from completion.options import PhotoOptions
-from completion.photos import PhotoCompleter
+from completion.photos import Finish, PhotoCompleter
 from faces.alignment import alignments, as_points, frame_by
 from faces.compositing import LITTLE, share_outside
+from faces.detector import Boxes
+from faces.finding import first_look
 from faces.frame import Frame, around
 from images.decoding import PictureError, Source
 from images.files import Loader, load_each
@@ -42,6 +45,7 @@ class LoadedPhoto:
     pixels: int
     frames: Sequence[Frame]  # at first those that the options give
     hidden: Hidden | None = None  # None if the same mask, made in the model's frame, hides a part of each face
+    seen: Boxes | None = None  # by `first_look`, if known already
     incomplete: Incomplete | None = None  # the faces in these frames
 
     fitted = False  # into a square
@@ -50,8 +54,15 @@ class LoadedPhoto:
 class PhotoReader:
     """Reads photos and their masks, locates the faces, and composites the completed faces."""
 
-    def __init__(self, photos: PhotoOptions, masks: GivenMasks, dcgan: "DCGAN", seed: int):
-        """Random masks and grain follow from `seed`.
+    def __init__(
+        self,
+        photos: PhotoOptions,
+        masks: GivenMasks,
+        dcgan: "DCGAN",
+        seed: int,
+        seen: Mapping[Source, Boxes] | None = None,
+    ):
+        """Random masks and grain follow from `seed`. seen: what `first_look` saw in photos.
 
         UserError if a mask, the points or the alignment cannot be used, or if the landmark model is missing.
         """
@@ -61,7 +72,9 @@ class PhotoReader:
         self.completer = PhotoCompleter(dcgan)
         self.points = [(points, frame_by(points, size)) for points in np.reshape(photos.points or (), (-1, 3, 2))]
         self.alignment = alignments(photos.alignment, size) if photos.alignment else None
+        self.seen = seen or {}
         self.kept: WeakSet[Photo] = WeakSet()
+        self.keeping = Lock()
 
     def read(self, path: Source) -> LoadedPhoto:
         """Reads a photo and its mask; UserError if one is unreadable or they do not fit."""
@@ -75,13 +88,15 @@ class PhotoReader:
         transforms = [frame.transform for frame in given]
         of_mask = [self.in_frame, self.masks.options.grow] if by_face else []
         made_of = digest(pixels, photo.known, self.grain, *of_mask, *transforms)
-        return LoadedPhoto(path, (made_of,), self._kept(photo), photo.known.size, given, hidden)
+        kept, seen = self._kept(photo), self.seen.get(path)
+        return LoadedPhoto(path, (made_of,), kept, photo.known.size, given, hidden, seen)
 
     def _kept(self, photo: Photo) -> Photo | None:
         """The photo, unless too many pixels are kept already."""
-        if photo.known.size + sum(each.known.size for each in self.kept) > KEPT:
-            return None
-        self.kept.add(photo)
+        with self.keeping:
+            if photo.known.size + sum(each.known.size for each in self.kept) > KEPT:
+                return None
+            self.kept.add(photo)
         return photo
 
     def _given(self, path: Source, photo: Photo) -> list[Frame]:
@@ -98,6 +113,13 @@ class PhotoReader:
                 raise UserError(f"{fault}: give the points in its pixels, counted from the upper left corner")
         return [frame for _, frame in self.points]
 
+    def looked_at(self, loaded: LoadedPhoto) -> LoadedPhoto:
+        """The photo with the boxes of the first look for faces, if they are needed and it was kept."""
+        if loaded.frames or loaded.seen is not None or not loaded.photo:
+            return loaded
+        with can_be_done(loaded.path):
+            return replace(loaded, seen=first_look(loaded.photo))
+
     def with_faces(self, loaded: dict[int, LoadedPhoto], load: Loader = load_each) -> dict[int, LoadedPhoto]:
         """Locates the damaged faces of the photos. Photos without a hole or a face are left out, with a message."""
         progress = Progress(len(loaded), "photos")
@@ -113,7 +135,8 @@ class PhotoReader:
         photos = load(loaded, self._again)
         wanted = {number: photo for number, photo in photos.items() if not loaded[number].frames}
         everywhere = {photo for number, photo in wanted.items() if not loaded[number].hidden}
-        found = dict(zip(wanted, self.completer.locate([*wanted.values()], everywhere), strict=True))
+        seen = {photo: boxes for number, photo in wanted.items() if (boxes := loaded[number].seen) is not None}
+        found = dict(zip(wanted, self.completer.locate([*wanted.values()], everywhere, seen), strict=True))
 
         def with_face(number: int) -> LoadedPhoto:
             each = replace(loaded[number], photo=photos[number])
@@ -163,15 +186,18 @@ class PhotoReader:
             'corners and lower lip by --points "x,y x,y x,y", or the --alignment of an undamaged version'
         )
 
-    def final(self, loaded: LoadedPhoto, faces: np.ndarray) -> Final:
-        """The photo with its completed `faces`, uint8 [k, size, size, c_dim], to be written."""
+    def finals(self, loaded: LoadedPhoto, tries: Sequence[np.ndarray]) -> Iterator[Final]:
+        """The photos to write, from the completed faces of each try, uint8 [k, size, size, c_dim]."""
         photo = self._photo(loaded)
-        with can_be_done(loaded.path):
-            completed = self.completer.composite(photo, loaded.frames, faces, self.grain, self.seed)
-        row = [thumbnail(picture) for picture in (photo.pixels, photo.masked(), completed.pixels)]
         part = around(loaded.frames, photo.shape)
-        close_up = [thumbnail(picture[part]) for picture in (photo.masked(), completed.pixels)]
-        return Final(completed.to_save(), photo.profile, row, close_up)
+        with can_be_done(loaded.path):
+            finish, masked = Finish(photo, loaded.frames, self.grain, self.seed), photo.masked()
+        for faces in tries:
+            with can_be_done(loaded.path):
+                completed = finish(faces)
+            row = [thumbnail(picture) for picture in (photo.pixels, masked, completed.pixels)]
+            close_up = [thumbnail(picture[part]) for picture in (masked, completed.pixels)]
+            yield Final(completed.to_save(), photo.profile, row, close_up)
 
 
 def parts_of(loaded: dict[int, LoadedPhoto]) -> Iterator[dict[int, LoadedPhoto]]:

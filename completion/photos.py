@@ -1,6 +1,6 @@
 """Completes photos: locates their damaged faces, completes these with the model, and composites them back."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import cached_property
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dcgan.options import SearchOptions
-from faces.compositing import composite, faces_in, regions, tone_around
-from faces.detector import FaceFinder, predictor_path
+from faces.compositing import Compositor, faces_in, regions, tone_around
+from faces.detector import Boxes, FaceFinder, predictor_path
 from faces.finding import CloseUp, Locator
 from faces.frame import Frame
 from faces.together import Asking, together
@@ -38,7 +38,7 @@ class PhotoCompleter:
         (located,) = completer.locate([photo])
         frames = located.result()
         *_, last = completer.complete(photo, frames, SearchOptions())
-        result = completer.composite(photo, frames, last.completed, grain=1, seed=0)
+        result = Finish(photo, frames, grain=1, seed=0)(last.completed)
     """
 
     def __init__(self, dcgan: "DCGAN"):
@@ -56,18 +56,21 @@ class PhotoCompleter:
 
         return Locator(self.finder, PlacingNetwork(), self._quickly_filled, self.dcgan.image_size)
 
-    def locate(self, photos: Sequence[Photo], everywhere: Collection[Photo] = ()) -> list[Future]:
+    def locate(
+        self, photos: Sequence[Photo], everywhere: Collection[Photo] = (), seen: Mapping[Photo, Boxes] | None = None
+    ) -> list[Future]:
         """For each photo the frames of the faces that the hole has damaged and that are visible in part.
 
         The most certain face is the first. A future has the error if a photo cannot be searched. everywhere: photos of
-        which all faces are wanted, also those that do not touch the hole.
+        which all faces are wanted, also those that do not touch the hole. seen: what `first_look` sees in photos.
         """
-        return together([self._located(self._locator, photo, photo in everywhere) for photo in photos])
+        locator, seen = self._locator, seen or {}
 
-    @staticmethod
-    def _located(locator: Locator, photo: Photo, everywhere: bool) -> Asking:
-        found = yield from locator.damaged_faces(photo, everywhere)
-        return found if everywhere else [frame for frame in found if frame.damaged(photo)]
+        def located(photo: Photo) -> Asking:
+            found = yield from locator.damaged_faces(photo, photo in everywhere, seen.get(photo))
+            return found if photo in everywhere else [frame for frame in found if frame.damaged(photo)]
+
+        return together([located(photo) for photo in photos])
 
     def faces(self, photo: Photo, frames: Sequence[Frame]) -> Incomplete:
         """The faces in their frames, if any, as the model takes them."""
@@ -94,26 +97,34 @@ class PhotoCompleter:
             blended = None if state.generated is None else blend(state.generated, faces, blending)
             yield replace(state, completed=blended)
 
-    def composite(self, photo: Photo, frames: Sequence[Frame], faces: np.ndarray, grain: float, seed: int) -> Photo:
-        """The photo with its hole filled from the completed faces, uint8 [N, size, size, c_dim].
-
-        Known pixels stay as they are. Outside of the frames a spline fills the hole. A toned photo keeps its tone. The
-        hole gets the noise of its surroundings times `grain`; its random numbers follow from `seed` and the photo.
-        """
-        completed = replace(photo, pixels=composite(photo, frames, faces))
-        near = completed[photo.around_hole(REACH)]
-        tone, hole = tone_around(photo, frames), ~near.known
-        pixels = luminance(near.pixels)[..., None] if tone else near.pixels
-        if grain:
-            add_grain(pixels, near.known, regions(near), grain, seed)
-        near.pixels[hole] = tone.colors[pixels[hole, 0]] if tone else pixels[hole]
-        return completed
-
     def _quickly_filled(self, faces: list[CloseUp]) -> list[np.ndarray]:
         """The photos, uint8 [H, W, 3], with their holes filled by a short search, to find the faces' landmarks."""
         parts = [self.faces(photo, [frame]) for photo, frame in faces]
         *_, last = self.dcgan.complete(Incomplete.joined(parts, ids=[Face(0)] * len(parts)), QUICK)
         return [
-            composite(photo, [frame], generated[None], QUICK_FADE)
+            Compositor(photo, [frame], QUICK_FADE)(generated[None])
             for (photo, frame), generated in zip(faces, last.generated, strict=True)
         ]
+
+
+class Finish:
+    """Fills the hole of a photo from completed faces in these frames, several times if need be.
+
+    Known pixels stay as they are. Outside of the frames a spline fills the hole. A toned photo keeps its tone. The hole
+    gets the noise of its surroundings times `grain`; its random numbers follow from `seed` and the photo.
+    """
+
+    def __init__(self, photo: Photo, frames: Sequence[Frame], grain: float, seed: int):
+        self.photo, self.grain, self.seed = photo, grain, seed
+        self.composite, self.tone = Compositor(photo, frames), tone_around(photo, frames)
+
+    def __call__(self, faces: np.ndarray) -> Photo:
+        """The photo with these faces, uint8 [N, size, size, c_dim]."""
+        completed = replace(self.photo, pixels=self.composite(faces))
+        near = completed[self.photo.around_hole(REACH)]
+        tone, hole = self.tone, ~near.known
+        pixels = luminance(near.pixels)[..., None] if tone else near.pixels
+        if self.grain:
+            add_grain(pixels, near.known, regions(near), self.grain, self.seed)
+        near.pixels[hole] = tone.colors[pixels[hole, 0]] if tone else pixels[hole]
+        return completed

@@ -39,8 +39,8 @@ def tone_around(photo: Photo, frames: Sequence[Frame]) -> Tone | None:
     return tone_of(smaller.pixels, smaller.known)
 
 
-def composite(photo: Photo, frames: Sequence[Frame], faces: np.ndarray, fade: float = FADE) -> np.ndarray:
-    """uint8 [H, W, 3]: the photo with its hole filled from the completed `faces`, uint8 [N, size, size, C].
+class Compositor:
+    """Fills the hole of a photo from completed faces in these frames, several times if need be.
 
     In the hole the result is
 
@@ -51,14 +51,20 @@ def composite(photo: Photo, frames: Sequence[Frame], faces: np.ndarray, fade: fl
     pixels around it without an edge, as in images/blending.py, and the spline alone fills the hole outside of all
     frames. Known pixels stay as they are, and no other pixel of the photo is read.
     """
-    completed = photo.pixels.copy()
-    for part, hole in regions(photo):
-        pixels = np.where(hole[..., None], 0, photo.pixels[part]).astype(np.float32)
-        face, weight = _mean_face(hole, [frame.in_part(part) for frame in frames], faces, fade)
-        spline = Spline(~hole)
-        in_hole = (weight * face)[hole] + spline(weight * (pixels - face)) + (1 - weight[hole]) * spline(pixels)
-        completed[part][hole] = in_hole.clip(0, 255).round()
-    return completed
+
+    def __init__(self, photo: Photo, frames: Sequence[Frame], fade: float = FADE):
+        self.photo, self.frames, self.fade = photo, frames, fade
+        self.splines = [(part, hole, Spline(~hole)) for part, hole in regions(photo)]
+
+    def __call__(self, faces: np.ndarray) -> np.ndarray:
+        """uint8 [H, W, 3]: the photo with these faces, uint8 [N, size, size, C]."""
+        completed = self.photo.pixels.copy()
+        for part, hole, spline in self.splines:
+            pixels = np.where(hole[..., None], 0, self.photo.pixels[part]).astype(np.float32)
+            face, weight = _mean_face(hole, [frame.in_part(part) for frame in self.frames], faces, self.fade)
+            in_hole = (weight * face)[hole] + spline(weight * (pixels - face)) + (1 - weight[hole]) * spline(pixels)
+            completed[part][hole] = in_hole.clip(0, 255).round()
+        return completed
 
 
 def regions(photo: Photo) -> Iterator[tuple[Part, np.ndarray]]:

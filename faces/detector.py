@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -91,15 +92,23 @@ def filled(photo: np.ndarray, known: np.ndarray) -> np.ndarray:
     return np.where(known[..., None], photo, around)
 
 
-def face_fills(photo: np.ndarray) -> bool | None:
-    """Whether a face fills the central square of a picture, uint8 [H, W, 3]; None if no face is found."""
+def face_fills(photo: np.ndarray, doublings: int = 1) -> bool | None:
+    """Whether a face fills the central square of a picture, uint8 [H, W, 3]; None if no face is found.
+
+    doublings: as in `look`, if none is found without.
+    """
     photo = shrunk_to(photo, LOOK)
-    boxes = [box for box, _ in look(photo, 0) or look(photo, 1)]
-    side = min(photo.shape[:2])
-    top, left = ((n - side) // 2 for n in photo.shape[:2])
+    boxes = look(photo, 0) or (look(photo, doublings) if doublings else [])
+    return fills(boxes, photo.shape) if boxes else None
+
+
+def fills(boxes: Boxes, shape: Sequence[int]) -> bool:
+    """Whether a box fills the central square of a picture [H, W, ...]."""
+    side = min(shape[:2])
+    top, left = ((n - side) // 2 for n in shape[:2])
     square = dlib.rectangle(left, top, left + side - 1, top + side - 1)
-    within = [box.intersect(square) for box in boxes]
-    return any(min(box.width(), box.height()) >= FILLS * side for box in within) if boxes else None
+    within = [box.intersect(square) for box, _ in boxes]
+    return any(min(box.width(), box.height()) >= FILLS * side for box in within)
 
 
 def predictor_path(named: Path | None) -> Path:

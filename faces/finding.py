@@ -72,12 +72,12 @@ class Locator:
     fill: Fill  # makes hidden landmarks visible
     size: int
 
-    def damaged_faces(self, photo: Photo, everywhere: bool = False) -> Asking:
+    def damaged_faces(self, photo: Photo, everywhere: bool = False, seen: Boxes | None = None) -> Asking:
         """Returns the frames of all faces that meet the photo's hole, the most certain first.
 
-        everywhere: returns all certain faces, whether they meet the hole or not.
+        everywhere: returns all certain faces, whether they meet the hole or not. seen: by `first_look`, if known.
         """
-        for boxes in _looks(photo):
+        for boxes in _looks(photo, seen):
             clear = [box for box, score in boxes if score > CLEAR] if everywhere else []
             if clear and photo.intact:
                 return [self._intact(photo, box) for box in clear]
@@ -141,24 +141,28 @@ def _meeting(found: Sequence[Candidate], photo: Photo) -> list[Candidate]:
     return chosen
 
 
-def _looks(photo: Photo) -> Iterator[Boxes]:
-    """Boxes in the photo with their scores, the highest first: from afar, close up, and at last also faint ones.
+def first_look(photo: Photo) -> Boxes:
+    """dlib's boxes in a photo from afar, with its hole filled smoothly."""
+    return _look(photo, LOOK, 1, DOUBTFUL)
+
+
+def _looks(photo: Photo, seen: Boxes | None) -> Iterator[Boxes]:
+    """Boxes in the photo: from afar, as `seen` if known; close up; and at last also faint ones.
 
     The look close up is skipped if it shows no more than the first one, or would take too much memory.
     """
-    huge = photo.pixels.size >= HUGE
-    smaller, _ = photo.shrunk(max(photo.shape) // LOOK if huge else 1)
-    shown = filled(smaller.pixels, smaller.known)
+    yield first_look(photo) if seen is None else seen
+    if max(photo.shape) > LOOK and photo.pixels.size < HUGE:
+        yield _look(photo, max(photo.shape), 0, DOUBTFUL)
+    yield _look(photo, CLOSE, 2, FAINT)
 
-    def at(longest: int, doublings: int, least: float) -> Boxes:
-        seen = shrunk_to(shown, longest)
-        to_photo = max(photo.shape) / max(seen.shape[:2])
-        return [(dlib.scale_rect(box, to_photo), score) for box, score in look(seen, doublings, least)]
 
-    yield at(LOOK, 1, DOUBTFUL)
-    if max(photo.shape) > LOOK and not huge:
-        yield at(max(photo.shape), 0, DOUBTFUL)
-    yield at(CLOSE, 2, FAINT)
+def _look(photo: Photo, longest: int, doublings: int, least: float) -> Boxes:
+    """Boxes in the photo, shrunk so that no side has more than `longest` pixels; others as in `look`."""
+    smaller, _ = photo.shrunk(max(photo.shape) // LOOK if photo.pixels.size >= HUGE else 1)
+    seen = shrunk_to(filled(smaller.pixels, smaller.known), longest)
+    to_photo = max(photo.shape) / max(seen.shape[:2])
+    return [(dlib.scale_rect(box, to_photo), score) for box, score in look(seen, doublings, least)]
 
 
 def _visible(landmarks: np.ndarray, known: np.ndarray, reach: int) -> np.ndarray:

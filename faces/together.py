@@ -19,14 +19,15 @@ Asking = Generator[Ask, Any, Any]
 def together(tasks: Sequence[Asking]) -> list[Future]:
     """Runs generators in threads and returns their results, with the error of each that failed.
 
-    Once all generators wait, questions to the same function are answered by one call, in this thread.
+    Once all generators wait, questions to the same function are answered by one call, in this thread. If it fails, each
+    question is asked alone, and a generator gets the error of its own question.
     """
     results: list[Future] = [Future() for _ in tasks]
-    sent: dict[int, Any] = dict.fromkeys(range(len(tasks)))
+    answered: dict[int, Future] = dict.fromkeys(range(len(tasks)), _answer(None))
     threads = ThreadPoolExecutor(os.cpu_count())
     try:
-        while sent:
-            steps = {i: threads.submit(tasks[i].send, answer) for i, answer in sent.items()}
+        while answered:
+            steps = {i: threads.submit(_step, tasks[i], answer) for i, answer in answered.items()}
             asked: dict[int, Ask] = {}
             for i, step in steps.items():
                 try:
@@ -35,16 +36,39 @@ def together(tasks: Sequence[Asking]) -> list[Future]:
                     results[i].set_result(end.value)
                 except Exception as error:
                     results[i].set_exception(error)
-            sent = _answered(asked)
+            answered = _answered(asked)
     finally:
         threads.shutdown(cancel_futures=True)
     return results
 
 
-def _answered(asked: dict[int, Ask]) -> dict[int, Any]:
+def _step(task: Asking, answer: Future) -> Ask:
+    error = answer.exception()
+    return task.throw(error) if error else task.send(answer.result())
+
+
+def _answered(asked: dict[int, Ask]) -> dict[int, Future]:
     """The answer to each question."""
-    sent: dict[int, Any] = {}
+    answered: dict[int, Future] = {}
     for answers in dict.fromkeys(ask.answers for ask in asked.values()):
         askers = [i for i, ask in asked.items() if ask.answers == answers]
-        sent |= zip(askers, answers([asked[i].question for i in askers]), strict=True)
-    return sent
+        answered |= zip(askers, _each(answers, [asked[i].question for i in askers]), strict=True)
+    return answered
+
+
+def _each(answers: Callable[[list[Any]], Sequence[Any]], questions: list[Any]) -> list[Future]:
+    try:
+        return [_answer(value) for value in answers(questions)]
+    except Exception as error:
+        if len(questions) == 1:
+            return [_answer(error=error)]
+        return [answer for question in questions for answer in _each(answers, [question])]
+
+
+def _answer(value: Any = None, error: Exception | None = None) -> Future:
+    answer: Future = Future()
+    if error:
+        answer.set_exception(error)
+    else:
+        answer.set_result(value)
+    return answer

@@ -20,9 +20,10 @@ from conftest import ROOT, assert_fails, lively, process, run_script
 from PIL import Image
 
 from completion.options import PhotoOptions
+from completion.photos import Finish
 from dcgan.options import SearchOptions
 from faces.alignment import frame_by
-from faces.compositing import composite
+from faces.compositing import Compositor
 from faces.frame import Frame
 from images.decoding import read_picture
 from images.photo import Photo, shrunk_to
@@ -172,7 +173,7 @@ def test_the_first_suggestion_is_the_completion_of_the_command_line(painter, dem
     first = suggestions(painter.complete(opened, photo, 0))[0]
     (located,) = painter.completer.locate([photo])
     *_, state = painter.completer.complete(photo, located.result(), SearchOptions(out_interval=0))
-    result = painter.completer.composite(photo, located.result(), state.completed, PhotoOptions.grain, 0)
+    result = Finish(photo, located.result(), PhotoOptions.grain, 0)(state.completed)
     np.testing.assert_array_equal(first.picture, result.pixels)
 
 
@@ -232,8 +233,8 @@ def test_frames_show_a_large_photo_as_its_result_will_be():
     large = painted(opened, [layer(*opened.view.shape[:2], 300, 420, 200, 330)])
     frames = [Frame(np.array([[0.03, 0.002, -6.0], [-0.002, 0.03, -9.0]]), 32)]
     face = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3), np.uint8).repeat(8, 1).repeat(8, 2)
-    seen = in_view(opened.view, large, frames, face)
-    result = shrunk_to(composite(large, frames, face), VIEW)
+    seen = in_view(opened.view, large, frames)(face)
+    result = shrunk_to(Compositor(large, frames)(face), VIEW)
     difference = np.abs(seen.astype(int) - result)
     assert (result != opened.view).any(axis=2).sum() > 10000
     changed = np.argwhere((seen != opened.view).any(axis=2))

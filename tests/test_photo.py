@@ -294,7 +294,8 @@ def test_what_scatters_is_a_face_only_if_dlib_is_sure(monkeypatch, scatter, scor
     monkeypatch.setattr(finding, "placed", placed)
     box = dlib.rectangle(80, 80, 180, 180)
     landmarks = np.column_stack([np.linspace(80, 180, 68), np.tile([90, 170], 34)]).astype(int)
-    finder = SimpleNamespace(look=lambda *args: [(box, score)], landmarks=lambda *args: landmarks)
+    monkeypatch.setattr(finding, "look", lambda *args: [(box, score)])
+    finder = SimpleNamespace(landmarks=lambda *args: landmarks)
     known = np.ones((260, 260), bool)
     known[80:100, 80:100] = False
     assert len(damaged_faces(finder, Photo(np.zeros((260, 260, 3), np.uint8), known))) == found
@@ -315,7 +316,7 @@ def test_where_there_is_no_face_none_is_found(finder, radius):
     ("side", "seen"),
     [(250, [(250, 1, -0.7), (250, 2, -1.0)]), (2400, [(1200, 1, -0.7), (2400, 0, -0.7), (600, 2, -1.0)])],
 )
-def test_looks_for_a_face_become_closer_and_find_it_in_the_photos_pixels(side, seen):
+def test_looks_for_a_face_become_closer_and_find_it_in_the_photos_pixels(monkeypatch, side, seen):
     """A detector that finds the middle of what it is shown."""
     asked = []
 
@@ -324,9 +325,9 @@ def test_looks_for_a_face_become_closer_and_find_it_in_the_photos_pixels(side, s
         height, width = photo.shape[:2]
         return [(dlib.rectangle(width // 4, height // 4, width * 3 // 4, height * 3 // 4), 0.1)]
 
-    finder = SimpleNamespace(look=look)
+    monkeypatch.setattr(finding, "look", look)
     photo = Photo(np.zeros((side // 2, side, 3), np.uint8), np.ones((side // 2, side), bool))
-    for ((box, _),) in _looks(finder, photo):
+    for ((box, _),) in _looks(photo, None):
         expected = np.array([side / 4, side / 8, side * 3 / 4, side * 3 / 8])
         assert np.abs(np.array([box.left(), box.top(), box.right(), box.bottom()]) - expected).max() <= 4
     assert asked == seen
@@ -422,12 +423,14 @@ def mixed(tmp_path, demo_face):
 def test_a_picture_of_another_size_in_which_a_face_is_small_is_a_photo(mixed, monkeypatch):
     imgs = sorted((mixed / "in").iterdir())
     usual = GivenMasks(MaskOptions())
-    kinds = whole_photos(imgs, 64, usual)
+    kinds, _ = whole_photos(imgs, 64, usual)
     assert {path.stem for path, kind in zip(imgs, kinds, strict=True) if kind} == {"erased", "photo"}
-    assert whole_photos([mixed / "in" / name for name in ("photo.png", "unreadable.png")], 64, usual) == [True, True]
-    assert whole_photos([mixed / "in" / "unreadable.png"], 64, usual) == [False]
-    monkeypatch.setattr("faces.detector.face_fills", lambda photo: 1 / 0)  # is not needed
-    assert whole_photos([mixed / "in" / name for name in ("aligned.png", "unreadable.png")], 64, usual) == [False] * 2
+    photos = [mixed / "in" / name for name in ("photo.png", "unreadable.png")]
+    assert whole_photos(photos, 64, usual)[0] == [True, True]
+    assert whole_photos([mixed / "in" / "unreadable.png"], 64, usual)[0] == [False]
+    monkeypatch.setattr("faces.detector.face_fills", lambda *args: 1 / 0)  # is not needed
+    imgs = [mixed / "in" / name for name in ("aligned.png", "unreadable.png")]
+    assert whole_photos(imgs, 64, usual)[0] == [False] * 2
 
 
 def test_a_photo_is_told_by_what_its_mask_leaves(tmp_path):
@@ -440,7 +443,7 @@ def test_a_photo_is_told_by_what_its_mask_leaves(tmp_path):
     Image.new("L", (9, 9)).save(tmp_path / "square.png")
 
     def told(**options):
-        return whole_photos([tmp_path / "photo.png"], 64, GivenMasks(MaskOptions(**options)))
+        return whole_photos([tmp_path / "photo.png"], 64, GivenMasks(MaskOptions(**options)))[0]
 
     assert told() == told(file=tmp_path / "square.png") == [False]
     assert told(file=tmp_path / "mask.png") == [True]

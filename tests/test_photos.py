@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from faces.compositing import composite, faces_in, regions
+from faces.compositing import Compositor, faces_in, regions
 from faces.frame import Frame, around, inverse, warp, warp_known
 from images.blending import blend
 from images.decoding import read_picture
@@ -83,15 +83,15 @@ def test_the_true_face_carried_back_closes_the_hole():
     known = with_hole(np.s_[100:140, 80:130])
     photo = Photo(PHOTO, known)
     faces = faces_in(photo, [TILTED]).pictures
-    completed = composite(photo, [TILTED], faces)
+    completed = Compositor(photo, [TILTED])(faces)
     np.testing.assert_array_equal(completed[known], PHOTO[known])
-    error, without = (abs(x.astype(int) - PHOTO)[~known].mean() for x in (completed, composite(photo, [], faces[:0])))
+    error, without = (abs(x.astype(int) - PHOTO)[~known].mean() for x in (completed, Compositor(photo, [])(faces[:0])))
     assert error < 6 < 2 * without
 
 
 def test_a_hole_without_a_face_is_filled_by_the_spline():
     known = with_hole(np.s_[10:40, 30:90], np.s_[150:170, 150:])
-    completed = composite(Photo(PHOTO, known), [], NO_FACES)
+    completed = Compositor(Photo(PHOTO, known), [])(NO_FACES)
     exact = blend(np.zeros_like(PHOTO)[None], Incomplete(PHOTO[None], known))[0]
     np.testing.assert_allclose(completed, exact, atol=1)
 
@@ -104,10 +104,10 @@ def test_where_a_frame_ends_in_a_hole_there_is_no_edge():
     known[20:140, 100:280] = False
     face = np.broadcast_to(np.linspace(90, 200, 32)[:, None], (1, 32, 32, 3)).astype(np.uint8)
     of_face = [frame([[0.25, 0, -18.375], [0, 0.25, -4.375]], 32)]
-    completed = composite(Photo(photo, known), of_face, face).astype(int)
+    completed = Compositor(Photo(photo, known), of_face)(face).astype(int)
     steps = abs(np.diff(completed[80, :, 0]))
     assert completed[80, 100:200].max() > 140  # the face is there
-    longer = composite(Photo(photo, known), of_face, face, fade=0.08)
+    longer = Compositor(Photo(photo, known), of_face, fade=0.08)(face)
     assert longer[80, 100:200].max() > max(150, completed[80, :, 0].max() + 10)
     assert steps.max() <= 12  # of 110
 
@@ -123,7 +123,7 @@ def test_where_a_hole_ends_with_the_frame_the_face_is_bent_to_what_is_known_beyo
     known = np.ones((160, 160), bool)
     known[40:130, 72 - beyond : 136 + beyond] = False  # the frame goes from 72 to 135, both ways
     face = photo[None, 72:136, 72:136] + np.uint8(40)
-    completed = composite(Photo(photo, known), [frame([[1.0, 0, -72], [0, 1, -72]])], face).astype(int)
+    completed = Compositor(Photo(photo, known), [frame([[1.0, 0, -72], [0, 1, -72]])])(face).astype(int)
     assert abs(completed - photo)[95:130, 72:136].mean() < 4  # without the face 10
 
 
@@ -134,8 +134,8 @@ def test_two_faces_share_a_hole_by_how_deep_in_their_frames_it_lies():
     striped, plain = (np.full((64, 64, 3), 100, np.uint8) for _ in range(2))
     striped[::4] += 80
     from_64, from_49 = (frame([[1.0, 0, -x], [0, 1, -48]]) for x in (64, 49))
-    alone = composite(Photo(photo, known), [from_64], striped[None])
-    both = composite(Photo(photo, known), [from_64, from_49], np.stack([striped, plain]))
+    alone = Compositor(Photo(photo, known), [from_64])(striped[None])
+    both = Compositor(Photo(photo, known), [from_64, from_49])(np.stack([striped, plain]))
     in_columns = np.s_[72:88, [81, 105], 0]
     ratio = both[in_columns].std(axis=0) / alone[in_columns].std(axis=0)
     np.testing.assert_allclose(ratio, [18 / (18 + 28), 23 / (23 + 8)], atol=0.08)
@@ -144,8 +144,8 @@ def test_two_faces_share_a_hole_by_how_deep_in_their_frames_it_lies():
 def test_a_face_beside_the_hole_has_no_say():
     photo = Photo(PHOTO, with_hole(np.s_[150:170, 20:60]))
     white, to_the_right = np.full((1, 60, 60, 3), 255, np.uint8), frame([[1.0, 0, -62], [0, 1, -140]], 60)
-    beside = composite(photo, [to_the_right], white)
-    np.testing.assert_array_equal(beside, composite(photo, [], NO_FACES))
+    beside = Compositor(photo, [to_the_right])(white)
+    np.testing.assert_array_equal(beside, Compositor(photo, [])(NO_FACES))
 
 
 def test_hidden_pixels_have_no_say():
@@ -154,17 +154,17 @@ def test_hidden_pixels_have_no_say():
     for value in (0, 255):
         photo = Photo(np.where(known[..., None], PHOTO, value).astype(np.uint8), known)
         incomplete = faces_in(photo, [TILTED])
-        results.append(composite(photo, [TILTED], incomplete.filled(np.full_like(incomplete.pictures, 99))))
+        results.append(Compositor(photo, [TILTED])(incomplete.filled(np.full_like(incomplete.pictures, 99))))
     np.testing.assert_array_equal(*results)
 
 
 def test_holes_far_apart_are_parts_of_their_own_and_filled_as_alone():
     first, second = np.s_[10:30, 10:40], np.s_[150:190, 120:180]
     known = with_hole(first)
-    alone = composite(Photo(PHOTO, known), [], NO_FACES)
+    alone = Compositor(Photo(PHOTO, known), [])(NO_FACES)
     photo = Photo(PHOTO, known & with_hole(second))
     assert [hole.shape for _, hole in regions(photo)] == [(24, 34), (44, 64)]
-    np.testing.assert_array_equal(composite(photo, [], NO_FACES)[first], alone[first])
+    np.testing.assert_array_equal(Compositor(photo, [])(NO_FACES)[first], alone[first])
 
 
 def peak(work):
@@ -183,8 +183,8 @@ def test_memory_follows_the_hole_and_not_the_photo():
     known[2000:2040, 1000:1060] = False
     photo = Photo(np.zeros((4000, 4000, 3), np.uint8), known)
     large = frame([[0.02, 0, -10], [0, 0.02, -30]])
-    composite(photo, [large], np.zeros((1, 64, 64, 3), np.uint8))  # loads what it needs
-    taken = peak(lambda: composite(photo, [large], np.zeros((1, 64, 64, 3), np.uint8)))
+    Compositor(photo, [large])(np.zeros((1, 64, 64, 3), np.uint8))  # loads what it needs
+    taken = peak(lambda: Compositor(photo, [large])(np.zeros((1, 64, 64, 3), np.uint8)))
     assert taken < 1.6 * photo.pixels.nbytes
     known = np.pad(np.zeros((600, 600), bool), 4, constant_values=True)
     assert peak(lambda: Spline(known)) < 400 * known.size

@@ -45,3 +45,24 @@ def test_an_error_is_that_of_one_generator():
 
 def test_without_generators_there_are_no_results():
     assert together([]) == []
+
+
+def test_an_error_of_an_answer_is_that_of_its_question():
+    """The question that makes the common answer fail is found out; its generator may catch the error."""
+
+    def inverse(questions):
+        return [1 / n for n in questions]
+
+    def task(n):
+        return (yield Ask(inverse, n))
+
+    def careful(n):
+        try:
+            return (yield Ask(inverse, n))
+        except ZeroDivisionError:
+            return (yield Ask(inverse, 8))
+
+    good, bad, caught, other = together([task(2), task(0), careful(0), task(4)])
+    assert (good.result(), caught.result(), other.result()) == (0.5, 0.125, 0.25)
+    with pytest.raises(ZeroDivisionError):
+        bad.result()

@@ -9,9 +9,9 @@ from PIL import Image
 
 from completion.aligned_reader import AlignedReader
 from completion.given_masks import GivenMasks
-from completion.photos import PhotoCompleter
+from completion.photos import Finish
 from dcgan.options import SearchOptions
-from faces.compositing import composite, faces_in
+from faces.compositing import Compositor, faces_in
 from faces.frame import Frame
 from images.blending import blend
 from images.incomplete import Incomplete
@@ -148,12 +148,11 @@ def test_a_sepia_photo_is_completed_in_its_own_colors(channels):
 def test_a_color_photo_is_not_touched():
     photo = Photo(np.asarray(DEMO), ~HOLE)
     faces = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), np.uint8)
-    np.testing.assert_array_equal(filled(photo, 3), composite(photo, [FRAME], faces))
+    np.testing.assert_array_equal(filled(photo, 3), Compositor(photo, [FRAME])(faces))
     assert faces_in(photo, [FRAME]).tones == (None,)
 
 
 def filled(photo, channels, grain=0):
     """uint8 [H, W, 3]: the photo with a face of random colors composited into its hole."""
-    completer = PhotoCompleter(lively(8, 5))
     faces = np.random.default_rng(0).integers(0, 256, (1, 16, 16, channels), np.uint8)
-    return completer.composite(photo, [FRAME], faces, grain, seed=0).pixels
+    return Finish(photo, [FRAME], grain, seed=0)(faces).pixels

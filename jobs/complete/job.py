@@ -114,7 +114,7 @@ class Completion:
 
     def write(self, batch: Batch, outcome: Outcome) -> None:
         """Writes the results."""
-        self.plan.tally["completed"] += self.results.write(batch, outcome, batch.group.reader.final)
+        self.plan.tally["completed"] += self.results.write(batch, outcome)
 
     def report(self) -> None:
         """Reports what became of the pictures. UserError if some are not completed."""

@@ -3,7 +3,9 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from completion.batches import Batch, Group
 from completion.options import PhotoOptions
@@ -83,22 +85,36 @@ class Plan:
         self.tally: Counter[str] = Counter()
 
     def missing(self) -> Iterator[Batch]:
-        """Yields this worker's batches with missing results."""
-        nth = 1  # batches without a readable picture do not count, except those of other workers
-        for place, (group, part) in enumerate(self.parts):
-            if place % self.worker.count != self.worker.index:
-                self.tally["of others"] += len(part)
-                nth += 1
-                continue
-            loaded = load_each({number: self.imgs[number] for number in part}, group.reader.read)
-            batch = Batch(nth, group, loaded)
-            if not self.results.has(batch):
-                group.reader.masks.describe(loaded.values())
-                batch = Batch(nth, group, group.reader.with_faces(loaded))  # some photos may drop out
-            if self.results.has(batch):
-                self.progress.skip(self.results.iterations)
-                self.tally["kept"] += len(batch.loaded)
-            else:
-                self.tally["fitted"] += sum(each.fitted for each in batch.loaded.values())
-                yield batch
-            nth += bool(batch.loaded)
+        """Yields this worker's batches with missing results. Their pictures are read while the one before is used."""
+        mine = self.parts[self.worker.index :: self.worker.count]
+        self.tally["of others"] = sum(len(part) for _, part in self.parts) - sum(len(part) for _, part in mine)
+        empty = 0  # batches of this worker without a readable picture, which do not count
+        threads = ThreadPoolExecutor(os.cpu_count())
+        try:
+            reading = [self._read(threads, *part) for part in mine[:1]]
+            for i, (group, _) in enumerate(mine):
+                nth = self.worker.index + i * self.worker.count + 1 - empty
+                batch = Batch(nth, group, load_each(reading.pop(), Future.result))
+                if not self.results.has(batch):
+                    group.reader.masks.describe(batch.loaded.values())
+                    batch = Batch(nth, group, group.reader.with_faces(dict(batch.loaded)))  # some photos may drop out
+                empty += not batch.loaded
+                reading = [self._read(threads, *part) for part in mine[i + 1 : i + 2]]
+                if self.results.has(batch):
+                    self.progress.skip(self.results.iterations)
+                    self.tally["kept"] += len(batch.loaded)
+                else:
+                    self.tally["fitted"] += sum(each.fitted for each in batch.loaded.values())
+                    yield batch
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+    def _read(self, threads: ThreadPoolExecutor, group: Group, numbers: Sequence[int]) -> dict[int, Future]:
+        """Starts to read pictures, and to look for faces in those without a result."""
+
+        def read(number: int) -> Any:
+            loaded = group.reader.read(self.imgs[number])
+            done = self.results.has_of(number, group.note(number, loaded))
+            return loaded if done else group.reader.looked_at(loaded)
+
+        return {number: threads.submit(read, number) for number in numbers}

@@ -5,11 +5,10 @@ missing.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -61,7 +60,7 @@ class Results:
             expected |= self._expected(number, note)
         if batch.nth <= self.framed and batch.has_faces:
             expected[f"sheet{suffix(batch.nth)}.png"] = self.sheet_note(batch, self.iterations)
-        return all(self.outputs.note(name) == note for name, note in expected.items())
+        return self._are_there(expected)
 
     def _expected(self, number: int, note: str) -> dict[str, str]:
         """The notes of the finished files of a picture, by their names."""
@@ -91,11 +90,17 @@ class Results:
         made_of = digest(self.call, list(batch.notes.values())) if iteration == self.iterations else UNFINISHED
         return frames_note(batch.nth) + made_of
 
-    def write(self, batch: Batch, outcome: Outcome, final: Callable[[Any, np.ndarray], Final]) -> int:
+    def has_of(self, number: int, note: str) -> bool:
+        """Whether the finished files of a picture exist, made from what this note says."""
+        return self._are_there(self._expected(number, note))
+
+    def _are_there(self, expected: Mapping[str, str]) -> bool:
+        return all(self.outputs.note(name) == note for name, note in expected.items())
+
+    def write(self, batch: Batch, outcome: Outcome) -> int:
         """Writes the results and returns how many there are. Reports which searches were restarted.
 
-        final: makes a result of a picture as it was loaded and its completed faces, uint8 [k, H, W, C]. Finished
-        results are not replaced by unfinished ones.
+        Finished results are not replaced by unfinished ones.
         """
         finished = outcome.iteration == self.iterations
         shown: dict[str, Sequence[np.ndarray]] = {}
@@ -109,7 +114,7 @@ class Results:
                 notes = dict.fromkeys(notes, UNFINISHED)
             if finished or all(self.outputs.note(name) in (None, UNFINISHED) for name in notes):
                 try:
-                    row = self._write_tries(notes, tries, partial(final, loaded))
+                    row = self._write_tries(notes, tries, partial(batch.group.reader.finals, loaded))
                 except PictureError as error:  # a photo is read once more
                     say(f"skipped: {error}")
                     continue
@@ -134,20 +139,24 @@ class Results:
         return outcome.blended[rows] if found else None
 
     def _write_tries(
-        self, notes: Mapping[str, str], tries: Sequence[np.ndarray | None], final: Callable[[np.ndarray], Final]
+        self,
+        notes: Mapping[str, str],
+        tries: Sequence[np.ndarray | None],
+        finals: Callable[[Sequence[np.ndarray]], Iterator[Final]],
     ) -> Sequence[np.ndarray]:
         """Writes a result for each try, and the sheet of several; returns the best guess' row of photos.png.
 
-        notes: by the names of the files, as `_expected` gives them. final: makes a result of the completed faces.
+        notes: by the names of the files, as `_expected` gives them. finals: makes results of the completed faces.
         """
         file = Path(next(iter(notes))).name
         possible = [*(f"{final_folder(attempt)}/{file}" for attempt in range(MOST_TRIES)), f"tries/{file}"]
         self.outputs.remove(*(name for name in possible if name not in notes))  # of a call with more tries
         row: Sequence[np.ndarray] = ()
         sheet: dict[str, np.ndarray] = {}
+        results = finals([faces for faces in tries if faces is not None])
         for (name, note), faces in zip(notes.items(), tries, strict=False):  # the sheet is the last of several files
             if faces is not None:
-                made = final(faces)
+                made = next(results)
                 self.outputs.write(name, partial(save_picture, pixels=made.pixels, profile=made.profile), note)
                 row = row or made.row
                 sheet |= {"masked": made.close_up[0], Path(name).parts[0]: made.close_up[1]}

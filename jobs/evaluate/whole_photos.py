@@ -9,7 +9,7 @@ import numpy as np
 
 from completion.models import open_model
 from completion.options import PhotoOptions
-from completion.photos import PhotoCompleter
+from completion.photos import Finish, PhotoCompleter
 from dcgan.options import DeviceOptions, Preset
 from faces.finding import by_landmarks
 from faces.frame import Frame
@@ -136,7 +136,7 @@ class DamagedPhotos:
             completed = blend(last.generated, together, preset.blend)
         for photo, found in zip(photos, frames, strict=True):
             faces_here = completed[: len(found)]
-            yield self.completer.composite(photo, found, faces_here, grain, preset.search.seed).pixels
+            yield Finish(photo, found, grain, preset.search.seed)(faces_here).pixels
             completed = completed[len(found) :]
 
 

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 from completion.options import PhotoOptions
-from completion.photos import PhotoCompleter
+from completion.photos import Finish, PhotoCompleter
 from dcgan.options import SearchOptions
-from faces.compositing import LITTLE, composite, share_outside
+from faces.compositing import LITTLE, Compositor, share_outside
 from faces.frame import Frame, around
 from images.decoding import OPAQUE, picture_size, read_photo, read_picture
 from images.mask_files import read_mask
@@ -130,37 +130,39 @@ class Painter:
             if frames:
                 yield from self._with_faces(canvas, photo, frames, seed)
             else:
-                smooth = self.suggestion("filled smoothly", photo, [], np.empty(0), seed)
+                result = Finish(photo, [], PhotoOptions.grain, seed)(np.empty(0))
+                smooth = suggestion("filled smoothly", result, [])
                 yield Stage("No face was found at the hole, so it was filled smoothly.", suggestion=smooth, found=False)
 
     def _with_faces(self, canvas: Canvas, photo: Photo, frames: Sequence[Frame], seed: int) -> Iterator[Stage]:
         """Yields the stages of a completion of the faces in these frames."""
         search = SearchOptions(out_interval=FRAMES, seed=seed)
-        attempts = attempts_of(seed)
+        attempts, shown = attempts_of(seed), in_view(canvas.view, photo, frames)
         yield Stage("Preparing the search. The first time, this takes a while ...")
         for state in self.completer.complete(photo, frames, search, attempts=attempts):
             if state.completed is not None:
                 progress = f"Searching: {state.iteration} of {search.iterations}"
-                yield Stage(progress, in_view(canvas.view, photo, frames, state.completed[: len(frames)]))
+                yield Stage(progress, shown(state.completed[: len(frames)]))
         yield Stage("Blending ...")
+        finish = Finish(photo, frames, PhotoOptions.grain, seed)
         for attempt, faces in zip(attempts, np.split(state.completed, len(attempts)), strict=True):
             title = f"alternative {attempt}" if attempt else "best guess"
             # One after the other, because a large photo takes much memory.
-            yield Stage("Blending ...", suggestion=self.suggestion(title, photo, frames, faces, seed))
+            yield Stage("Blending ...", suggestion=suggestion(title, finish(faces), frames))
         outside = share_outside(photo, frames)
         smooth = f" {outside:.0%} of the hole is outside the face; it was filled smoothly."
         yield Stage("Done. Choose a picture." + (smooth if outside > LITTLE else ""))
 
-    def suggestion(self, title: str, photo: Photo, frames: Sequence[Frame], faces: np.ndarray, seed: int) -> Suggestion:
-        """Composites the completed faces, uint8 [N, size, size, C], into the photo."""
-        result = self.completer.composite(photo, frames, faces, PhotoOptions.grain, seed)
-        close_up = thumbnail(result.pixels[around(frames, photo.shape)])
-        return Suggestion(title, result.to_save(), shrunk_to(result.pixels, VIEW), close_up)
+
+def suggestion(title: str, result: Photo, frames: Sequence[Frame]) -> Suggestion:
+    """Shows a completed photo."""
+    close_up = thumbnail(result.pixels[around(frames, result.shape)])
+    return Suggestion(title, result.to_save(), shrunk_to(result.pixels, VIEW), close_up)
 
 
-def in_view(view: np.ndarray, photo: Photo, frames: Sequence[Frame], faces: np.ndarray) -> np.ndarray:
-    """Returns the photo with the completed faces, composited at the size of its view, uint8 [h, w, 3]."""
+def in_view(view: np.ndarray, photo: Photo, frames: Sequence[Frame]) -> Compositor:
+    """Composites completed faces into the photo at the size of its view, uint8 [h, w, 3]."""
     (height, width), (down, across) = view.shape[:2], np.divide(photo.shape, view.shape[:2])
     hidden = cv2.resize((~photo.known).astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     into_photo = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2]])
-    return composite(Photo(view, hidden == 0), [frame.after(into_photo) for frame in frames], faces)
+    return Compositor(Photo(view, hidden == 0), [frame.after(into_photo) for frame in frames])
