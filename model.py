@@ -79,6 +79,7 @@ class DCGAN:
         z_dim: int = NetworkOptions.z_dim,
         gf_dim: int | Sequence[int] = NetworkOptions.gf_dim,
         df_dim: int | Sequence[int] = NetworkOptions.df_dim,
+        margin: float = NetworkOptions.margin,
         seed: int | None = 0,
         precision: str = "float32",
         strategy: tf.distribute.Strategy | None = None,
@@ -91,7 +92,7 @@ class DCGAN:
         self.precision = chosen(precision)
         self.policy = dtype_policy(self.precision)
         self.strategy = strategy or tf.distribute.get_strategy()
-        self.options = NetworkOptions(image_size, c_dim, z_dim, gf_dim, df_dim)
+        self.options = NetworkOptions(image_size, c_dim, z_dim, gf_dim, df_dim, margin)
         self.image_size, self.c_dim, self.z_dim = self.options.image_size, self.options.c_dim, self.options.z_dim
         with self.strategy.scope():
             self._generator = self._build_generator(seed)

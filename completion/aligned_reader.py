@@ -1,13 +1,16 @@
 """Reads pictures that are completed as a whole, such as aligned faces, and fits them and their masks to the model."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from completion.batches import Final
 from completion.given_masks import GivenMasks, Hidden
-from images.decoding import OPAQUE, Source, central_square, load_picture, read_picture, resized
+from dcgan.options import NetworkOptions
+from faces.table import check_margin
+from images.decoding import OPAQUE, Given, Source, central_square, load_picture, read_picture, resized
 from images.files import Loader, load_each
 from images.incomplete import Incomplete
 from images.mask_options import WITHOUT_HOLE
@@ -38,10 +41,10 @@ class Loaded(NamedTuple):
 class AlignedReader:
     """Reads pictures [size, size, c_dim] and their masks."""
 
-    def __init__(self, masks: GivenMasks, size: int, c_dim: int, seed: int):
+    def __init__(self, masks: GivenMasks, networks: NetworkOptions, seed: int):
         """Random masks follow from `seed`. UserError if a mask cannot be used."""
-        self.masks, self.size, self.c_dim = masks, size, c_dim
-        options = masks.options
+        self.masks, self.margin, size = masks, networks.margin, networks.image_size
+        self.size, self.c_dim, options = size, networks.c_dim, masks.options
         self.made = make_mask(options.kind or "center", size, options, seed)
         if masks.file is not None:
             fit_mask(squared(masks.file, f"the mask {options.file}"), size, f"the mask {options.file}")
@@ -49,8 +52,11 @@ class AlignedReader:
     def read(self, path: Source) -> Loaded:
         """Reads a picture and its mask. Known pixels do not depend on pixels in the hole, even if they are resized.
 
-        Raises UserError if a file cannot be read or the mask does not fit, hides nothing or hides everything.
+        Raises UserError if a file cannot be read, if the picture or mask does not fit, or if the mask hides nothing or
+        everything.
         """
+        file = path.source if isinstance(path, Given) else path
+        check_margin([file] if isinstance(file, Path) else [], self.margin)
         size = self.size
         if self.masks.options.kind in WITHOUT_HOLE:
             return Loaded(path, self.made, *load_picture(path, size, self.c_dim)[:2])

@@ -49,7 +49,7 @@ def open_groups(
 
             reader = PhotoReader(photos, masks, dcgan, seed, seen)
         else:
-            reader = AlignedReader(masks, dcgan.image_size, dcgan.c_dim, seed)
+            reader = AlignedReader(masks, dcgan.options, seed)
         return Group(numbers[are_photos], recipe, reader)
 
     return [opened(are_photos) for are_photos, part in numbers.items() if part]

@@ -14,7 +14,7 @@ import numpy as np
 from completion.batches import Final
 from completion.given_masks import GivenMasks, Hidden
 from completion.options import PhotoOptions
-from completion.photos import Finish, PhotoCompleter
+from completion.photos import PhotoCompleter
 from faces.alignment import alignments, as_points, frame_by
 from faces.compositing import LITTLE, share_outside
 from faces.detector import Boxes
@@ -155,7 +155,7 @@ class PhotoReader:
         """The photo with those of the faces that are damaged; UserError if no face is found to make a hole in."""
         path, given = loaded.path, loaded.frames
         photo = self._photo(replace(loaded, frames=frames))
-        damaged = [frame for frame in frames if frame.damaged(photo)]
+        damaged = self.completer.damaged(photo, frames)
         if not damaged:
             why = f"{path}: {self._why_none(photo, frames)}"
             if photo.intact:
@@ -164,13 +164,13 @@ class PhotoReader:
             return replace(loaded, frames=[], incomplete=self.completer.faces(photo, []))
         if len(damaged) < len(given):
             say(f"{path}: the hole meets {len(damaged)} of the {len(given)} given faces; the others stay unchanged")
-        remark(path, photo, damaged)
+        remark(path, photo, self.completer.seen(damaged))
         return replace(loaded, frames=damaged, incomplete=self.completer.faces(photo, damaged))
 
     def _photo(self, loaded: LoadedPhoto) -> Photo:
         """The photo, read again if it was not kept, with the mask of the frame over its located faces."""
         photo = self._again(loaded)
-        for frame in () if loaded.hidden else loaded.frames:
+        for frame in () if loaded.hidden else self.completer.seen(loaded.frames):
             photo = photo.hiding(~grown(~frame.under(self.in_frame, photo.shape), self.masks.options.grow))
         return photo
 
@@ -179,7 +179,11 @@ class PhotoReader:
         result = "" if photo.intact else ", so the hole is only filled smoothly"
         if self.points or self.alignment:
             named = "--points" if self.points else "--alignment"
-            fault = "hides the whole face" if any(frame.meets_hole(photo) for frame in frames) else "meets no face"
+            fault = (
+                "hides the whole face"
+                if any(frame.meets_hole(photo) for frame in self.completer.seen(frames))
+                else "meets no face"
+            )
             return f"the hole {fault} given by {named}{result}; give a face that is hidden in part"
         return (
             f"no face found {'in it' if photo.intact else 'at its hole'}{result}; if there is one, give its inner eye "
@@ -191,7 +195,8 @@ class PhotoReader:
         photo = self._photo(loaded)
         part = around(loaded.frames, photo.shape)
         with can_be_done(loaded.path):
-            finish, masked = Finish(photo, loaded.frames, self.grain, self.seed), photo.masked()
+            finish = self.completer.finish(photo, loaded.frames, self.grain, self.seed)
+            masked = photo.masked()
         for faces in tries:
             with can_be_done(loaded.path):
                 completed = finish(faces)

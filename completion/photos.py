@@ -38,7 +38,7 @@ class PhotoCompleter:
         (located,) = completer.locate([photo])
         frames = located.result()
         *_, last = completer.complete(photo, frames, SearchOptions())
-        result = Finish(photo, frames, grain=1, seed=0)(last.completed)
+        result = completer.finish(photo, frames, grain=1, seed=0)(last.completed)
     """
 
     def __init__(self, dcgan: "DCGAN"):
@@ -54,7 +54,16 @@ class PhotoCompleter:
     def _locator(self) -> Locator:
         from completion.placing import PlacingNetwork  # loads TensorFlow
 
-        return Locator(self.finder, PlacingNetwork(), self._quickly_filled, self.dcgan.image_size)
+        options = self.dcgan.options
+        return Locator(self.finder, PlacingNetwork(), self._quickly_filled, options.image_size, options.margin)
+
+    def seen(self, frames: Sequence[Frame]) -> list[Frame]:
+        """The frames of faces with the margin that the model was trained with."""
+        return [frame.widened(self.dcgan.options.margin) for frame in frames]
+
+    def damaged(self, photo: Photo, frames: Sequence[Frame]) -> list[Frame]:
+        """Those of the faces of which the model sees a part and completes a part."""
+        return [frame for frame, seen in zip(frames, self.seen(frames), strict=True) if seen.damaged(photo)]
 
     def locate(
         self, photos: Sequence[Photo], everywhere: Collection[Photo] = (), seen: Mapping[Photo, Boxes] | None = None
@@ -68,7 +77,7 @@ class PhotoCompleter:
 
         def located(photo: Photo) -> Asking:
             found = yield from locator.damaged_faces(photo, photo in everywhere, seen.get(photo))
-            return found if photo in everywhere else [frame for frame in found if frame.damaged(photo)]
+            return found if photo in everywhere else self.damaged(photo, found)
 
         return together([located(photo) for photo in photos])
 
@@ -77,7 +86,7 @@ class PhotoCompleter:
         if not frames:
             shape = (0, self.dcgan.image_size, self.dcgan.image_size)
             return Incomplete(np.zeros((*shape, self.dcgan.c_dim), np.uint8), np.zeros(shape, bool))
-        return faces_in(photo, frames, self.dcgan.c_dim)
+        return faces_in(photo, self.seen(frames), self.dcgan.c_dim)
 
     def complete(
         self,
@@ -97,12 +106,16 @@ class PhotoCompleter:
             blended = None if state.generated is None else blend(state.generated, faces, blending)
             yield replace(state, completed=blended)
 
+    def finish(self, photo: Photo, frames: Sequence[Frame], grain: float, seed: int) -> "Finish":
+        """Fills the photo's hole from completed faces."""
+        return Finish(photo, self.seen(frames), grain, seed)
+
     def _quickly_filled(self, faces: list[CloseUp]) -> list[np.ndarray]:
         """The photos, uint8 [H, W, 3], with their holes filled by a short search, to find the faces' landmarks."""
         parts = [self.faces(photo, [frame]) for photo, frame in faces]
         *_, last = self.dcgan.complete(Incomplete.joined(parts, ids=[Face(0)] * len(parts)), QUICK)
         return [
-            Compositor(photo, [frame], QUICK_FADE)(generated[None])
+            Compositor(photo, self.seen([frame]), QUICK_FADE)(generated[None])
             for (photo, frame), generated in zip(faces, last.generated, strict=True)
         ]
 

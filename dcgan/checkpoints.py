@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +183,7 @@ def _read_checkpoint(path: Path, options: NetworkOptions, training: bool) -> Sto
             if name.endswith(SUFFIX) and name != f"save_counter{SUFFIX}"
         }
         # Checked before anything large is read.
-        if NetworkOptions.of_shapes(shapes) != options:
+        if NetworkOptions.of_shapes(shapes) != replace(options, margin=0):
             raise ValueError("other networks")
         if training and not any(name.startswith("live_generator/") for name in shapes):
             raise UserError(f"{path} has no training state: start a new run from it with --init")

@@ -50,7 +50,8 @@ def read_config(directory: Path) -> NetworkOptions:
         raise UserError(f"no {what} in {directory}: choose a directory that train-dcgan.py wrote")
     try:
         config = json.loads(path.read_text())
-        if not isinstance(config, dict) or config.keys() != asdict(NetworkOptions()).keys():
+        config = {"margin": 0, **config}  # earlier versions had none
+        if config.keys() != asdict(NetworkOptions()).keys():
             raise ValueError("its keys are not a model's options")
         return NetworkOptions(**config)
     except (ValueError, TypeError, RecursionError) as error:

@@ -12,6 +12,7 @@ SIZES = tuple(2**i for i in range(3, 11))
 KEEP = 3  # checkpoints
 
 _width = number(int, 1, 65536)  # of a layer: its channels or inputs
+MARGIN = number(float, 0, 4)  # of align.py
 
 
 def filters(value: Any) -> int | tuple[int, ...]:
@@ -56,6 +57,7 @@ class NetworkOptions(Options):
         "the numbers for all layers, down to 4x4: 64,128,...",
         check=filters,
     )
+    margin: float = option(0.0, "the pictures are faces by align.py with this --margin", check=MARGIN)
 
     def __post_init__(self):
         super().__post_init__()

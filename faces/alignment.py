@@ -1,7 +1,5 @@
 """Frames that a user gives: by an alignment.csv of align.py, or by three points of a face."""
 
-import csv
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,37 +8,14 @@ import numpy as np
 from faces.detector import TEMPLATES
 from faces.finding import LANDMARKS, by_landmarks
 from faces.frame import Frame
+from faces.table import earlier_rows
 from images.photo import Photo, same_proportions
-from utils import UserError, read_rows
+from utils import UserError
 
-EARLIER = ["source", "output", "status", "a", "b", "tx", "c", "d", "ty"]  # columns of earlier versions
-# Width and height of the photo, side of the aligned face, and with --all the number of the photo's faces.
-COLUMNS = [*EARLIER, "width", "height", "size", "faces"]
 LARGEST = 1e6  # pixels; no photo is so large
 # How many times longer or wider a face by --points may be than the mean face. Among 10,363 photos no face that
 # align.py found is above 1.85, and with the lip given before an eye 99.9 % of them would be above 3.6.
 MOST_STRETCHED = 3
-
-
-def earlier_rows(log: Path) -> list[list[str]]:
-    """The rows of an alignment.csv, none if there is no such file; UserError if it is something else.
-
-    Rows of an earlier version have empty cells at the end.
-    """
-    if not log.exists():
-        return []
-    try:
-        header, *rows = _rows(log) or [COLUMNS if not log.stat().st_size else []]
-    except csv.Error as error:
-        raise UserError(f"{log} is damaged ({error}): restore it from a copy, or choose another folder") from error
-    if header not in (COLUMNS, EARLIER):
-        raise UserError(f"{log} was not written by align.py, or is damaged: choose another folder")
-    rows = [row + [""] * (len(COLUMNS) - len(row)) for row in rows]
-    return [row for row in rows if "\0" not in row[1] and len(os.fsencode(row[1])) < 256]
-
-
-def _rows(log: Path) -> list[list[str]]:
-    return read_rows(log, len(COLUMNS)) or read_rows(log, len(EARLIER))
 
 
 @dataclass(frozen=True)
@@ -79,7 +54,7 @@ def alignments(path: Path, size: int) -> dict[str, Alignment]:
             raise UserError(f"{path} is of an earlier version, without the sizes of the photos: run {again}")
         try:
             transform, (width, height, side) = np.array(cells[:6], float).reshape(2, 3), map(int, cells[6:9])
-            frame = _plausible(transform, size, side)
+            frame = _plausible(transform, size, side, float(cells[-1] or 0))
             found.setdefault(stem, Alignment((height, width), [])).frames.append(frame)
             if min(width, height) < 1:
                 raise ValueError(f"{width}x{height} is not the size of a photo")
@@ -90,10 +65,11 @@ def alignments(path: Path, size: int) -> dict[str, Alignment]:
     return found
 
 
-def _plausible(transform: np.ndarray, size: int, side: int) -> Frame:
-    """The frame of a map [2, 3] into pictures of this side; ValueError if no photo can have it."""
+def _plausible(transform: np.ndarray, size: int, side: int, margin: float) -> Frame:
+    """The frame of a map [2, 3] into pictures of this side and margin; ValueError if no photo can have it."""
     with np.errstate(all="ignore"):
-        frame = Frame(transform * size / side, size)
+        within = Frame(transform, side).widened(-margin / (1 + 2 * margin))
+        frame = Frame(within.transform * size / side, size)
         if not (1 <= frame.side < LARGEST and np.abs(frame.corners()).max() < LARGEST):
             raise ValueError(f"{transform} is not the map of a face")
     return frame

@@ -71,6 +71,7 @@ class Locator:
     network: Network
     fill: Fill  # makes hidden landmarks visible
     size: int
+    margin: float = 0  # around a frame, in shares of its side: a hole that it meets has damaged the face
 
     def damaged_faces(self, photo: Photo, everywhere: bool = False, seen: Boxes | None = None) -> Asking:
         """Returns the frames of all faces that meet the photo's hole, the most certain first.
@@ -85,7 +86,7 @@ class Locator:
             for box, score in boxes:
                 if score > CLEAR or not clear:
                     found += yield from self._candidates(photo, box, score, everywhere)
-            chosen = (_certain(found) if everywhere else []) or _meeting(found, photo)
+            chosen = (_certain(found) if everywhere else []) or _meeting(found, photo, self.margin)
             if chosen and photo.intact:
                 return [self._intact(photo, each.box) for each in chosen]
             if chosen:
@@ -101,7 +102,7 @@ class Locator:
     def _candidates(self, photo: Photo, box: dlib.rectangle, score: float, everywhere: bool) -> Asking:
         """Returns the face in the box; none if there is probably none, or it is surely too far from the hole."""
         guess = by_box(box, self.size)
-        if not everywhere and not surroundings(guess).meets_hole(photo):
+        if not everywhere and not surroundings(guess).widened(self.margin).meets_hole(photo):
             return []
         frame, scatter = yield from placed(photo, guess, self.network)
         return [Candidate(score, box, frame)] if score > CLEAR or scatter < SCATTER else []
@@ -131,12 +132,12 @@ def _certain(found: Sequence[Candidate]) -> list[Candidate]:
     return [each for each in found if each.score > CLEAR] or [each for each in found if each.score > 0][:1]
 
 
-def _meeting(found: Sequence[Candidate], photo: Photo) -> list[Candidate]:
-    """The faces whose frames meet the hole, each once."""
+def _meeting(found: Sequence[Candidate], photo: Photo, margin: float) -> list[Candidate]:
+    """The faces whose frames with their margin meet the hole, each once."""
     chosen: list[Candidate] = []
     for each in found:
         new = all(each.frame.displacement(other.frame) > SAME for other in chosen)
-        if new and each.frame.meets_hole(photo):
+        if new and each.frame.widened(margin).meets_hole(photo):
             chosen.append(each)
     return chosen
 

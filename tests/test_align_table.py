@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, run_script
 from PIL import Image
 
-from faces.alignment import COLUMNS, earlier_rows
+from faces.table import COLUMNS, earlier_rows
 from jobs.align import is_done
 from outputs import LIST, Outputs
 from utils import UserError
@@ -28,14 +28,15 @@ def written(folder):
 def test_a_damaged_number_is_not_done(tmp_path, bad):
     outputs = written(tmp_path)
     row = ["x.png", "x.png", "aligned", *NUMBERS]
-    assert is_done([[*row, ""]], outputs, False)
-    assert not is_done([[*row[:-1], bad, ""]], outputs, False)
-    assert is_done([[*row, "2"]] * 2, outputs, False) and not is_done([[*row, "2"]], outputs, False)
+    assert is_done([[*row, "", ""]], outputs, False)
+    assert not is_done([[*row[:-1], bad, "", ""]], outputs, False)
+    assert not bad or not is_done([[*row, "", bad]], outputs, False)
+    assert is_done([[*row, "2", "0"]] * 2, outputs, False) and not is_done([[*row, "2", "0"]], outputs, False)
 
 
 def test_a_face_that_is_gone_or_changed_is_not_done(tmp_path):
     outputs = written(tmp_path)
-    row = ["x.png", "x.png", "aligned", *NUMBERS, ""]
+    row = ["x.png", "x.png", "aligned", *NUMBERS, "", ""]
     for content in (b"a fac", b""):
         (tmp_path / "x.png").write_bytes(content)
         assert not is_done([row], outputs, False)
@@ -90,12 +91,15 @@ def test_a_table_of_an_earlier_version_gets_the_sizes(tmp_path):
     table = tmp_path / "out" / "alignment.csv"
     whole = table.read_text()
     header, row = csv.reader(whole.splitlines())
-    assert (header[9:], row[9:]) == (["width", "height", "size", "faces"], ["512", "512", "64", ""])
-    earlier = "".join(",".join(cells[:9]) + "\n" for cells in (header, row))
-    Outputs(tmp_path / "out").write("alignment.csv", lambda path: path.write_text(earlier), grows=True)
-    assert_fails(run_script(*command, "--size", 32, cwd=tmp_path), 1, "out holds faces with another --size")
-    assert_works(run_script(*command, cwd=tmp_path))
-    assert table.read_text() == whole
+    names, values = ["width", "height", "size", "faces", "margin"], ["512", "512", "64", "", "0.0"]
+    assert (header[9:], row[9:]) == (names, values)
+    for columns, kept in ((9, whole), (13, whole.removesuffix("0.0\n") + "\n")):
+        earlier = "".join(",".join(cells[:columns]) + "\n" for cells in (header, row))
+        Outputs(tmp_path / "out").write("alignment.csv", lambda path: path.write_text(earlier), grows=True)  # noqa: B023
+        for other in (["--size", 32], ["--margin", 0.1]):
+            assert_fails(run_script(*command, *other, cwd=tmp_path), 1, "out holds faces with another --size")
+        assert_works(run_script(*command, cwd=tmp_path))
+        assert table.read_text() == kept
 
 
 def test_a_users_table_is_kept(tmp_path):

@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 
 from completion.aligned_reader import AlignedReader
 from completion.given_masks import GivenMasks
+from dcgan.options import NetworkOptions
 from faces.detector import filled
 from faces.frame import warp, warp_known
 from images.mask_options import MaskOptions
@@ -48,7 +49,7 @@ def test_what_lies_under_the_eraser_decides_nothing(aligned):
 def test_the_hole_is_what_is_completed(aligned):
     face = np.asarray(Image.open(aligned / "out/black.png"))
     known = face[..., 3] == 255
-    loaded = AlignedReader(GivenMasks(MaskOptions()), 64, 3, seed=0).read(aligned / "out/black.png")
+    loaded = AlignedReader(GivenMasks(MaskOptions()), NetworkOptions(), seed=0).read(aligned / "out/black.png")
     np.testing.assert_array_equal(loaded.mask, known)
     np.testing.assert_array_equal(loaded.picture[known], face[known][:, :3])
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from completion.aligned_reader import AlignedReader
 from completion.given_masks import GivenMasks
+from dcgan.options import NetworkOptions
 from images.decoding import load_picture
 from images.mask_files import read_mask
 from images.mask_options import MaskOptions
@@ -155,8 +156,8 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
 def test_damage_ends_in_a_picture_or_in_a_word(tmp_path, capfd):
     files = sorted(kinds().items())
     colored, grey = (
-        AlignedReader(GivenMasks(MaskOptions(kind="left")), 8, 3, 0),
-        AlignedReader(GivenMasks(MaskOptions(grow=1)), 8, 1, 0),
+        AlignedReader(GivenMasks(MaskOptions(kind="left")), NetworkOptions(8), 0),
+        AlignedReader(GivenMasks(MaskOptions(grow=1)), NetworkOptions(8, 1), 0),
     )
     readers = [
         lambda path: load_picture(path, 8, 1)[0],

@@ -14,7 +14,7 @@ from conftest import ROOT, blobs, write_pictures
 from completion.aligned_reader import AlignedReader, Loaded
 from completion.batches import Group, Recipe
 from completion.given_masks import GivenMasks
-from dcgan.options import SearchOptions
+from dcgan.options import NetworkOptions, SearchOptions
 from dcgan.workers import ALONE, Worker
 from images.decoding import read_picture
 from images.files import save_picture
@@ -79,7 +79,7 @@ def imgs(tmp_path):
 def job_of(
     tmp_path, imgs, batch_size=2, search=SEARCH, blending="none", masks=None, model=None, framed=0, worker=ALONE
 ):
-    reader = AlignedReader(GivenMasks(masks or MaskOptions()), 8, 3, search.seed)
+    reader = AlignedReader(GivenMasks(masks or MaskOptions()), NetworkOptions(8), search.seed)
     results = Results(Outputs(tmp_path / "out"), imgs, search.n_iter, search.out_interval, framed)
     dcgan = model or Model()
     group = Group(range(len(imgs)), Recipe(dcgan, search, blending), reader)

@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_pictures
 from PIL import Image
 
-from dcgan.options import PRESETS, DeviceOptions
+from dcgan.options import PRESETS, DeviceOptions, NetworkOptions
 from jobs.evaluate.aligned import closeness, mask_of
 from jobs.evaluate.arguments import PAPERS_MASKS, EvaluateOptions
 from jobs.evaluate.methods import METHODS as REGISTRY
@@ -93,7 +93,7 @@ def test_a_hole_at_the_edge_has_no_ssim_of_its_own():
 
 
 def test_the_papers_masks():
-    masks = {kind: np.stack([mask_of(kind, 64, seed) for seed in range(40)]) for kind in PAPERS_MASKS}
+    masks = {kind: np.stack([mask_of(kind, NetworkOptions(), seed) for seed in range(40)]) for kind in PAPERS_MASKS}
     shares = {kind: 1 - mask.mean() for kind, mask in masks.items()}
     assert shares == pytest.approx({"center": 0.25, "pattern": 0.25, "random80": 0.8, "half": 0.5}, abs=0.01)
     corners = masks["half"][:, [0, 0, -1, -1], [0, -1, 0, -1]]

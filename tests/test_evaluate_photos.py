@@ -8,6 +8,7 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, run_script
 
 from completion.photos import PhotoCompleter
+from dcgan.options import NetworkOptions
 from faces.frame import Frame
 from images.photo import Photo
 from jobs.evaluate.aligned import BOXES, mask_of
@@ -42,10 +43,10 @@ def test_closeness_is_that_in_the_hole():
 
 def test_boxes_hide_what_they_are_named_after():
     for kind, (_, top, _, bottom) in BOXES.items():
-        rows = np.flatnonzero((~mask_of(kind, 64, 0)).any(axis=1))
+        rows = np.flatnonzero((~mask_of(kind, NetworkOptions(), 0)).any(axis=1))
         assert (rows[0], rows[-1] + 1) == pytest.approx((64 * top, 64 * bottom), abs=1)
-        assert mask_of(kind, 64, 0).any()
-    assert mask_of("center", 64, 0).mean() == 0.75
+        assert mask_of(kind, NetworkOptions(), 0).any()
+    assert mask_of("center", NetworkOptions(), 0).mean() == 0.75
 
 
 @pytest.mark.slow
@@ -68,7 +69,7 @@ def test_without_a_face_that_is_found_there_is_the_spline():
     known = np.ones((30, 30), bool)
     known[10:20, 10:20] = False
     lost = Damaged(Photo(photo, known), FRAME, None)
-    completer = PhotoCompleter(SimpleNamespace(image_size=64, c_dim=3))
+    completer = PhotoCompleter(SimpleNamespace(image_size=64, c_dim=3, options=NetworkOptions()))
     by_default, by_spline = (
         next(METHODS[method].run(DamagedPhotos(completer, [lost]))) for method in ("default", "spline")
     )

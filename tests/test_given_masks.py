@@ -7,6 +7,7 @@ from PIL import Image
 
 from completion.aligned_reader import AlignedReader
 from completion.given_masks import GivenMasks
+from dcgan.options import NetworkOptions
 from images.decoding import read_picture
 from images.mask_options import MaskOptions
 
@@ -119,7 +120,9 @@ def test_a_grown_hole_of_an_aligned_picture(trained, tmp_path):
     pictures = blobs(1, 64)
     write_pictures(tmp_path / "in", pictures)
     mask = save(tmp_path / "m.png", 255 - white_hole(64, np.s_[24:32, 16:32]))
-    plain, grown = (AlignedReader(GivenMasks(MaskOptions(file=mask, grow=grow)), 64, 3, 0) for grow in (0, 4))
+    plain, grown = (
+        AlignedReader(GivenMasks(MaskOptions(file=mask, grow=grow)), NetworkOptions(), 0) for grow in (0, 4)
+    )
     hole = ~plain.read(tmp_path / "in" / "000.png").mask
     y, x = np.mgrid[:64, :64]
     expected = np.hypot(y - np.clip(y, 24, 31), x - np.clip(x, 16, 31)) <= 4
@@ -129,7 +132,7 @@ def test_a_grown_hole_of_an_aligned_picture(trained, tmp_path):
         assert_works(aligned(trained, "in", *args, cwd=tmp_path))
         hidden = (read_picture(tmp_path / "completions" / "masked.png") == 128).all(-1)
         assert np.flatnonzero(hidden.any(axis=1)).tolist() == rows
-    center = AlignedReader(GivenMasks(MaskOptions(grow=4)), 64, 3, 0).read(tmp_path / "in" / "000.png")
+    center = AlignedReader(GivenMasks(MaskOptions(grow=4)), NetworkOptions(), 0).read(tmp_path / "in" / "000.png")
     assert np.flatnonzero(~center.mask[32]).tolist() == [*range(12, 52)] and center.hidden is None
 
 

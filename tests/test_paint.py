@@ -20,8 +20,8 @@ from conftest import ROOT, assert_fails, lively, process, run_script
 from PIL import Image
 
 from completion.options import PhotoOptions
-from completion.photos import Finish
-from dcgan.options import SearchOptions
+from completion.photos import Finish, PhotoCompleter
+from dcgan.options import NetworkOptions, SearchOptions
 from faces.alignment import frame_by
 from faces.compositing import Compositor
 from faces.frame import Frame
@@ -103,6 +103,7 @@ def test_clicks_are_points_of_the_photo():
     from jobs.paint.pointing import after_click, pointed_frame
 
     whole = blank(400, 600)
+    completer = PhotoCompleter(SimpleNamespace(image_size=64, options=NetworkOptions()))
     shown = Canvas("half", whole.photo, shrunk_to(whole.photo.pixels, 300))
     clicks = []
     for click in ([9, 9], [9, 9], [9, 9], [125.4, 60], [150, 60.2], [137, 90]):
@@ -110,7 +111,7 @@ def test_clicks_are_points_of_the_photo():
     assert clicks == [(125, 60), (150, 60), (137, 90)]
     photo = whole.photo.hiding(np.arange(400)[:, None] > np.full(600, 150))
     expected = frame_by(np.array([[250.5, 120.5], [300.5, 120.5], [274.5, 180.5]]), 64)
-    np.testing.assert_allclose(pointed_frame(shown, photo, clicks, 64).transform, expected.transform)
+    np.testing.assert_allclose(pointed_frame(shown, photo, clicks, completer).transform, expected.transform)
     for hole, points, words in (
         (np.s_[150:], [(9, 9)] * 3, "not those of a face"),
         (np.s_[:20], clicks, "does not meet the face"),
@@ -118,7 +119,7 @@ def test_clicks_are_points_of_the_photo():
         hidden = np.zeros((400, 600), bool)
         hidden[hole] = True
         with pytest.raises(UserError, match=words):
-            pointed_frame(shown, whole.photo.hiding(hidden), points, 64)
+            pointed_frame(shown, whole.photo.hiding(hidden), points, completer)
 
 
 @pytest.mark.parametrize(("layers", "word"), [([], "Nothing"), ([layer(4, 4, 0, 4, 0, 4)], "Everything")])

@@ -17,10 +17,11 @@ from completion.groups import whole_photos
 from completion.photos import PhotoCompleter
 from completion.placing import PlacingNetwork
 from faces import finding
-from faces.alignment import COLUMNS, Alignment, alignments, frame_by
+from faces.alignment import Alignment, alignments, frame_by
 from faces.detector import TEMPLATES, FaceFinder, face_transform, filled, predictor_path
 from faces.finding import Candidate, Locator, _looks, _meeting
 from faces.frame import Frame
+from faces.table import COLUMNS
 from faces.together import together
 from images.decoding import read_photo
 from images.mask_options import MaskOptions
@@ -261,17 +262,18 @@ def test_faces_are_those_that_meet_the_hole_each_once():
         for name, left in (("left", 0), ("right", 70), ("again", 75))
     }
 
-    def chosen(*holes):
+    def chosen(*holes, margin=0):
         known = np.ones((64, 160), bool)
         for left, right in holes:
             known[20:40, left:right] = False
-        found = _meeting([*squares.values()], Photo(np.zeros((64, 160, 3), np.uint8), known))
+        found = _meeting([*squares.values()], Photo(np.zeros((64, 160, 3), np.uint8), known), margin)
         return [name for name, square in squares.items() if any(square is each for each in found)]
 
     assert chosen((30, 60)) == ["left"]
     assert chosen((30, 90)) == ["left", "right"]
     assert chosen((66, 110)) == ["right"]
     assert chosen((66, 68), (145, 160)) == []
+    assert chosen((145, 160), margin=0.2) == ["right"]
 
 
 def test_a_face_whose_hole_goes_far_beyond_it_is_found(finder):
@@ -493,18 +495,18 @@ def test_thin_pictures_and_transparent_spots_are_no_obstacle(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([f"{name}/1.jpg,{name}.png,aligned,1,0,0,0,1,0,99,80,64," for name in "AB"], "several photos named 1"),
-        (["1.jpg,1.png,aligned,1,0,0,0,,0,99,80,64,"], "damaged at 1.jpg"),
-        (["1.jpg,1.png,aligned,0,0,0,0,0,0,99,80,64,"], "damaged at 1.jpg"),
-        (["1.jpg,1.png,aligned,nan,0,0,0,1,0,99,80,64,"], "damaged at 1.jpg"),
-        (["1.jpg,1.png,aligned,1e308,0,0,0,1e308,0,99,80,64,"], "damaged at 1.jpg"),
-        (["1.jpg,1.png,aligned,1e-20,0,0,0,1e-20,0,99,80,64,"], "damaged at 1.jpg"),
-        (["1.jpg,1.png,aligned,1,0,1e308,0,1,0,99,80,64,"], "damaged at 1.jpg"),
-        (["1.jpg,1.png,aligned,1,0,0,0,1,0,0,80,64,"], "damaged at 1.jpg"),
-        (["1.jpg,1.png,aligned,1,0,0,0,1,0,99,80,0,"], "damaged at 1.jpg"),
-        (["1.jpg,1.png,aligned,1,0,0,0,1,0,99,80,,"], "damaged at 1.jpg"),
-        (["1.jpg,1.png,aligned,1,0,0,0,1,0,,,,"], "is of an earlier version, .*: run align.py RAW align inner"),
-        (["1.jpg,,no face,,,,,,,,,,"], "has no aligned face"),
+        ([f"{name}/1.jpg,{name}.png,aligned,1,0,0,0,1,0,99,80,64,," for name in "AB"], "several photos named 1"),
+        (["1.jpg,1.png,aligned,1,0,0,0,,0,99,80,64,,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,0,0,0,0,0,0,99,80,64,,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,nan,0,0,0,1,0,99,80,64,,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,1e308,0,0,0,1e308,0,99,80,64,,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,1e-20,0,0,0,1e-20,0,99,80,64,,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,1,0,1e308,0,1,0,99,80,64,,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,1,0,0,0,1,0,0,80,64,,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,1,0,0,0,1,0,99,80,0,,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,1,0,0,0,1,0,99,80,,,"], "damaged at 1.jpg"),
+        (["1.jpg,1.png,aligned,1,0,0,0,1,0,,,,,"], "is of an earlier version, .*: run align.py RAW align inner"),
+        (["1.jpg,,no face,,,,,,,,,,,"], "has no aligned face"),
         ([], "has no aligned face"),
     ],
 )
@@ -520,7 +522,7 @@ def test_an_alignment_is_that_of_the_photo_in_any_resolution(tmp_path):
     """A photo of 100x80 whose two faces were aligned to 32 pixels, for a model of 64."""
     transform = np.array([[0.5, 0.1, 3], [-0.1, 0.5, 4]])
     numbers = ",".join(map(str, transform.ravel()))
-    rows = [f"A/1.jpg,1_{i}.png,aligned,{numbers},100,80,32,2" for i in (1, 2)]
+    rows = [f"A/1.jpg,1_{i}.png,aligned,{numbers},100,80,32,2," for i in (1, 2)]
     (tmp_path / "alignment.csv").write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
     alignment = alignments(tmp_path / "alignment.csv", 64)["1"]
     for scale in (1, 2, 0.25):

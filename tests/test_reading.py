@@ -6,6 +6,7 @@ from PIL import Image
 
 from completion.aligned_reader import AlignedReader
 from completion.given_masks import GivenMasks
+from dcgan.options import NetworkOptions
 from images.mask_options import MaskOptions
 from images.masks import fit_mask, make_mask
 from utils import UserError
@@ -32,7 +33,9 @@ def test_hidden_pixels_do_not_run_into_known_ones_when_resized(tmp_path, c_dim):
     picture = rng.integers(0, 256, (50, 70, 3))
     known = np.ones((50, 50), bool)
     known[10:30, 5:27] = False
-    reader = AlignedReader(GivenMasks(MaskOptions(file=write(tmp_path / "mask.png", 255 * known))), 16, c_dim, 0)
+    reader = AlignedReader(
+        GivenMasks(MaskOptions(file=write(tmp_path / "mask.png", 255 * known))), NetworkOptions(16, c_dim), 0
+    )
     loaded = []
     for filling in (0, 255):
         square = picture[:, 10:60]
@@ -71,7 +74,7 @@ def opaque(tmp_path, hole=None):
 
 
 def read(path, **options):
-    return AlignedReader(GivenMasks(MaskOptions(**options)), 16, 3, seed=4).read(path)
+    return AlignedReader(GivenMasks(MaskOptions(**options)), NetworkOptions(16), seed=4).read(path)
 
 
 def test_a_reader_hides_what_its_options_say(tmp_path):
@@ -107,6 +110,6 @@ def test_a_reader_hides_what_its_options_say(tmp_path):
 def test_a_reader_refuses_options_that_fit_no_picture(tmp_path):
     black = write(tmp_path / "black.png", np.zeros((16, 16)))
     with pytest.raises(UserError, match=r"black\.png hides everything"):
-        AlignedReader(GivenMasks(MaskOptions(file=black)), 16, 3, 0)
+        AlignedReader(GivenMasks(MaskOptions(file=black)), NetworkOptions(16), 0)
     with pytest.raises(UserError, match="the mask center hides nothing"):
-        AlignedReader(GivenMasks(MaskOptions(center_scale=0.5)), 16, 3, 0)
+        AlignedReader(GivenMasks(MaskOptions(center_scale=0.5)), NetworkOptions(16), 0)

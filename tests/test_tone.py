@@ -10,7 +10,7 @@ from PIL import Image
 from completion.aligned_reader import AlignedReader
 from completion.given_masks import GivenMasks
 from completion.photos import Finish
-from dcgan.options import SearchOptions
+from dcgan.options import NetworkOptions, SearchOptions
 from faces.compositing import Compositor, faces_in
 from faces.frame import Frame
 from images.blending import blend
@@ -94,7 +94,7 @@ def test_a_gray_picture_among_color_ones_is_completed_in_gray(tmp_path, mode):
     dcgan = lively(8, 5)
     face = DEMO.resize((16, 16))
     paths = write_pictures(tmp_path, [np.asarray(face.convert("L").convert(mode)), np.asarray(face)])
-    reader = AlignedReader(GivenMasks(MaskOptions()), 16, 3, seed=0)
+    reader = AlignedReader(GivenMasks(MaskOptions()), NetworkOptions(16), seed=0)
     together = Incomplete.joined([reader.read(path).incomplete for path in paths])
     assert [bool(tone) for tone in together.tones] == [True, False]
     *_, state = dcgan.complete(together, QUICK)

@@ -9,9 +9,10 @@ import numpy as np
 
 from completion.models import open_model
 from completion.searching import search_batches
-from dcgan.options import DeviceOptions, Preset, SearchOptions
+from dcgan.options import DeviceOptions, NetworkOptions, Preset, SearchOptions
 from faces.detector import face_fills, predictor_path
 from faces.identity import FaceJudge
+from faces.table import check_margin
 from images.blending import blend
 from images.decoding import load_picture, read_picture
 from images.files import load_each
@@ -31,7 +32,7 @@ SHOWN = 8  # faces in the pictures
 MEASURES = ("psnr", "psnr_hole", "ssim", "ssim_hole", "sharp", "identity", "found")
 RECOGNIZER = "dlib_face_recognition_resnet_model_v1.dat"  # beside the landmark model
 COLUMNS = (*MEASURES, "seconds", "own_loss")
-# Holes in the model's frame: (left, top, right, bottom) in shares of its side.
+# Holes in the aligned square: (left, top, right, bottom) in shares of its side.
 BOXES = {"eyes": (0.06, 0.03, 0.94, 0.34), "mouth": (0.19, 0.59, 0.81, 0.94)}
 
 
@@ -40,14 +41,14 @@ def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:
     kinds = options.masks or PAPERS_MASKS
     with Report.open(options, "evaluation.csv", *map("{}.png".format, kinds)) as report:
         methods = methods_of(options)
-        dcgan = model_to_measure(options, devices)
+        dcgan = model_to_measure(report.paths, options, devices)
         pictures = aligned_faces(report.paths, dcgan)
         predictor = predictor_path(None)
         judge = FaceJudge(predictor, predictor.with_name(RECOGNIZER), pictures)
         compile_search(dcgan, pictures[: options.batch_size])
         report.add("mask", "method", "faces", *COLUMNS, *map("{}_error".format, MEASURES))
         for kind in kinds:
-            masks = np.stack([mask_of(kind, dcgan.image_size, options.seed + i) for i in range(len(pictures))])
+            masks = np.stack([mask_of(kind, dcgan.options, options.seed + i) for i in range(len(pictures))])
             faces = HiddenFaces(dcgan, pictures, masks, options.batch_size)
             shown = {"true": pictures[:SHOWN], "masked": faces.incomplete.pictures[:SHOWN]}
             say(f"{kind:14}" + "".join(f"{column:>10}" for column in COLUMNS))
@@ -73,12 +74,13 @@ def methods_of(options: EvaluateOptions) -> list[Method]:
     return [METHODS[name] for name in options.methods or fast]
 
 
-def model_to_measure(options: EvaluateOptions, devices: DeviceOptions) -> "DCGAN":
-    """Opens the model. UserError if its pictures are too small to be measured."""
+def model_to_measure(paths: Sequence[Path], options: EvaluateOptions, devices: DeviceOptions) -> "DCGAN":
+    """Opens the model. UserError if its pictures are too small to be measured, or if those in `paths` do not fit it."""
     dcgan = open_model(options.checkpoint_dir, precision=devices.of_search)
     if dcgan.image_size < SMALLEST:
         makes = f"the model makes pictures of {dcgan.image_size} pixels"
         raise UserError(f"{makes}, but SSIM needs {SMALLEST}: choose another --checkpointDir")
+    check_margin(paths, dcgan.options.margin)
     return dcgan
 
 
@@ -101,10 +103,11 @@ def compile_search(dcgan: "DCGAN", pictures: np.ndarray) -> None:
         pass
 
 
-def mask_of(kind: str, size: int, seed: int) -> np.ndarray:
+def mask_of(kind: str, networks: NetworkOptions, seed: int) -> np.ndarray:
     """One of the MASKS, bool [size, size], True where a pixel is known; `half` is a random half."""
+    size, margin = networks.image_size, networks.margin
     if kind in BOXES:
-        left, top, right, bottom = (round(share * size) for share in BOXES[kind])
+        left, top, right, bottom = (round((share + margin) / (1 + 2 * margin) * size) for share in BOXES[kind])
         mask = np.ones((size, size), bool)
         mask[top:bottom, left:right] = False
         return mask

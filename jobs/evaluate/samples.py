@@ -22,7 +22,7 @@ FACES = 0.5  # share of them in which dlib must find a face
 def evaluate_samples(options: EvaluateOptions, devices: DeviceOptions) -> None:
     """Writes a table and a picture of samples into `out_dir`. UserError if there is nothing to measure."""
     with Report.open(options, "generator.csv", "generator.png") as report:
-        dcgan = model_to_measure(options, devices)
+        dcgan = model_to_measure(report.paths, options, devices)
         pictures = load_pictures(report.paths, dcgan.image_size, dcgan.c_dim)
         half = len(pictures) // 2
         if half < 2:

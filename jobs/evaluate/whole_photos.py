@@ -9,7 +9,7 @@ import numpy as np
 
 from completion.models import open_model
 from completion.options import PhotoOptions
-from completion.photos import Finish, PhotoCompleter
+from completion.photos import PhotoCompleter
 from dcgan.options import DeviceOptions, Preset
 from faces.finding import by_landmarks
 from faces.frame import Frame
@@ -45,7 +45,7 @@ def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
         completer = PhotoCompleter(dcgan)
         report.add(*COLUMNS, *FOUND_COLUMNS)
         for kind in kinds:
-            masks = (mask_of(kind, dcgan.image_size, options.seed + number) for number in range(len(paths)))
+            masks = (mask_of(kind, dcgan.options, options.seed + number) for number in range(len(paths)))
             found = measure(damaged_photos(paths, masks, completer, options.batch_size, kind), methods, completer)
             if not found.displacements:
                 raise UserError(f"no face found in the photos of {options.dataset}: choose photos of frontal faces")
@@ -92,7 +92,8 @@ def damage(path: Path, mask: np.ndarray, completer: PhotoCompleter) -> tuple[Pho
     if not faces:
         raise UserError(f"no face in {path}")
     true = by_landmarks(completer.finder.landmarks(pixels, faces[0]), len(mask))
-    photo = Photo(pixels, ~true.under(mask, pixels.shape[:2]))
+    (seen,) = completer.seen([true])
+    photo = Photo(pixels, ~seen.under(mask, pixels.shape[:2]))
     if photo.intact or not photo.known.any():
         raise UserError(f"the face of {path} lies outside of the photo")
     return photo, true
@@ -136,7 +137,7 @@ class DamagedPhotos:
             completed = blend(last.generated, together, preset.blend)
         for photo, found in zip(photos, frames, strict=True):
             faces_here = completed[: len(found)]
-            yield Finish(photo, found, grain, preset.search.seed)(faces_here).pixels
+            yield self.completer.finish(photo, found, grain, preset.search.seed)(faces_here).pixels
             completed = completed[len(found) :]
 
 

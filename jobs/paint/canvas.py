@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from completion.options import PhotoOptions
-from completion.photos import Finish, PhotoCompleter
+from completion.photos import PhotoCompleter
 from dcgan.options import SearchOptions
 from faces.compositing import LITTLE, Compositor, share_outside
 from faces.frame import Frame, around
@@ -130,26 +130,26 @@ class Painter:
             if frames:
                 yield from self._with_faces(canvas, photo, frames, seed)
             else:
-                result = Finish(photo, [], PhotoOptions.grain, seed)(np.empty(0))
+                result = self.completer.finish(photo, [], PhotoOptions.grain, seed)(np.empty(0))
                 smooth = suggestion("filled smoothly", result, [])
                 yield Stage("No face was found at the hole, so it was filled smoothly.", suggestion=smooth, found=False)
 
     def _with_faces(self, canvas: Canvas, photo: Photo, frames: Sequence[Frame], seed: int) -> Iterator[Stage]:
         """Yields the stages of a completion of the faces in these frames."""
-        search = SearchOptions(out_interval=FRAMES, seed=seed)
-        attempts, shown = attempts_of(seed), in_view(canvas.view, photo, frames)
+        search, seen = SearchOptions(out_interval=FRAMES, seed=seed), self.completer.seen(frames)
+        attempts, shown = attempts_of(seed), in_view(canvas.view, photo, seen)
         yield Stage("Preparing the search. The first time, this takes a while ...")
         for state in self.completer.complete(photo, frames, search, attempts=attempts):
             if state.completed is not None:
                 progress = f"Searching: {state.iteration} of {search.iterations}"
                 yield Stage(progress, shown(state.completed[: len(frames)]))
         yield Stage("Blending ...")
-        finish = Finish(photo, frames, PhotoOptions.grain, seed)
+        finish = self.completer.finish(photo, frames, PhotoOptions.grain, seed)
         for attempt, faces in zip(attempts, np.split(state.completed, len(attempts)), strict=True):
             title = f"alternative {attempt}" if attempt else "best guess"
             # One after the other, because a large photo takes much memory.
             yield Stage("Blending ...", suggestion=suggestion(title, finish(faces), frames))
-        outside = share_outside(photo, frames)
+        outside = share_outside(photo, seen)
         smooth = f" {outside:.0%} of the hole is outside the face; it was filled smoothly."
         yield Stage("Done. Choose a picture." + (smooth if outside > LITTLE else ""))
 

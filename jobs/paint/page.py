@@ -162,8 +162,7 @@ class Page:
             canvas = reopen_canvas(path, mask, invert)
             layers = [layer["path"] for layer in (edited or {}).get("layers") or [] if layer]
             photo = painted(canvas, [read_layer(Path(layer)) for layer in layers])
-            size = self.painter.completer.dcgan.image_size
-            frame = pointed_frame(canvas, photo, points, size) if len(points) == len(ASKED) else None
+            frame = pointed_frame(canvas, photo, points, self.painter.completer) if len(points) == len(ASKED) else None
             place = Path(tempfile.mkdtemp(dir=self.folder))
             choices: list[Choice] = []
             for stage in self.painter.complete(canvas, photo, int(seed or 0), frame):

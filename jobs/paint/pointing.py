@@ -7,6 +7,7 @@ import cv2
 import gradio as gr
 import numpy as np
 
+from completion.photos import PhotoCompleter
 from faces.alignment import frame_by
 from faces.frame import Frame
 from images.photo import Photo
@@ -54,14 +55,14 @@ def request(points: Sequence[Point]) -> str:
     return f"Click on {ASKED[len(points)]} in the photo below." if len(points) < len(ASKED) else READY
 
 
-def pointed_frame(canvas: Canvas, photo: Photo, points: Sequence[Point], size: int) -> Frame:
+def pointed_frame(canvas: Canvas, photo: Photo, points: Sequence[Point], completer: PhotoCompleter) -> Frame:
     """Returns the frame of the face at three points. Raises UserError if its face cannot be completed."""
     down, across = np.divide(photo.shape, canvas.view.shape[:2])
     in_photo = (np.array(points) + 0.5) * (across, down) - 0.5
     try:
-        frame = frame_by(in_photo, size)
+        frame = frame_by(in_photo, completer.dcgan.image_size)
     except UserError:
         raise UserError(f"These points are not those of a face. {request(())}") from None
-    if not frame.damaged(photo):
+    if not completer.damaged(photo, [frame]):
         raise UserError(f"The hole does not meet the face at these points, or hides all of it. {request(())}")
     return frame

@@ -1,0 +1,188 @@
+"""Faces with a margin: align.py, the frames, what a model records, and what does not fit it."""
+
+import csv
+import json
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_pictures
+from PIL import Image
+
+from completion.photos import PhotoCompleter
+from dcgan.directories import read_config
+from dcgan.options import NetworkOptions
+from faces.alignment import alignments
+from faces.frame import Frame
+from faces.table import TABLE, check_margin
+from images.photo import Photo
+from jobs.evaluate.aligned import mask_of
+from model import DCGAN
+from utils import UserError
+
+PHOTO = ROOT / "data" / "demo" / "raw" / "astronaut.png"
+INNER = "innerEyesAndBottomLip"
+SMALL = {"image_size": 16, "gf_dim": 4, "df_dim": 4}
+SQUARE = Frame(np.array([[1.0, 0, -50], [0, 1, -50]]), 16)  # the pixels 50 to 65 of a photo
+
+
+@pytest.fixture(scope="module")
+def aligned(tmp_path_factory):
+    """The demonstration photo aligned to 128 pixels, without a margin and with half of the side on each side."""
+    folder = tmp_path_factory.mktemp("margin")
+    shutil.copy(PHOTO, folder)
+    for name, margin in (("tight", 0), ("wide", 0.5)):
+        args = [PHOTO.name, "align", INNER, name, "--size", 128, "--margin", margin, "--jobs", 1]
+        assert_works(run_script("align.py", *args, cwd=folder))
+    return folder
+
+
+def face(aligned, name):
+    return np.asarray(Image.open(aligned / name / PHOTO.name), int)
+
+
+def row(aligned, name):
+    with open(aligned / name / TABLE, newline="") as file:
+        (found,) = csv.DictReader(file)
+    return found
+
+
+def test_the_middle_is_the_face_without_a_margin(aligned):
+    """At half of its resolution: its pixels are the means of 2x2."""
+    tight, wide = face(aligned, "tight").reshape(64, 2, 64, 2, 3).mean(axis=(1, 3)), face(aligned, "wide")
+    assert wide.shape == (128, 128, 3)
+    differences = {
+        (y, x): abs(wide[32 + y : 96 + y, 32 + x : 96 + x] - tight).mean() for y in (-1, 0, 1) for x in (-1, 0, 1)
+    }
+    assert min(differences, key=lambda shift: differences[shift]) == (0, 0)
+    assert differences[0, 0] < 4
+
+
+def test_the_table_tells_margin_and_transform(aligned):
+    tight, wide = row(aligned, "tight"), row(aligned, "wide")
+    assert (float(tight["margin"]), float(wide["margin"]), wide["size"]) == (0, 0.5, "128")
+    for (x, y), place in {(0, 0): 32, (128, 128): 96}.items():  # corners, which lie half a pixel before pixel 0
+        inner = np.array([[float(tight[name]) for name in names] for names in (("a", "b", "tx"), ("c", "d", "ty"))])
+        outer = np.array([[float(wide[name]) for name in names] for names in (("a", "b", "tx"), ("c", "d", "ty"))])
+        in_photo = np.linalg.solve(inner[:, :2], np.array([x, y]) - 0.5 - inner[:, 2])
+        np.testing.assert_allclose(outer @ [*in_photo, 1], place - 0.5, atol=1e-4)
+
+
+def test_an_alignment_with_a_margin_gives_the_same_frame(aligned):
+    (tight,), (wide,) = (alignments(aligned / name / TABLE, 64)["astronaut"].frames for name in ("tight", "wide"))
+    assert wide.displacement(tight) < 1e-4
+
+
+@pytest.mark.parametrize("margin", [[], ["--margin", 0.4], ["--margin", -1]])
+def test_a_folder_has_one_margin(aligned, margin):
+    code, words = (2, "--margin") if -1 in margin else (1, "another --size or --margin")
+    result = run_script("align.py", PHOTO.name, "align", INNER, "wide", "--size", 128, *margin, cwd=aligned)
+    assert_fails(result, code, words)
+
+
+def test_a_widened_frame_by_hand():
+    """Half of 16 pixels more on each side: the pixels 42 to 73, two of them to each of the frame's."""
+    wide = SQUARE.widened(0.5)
+    np.testing.assert_allclose(wide.corners()[[0, 2]], [[41.5, 41.5], [73.5, 73.5]])
+    np.testing.assert_allclose(wide.widened(-0.25).transform, SQUARE.transform, atol=1e-12)
+    np.testing.assert_allclose(SQUARE.corners(0.5), wide.corners())
+    assert wide.size == 16
+
+
+def completer(margin):
+    return PhotoCompleter(SimpleNamespace(image_size=16, c_dim=3, options=NetworkOptions(16, margin=margin)))
+
+
+def test_a_model_sees_and_completes_its_margin():
+    photo = Photo(np.random.default_rng(0).integers(0, 256, (120, 120, 3), np.uint8), np.ones((120, 120), bool))
+    photo = photo.hiding(np.pad(np.ones((2, 20), bool), ((44, 74), (40, 60))))  # above the square
+    assert not completer(0).damaged(photo, [SQUARE]) and completer(0.5).damaged(photo, [SQUARE]) == [SQUARE]
+    seen = completer(0.5).faces(photo, [SQUARE])
+    two = photo.pixels[42:74, 42:74].reshape(16, 2, 16, 2, 3).mean(axis=(1, 3))  # by hand
+    known = seen.masks[0]
+    assert abs(seen.pictures[0] - two)[known].max() < 1
+    np.testing.assert_array_equal(np.flatnonzero(~known.all(axis=1)), [1])  # rows 44 and 45
+    white = np.full((1, 16, 16, 3), 255, np.uint8)
+    finish = completer(0.5).finish(photo, [SQUARE], grain=0, seed=0)
+    black = finish(0 * white)
+    completed = finish(white)
+    changed = (completed.pixels != black.pixels).any(axis=-1)
+    assert changed[44:46, 46:58].any() and not changed[photo.known].any()
+
+
+def test_eyes_lie_where_they_do_without_a_margin():
+    tight, wide = mask_of("eyes", NetworkOptions(), 0), mask_of("eyes", NetworkOptions(margin=0.5), 0)
+    np.testing.assert_array_equal(wide[16:48, 16:48], tight[::2, ::2])
+    assert (~wide).sum() == (~wide[16:48, 16:48]).sum()
+
+
+# --------------------------------------------------------------------------------- models and pictures
+
+
+def test_a_model_keeps_its_margin(tmp_path):
+    dcgan = DCGAN(8, gf_dim=4, df_dim=4, margin=0.25)
+    dcgan.save(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["margin"] == 0.25
+    assert DCGAN.load(tmp_path).options.margin == dcgan.grown(16).options.margin == 0.25
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["margin"]  # as in an earlier version
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert read_config(tmp_path).margin == DCGAN.load(tmp_path).options.margin == 0
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """A folder with pictures that align.py wrote with a margin, as far as their table tells, and another without."""
+    folder = tmp_path_factory.mktemp("faces")
+    for name, margin in (("wide", "0.25"), ("tight", "")):
+        names = [path.name for path in write_pictures(folder / name, blobs(8, 16))]
+        rows = [f"{each},{each},aligned,1,0,0,0,1,0,99,80,16,,{margin}" for each in names]
+        header = "source,output,status,a,b,tx,c,d,ty,width,height,size,faces,margin"
+        (folder / name / TABLE).write_text("\n".join([header, *rows]) + "\n")
+    DCGAN(**SMALL).save(folder / "model")
+    return folder
+
+
+def test_pictures_beside_a_table_have_its_margin(faces):
+    wide = sorted((faces / "wide").glob("*.png"))
+    check_margin(wide, 0.25)
+    check_margin([faces / "wide" / "other.png", faces / "other.png"], 0)  # of these nothing is known
+    with pytest.raises(UserError, match=r"000.png was aligned with --margin 0.25, but the model is for --margin 0: "):
+        check_margin(wide, 0)
+
+
+def train(faces, pictures, *args):
+    small = [part for name, value in SMALL.items() for part in (f"--{name}", value)]
+    files = ["--checkpoint_dir", "out/model", "--sample_dir", "out/samples", "--log_dir", "out/logs"]
+    args = ["--dataset", pictures, *files, "--epoch", 1, "--batch_size", 8, *small, *args]
+    return run_script("train-dcgan.py", *args, cwd=faces)
+
+
+@pytest.mark.slow
+def test_training_on_another_margin_is_refused(faces):
+    fault = "was aligned with --margin 0.25, but the model is for --margin 0"
+    assert_fails(train(faces, "wide"), 1, fault, "give that --margin, too")
+    assert_fails(train(faces, "wide", "--init", "model"), 1, fault, "give that --margin, too")
+    assert not (faces / "out" / "model" / "config.json").exists()
+    result = train(faces, "wide", "--init", "model", "--margin", 0.25)
+    assert result.returncode == 0 and "it was trained with --margin 0" in result.stdout
+    assert DCGAN.load(faces / "out" / "model").options.margin == 0.25
+    assert_fails(train(faces, "wide", "--margin", 0.5), 1, "has --margin 0.25, not 0.5")
+    assert_fails(train(faces, "tight", "--epoch", 2), 1, "tight/000.png was aligned with --margin 0", "other pictures")
+    assert "1 epochs of 1 steps are done already" in train(faces, "wide").stdout
+
+
+@pytest.mark.slow
+def test_aligned_pictures_of_another_margin_are_not_completed(faces):
+    shutil.copytree(faces / "model", faces / "other")
+    config = (faces / "other" / "config.json").read_text()
+    (faces / "other" / "config.json").write_text(config.replace('"margin": 0.0', '"margin": 0.25'))
+    search = ["--aligned", "--nIter", 1, "--refine", 0, "--outInterval", 0]
+    for model, good, bad in (("model", "tight", "wide"), ("other", "wide", "tight")):
+        args = [f"{good}/000.png", f"{bad}/000.png", *search, "--checkpointDir", model, "--outDir", f"by-{model}"]
+        result = run_script("complete.py", *args, cwd=faces)
+        assert result.returncode == 1 and f"{bad}/000.png was aligned with --margin" in result.stdout
+        assert len(list((faces / f"by-{model}" / "final").glob("*.png"))) == 1
+        result = run_script("evaluate.py", bad, "--checkpointDir", model, cwd=faces)
+        assert_fails(result, 1, f"{bad}/000.png was aligned with --margin")
