@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """How fast this machine trains and completes, beside the same networks in PyTorch.
 
-python tools/benchmark.py
+python tools/benchmark.py --quick
 python tools/benchmark.py --profile --json benchmark.json
 
-Let nothing else run meanwhile; it takes about ten minutes on two cores. PyTorch, if it is installed (pip install -r
-tools/requirements.txt), and TensorFlow take turns, and the best round of each counts. The peak is that of a
-product of two large matrices in TensorFlow, there and then.
+Let nothing else run meanwhile. It takes about ten minutes on two cores, or two minutes with --quick. PyTorch, if it is
+installed (pip install -r tools/requirements.txt), and TensorFlow take turns, and the best round of each counts. The
+peak is that of a product of two large matrices in TensorFlow, there and then.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import contextlib
 import importlib.util
 import io
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -36,6 +37,7 @@ PRECISIONS = ("float32", "mixed")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="2 rounds, 8 photos, and no training of other sizes")
     parser.add_argument("--rounds", type=int, default=5, help="of each measurement (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=64, help="pictures (default: %(default)s)")
     parser.add_argument("--dim", type=int, default=64, help="channels of G and D (default: %(default)s)")
@@ -43,15 +45,18 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--profile", action="store_true", help="what the time of a training step goes into")
     args = parser.parse_args()
+    if args.quick:
+        args.rounds, args.photos = 2, 8
     print(device())
     figures: dict[str, Any] = {"device": device()}
     for precision in PRECISIONS:
         figures[precision] = compare(precision, args)
-    figures["training, images/s, by image size"] = {
-        str(size): images_per_second(size, 16, args) for size in (32, 64, 128)
-    }
-    figures["training, images/s, by batch"] = {str(size): images_per_second(64, size, args) for size in (16, 64, 128)}
-    figures |= input_figures(args) | start_up() | alignment(args.photos) | completion(args.photos)
+    if not args.quick:
+        sizes, batches = (32, 64, 128), (16, 64, 128)
+        figures["training, images/s, by image size"] = {str(side): images_per_second(side, 16, args) for side in sizes}
+        figures["training, images/s, by batch"] = {str(count): images_per_second(64, count, args) for count in batches}
+        figures |= input_figures(args) | alignment(args.photos)
+    figures |= start_up() | completion(args.photos)
     for name, value in figures.items():
         if name not in ("device", *PRECISIONS):
             shown = value if isinstance(value, dict) else {"": value}
@@ -256,21 +261,26 @@ def input_figures(args: argparse.Namespace) -> dict[str, float]:
     return {"pictures decoded a second": delivered, "share of a step that waits for pictures": share}
 
 
-def start_up() -> dict[str, float]:
-    """Seconds until --help is there, and until a model is ready."""
-    ready = "from model import DCGAN; DCGAN.load('checkpoints/pretrained')"
-    return {
-        "seconds until --help": seconds_of(str(ROOT / "complete.py"), "--help"),
-        "seconds until the bundled model is loaded": seconds_of("-c", ready),
-    }
+def start_up() -> dict[str, dict[str, float]]:
+    """Seconds until --help is there, and until README's first command has completed its photo."""
+    with tempfile.TemporaryDirectory() as folder:
+        demonstration = ["--photo", "data/demo/raw/astronaut.png", "--checkpointDir", "checkpoints/pretrained-128"]
+        demonstration += ["--outInterval", "2", "--outDir"]
+        return {
+            "complete.py --help": seconds_of("complete.py", "--help"),
+            "demonstration": seconds_of("complete.py", *demonstration, f"{folder}/{{}}"),
+        }
 
 
-def seconds_of(*command: str) -> float:
-    """Of Python, called twice; the second time counts."""
-    for _ in range(2):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - start
+def seconds_of(*command: str) -> dict[str, float]:
+    """Of Python, called twice; the second time counts. {} in the last argument: the number of the call."""
+    *others, last = command
+    for i in range(2):
+        start, before = time.perf_counter(), os.times()
+        subprocess.run([sys.executable, *others, last.format(i)], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return {"seconds": time.perf_counter() - start, "seconds of CPU time": cpu}
 
 
 def alignment(photos: int) -> dict[str, float]:
@@ -290,8 +300,9 @@ def completion(photos: int) -> dict[str, Any]:
     from PIL import Image
 
     import complete
-    from completion.photo_reader import PhotoReader
+    from completion.photos import Finish
     from jobs.complete.job import Completion
+    from jobs.complete.plan import Plan
     from outputs import Outputs
 
     seconds: dict[str, float] = collections.defaultdict(float)
@@ -305,12 +316,14 @@ def completion(photos: int) -> dict[str, Any]:
 
         return run
 
-    parts = {
-        "finding": (PhotoReader, "with_faces"),
-        "searching": (Completion, "complete"),
-        "compositing": (PhotoReader, "final"),
-        "writing": (Outputs, "write"),
-    }
+    def waiting(missing: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        def run(*args: Any) -> Iterator[Any]:
+            batches = missing(*args)
+            return iter(timed("finding", lambda: next(batches, None)), None)
+
+        return run
+
+    parts = {"searching": (Completion, "complete"), "compositing": (Finish, "__call__"), "writing": (Outputs, "write")}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         (raw := Path(folder, "raw")).mkdir()
         photo = Image.open(ROOT / "data" / "demo" / "raw" / "astronaut.png").convert("RGB")
@@ -321,13 +334,14 @@ def completion(photos: int) -> dict[str, Any]:
         mask.save(Path(folder, "hole.png"))
         for name, (owner, method) in parts.items():
             stack.enter_context(mock.patch.object(owner, method, timed(name, getattr(owner, method))))
+        stack.enter_context(mock.patch.object(Plan, "missing", waiting(Plan.missing)))
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         arguments = ["--photo", str(raw), "--maskFile", f"{folder}/hole.png", "--outInterval", "0"]
         model = str(ROOT / "checkpoints" / "pretrained-128")
         start = time.perf_counter()
         complete.main([*arguments, "--checkpointDir", model, "--outDir", f"{folder}/out"])
         total = time.perf_counter() - start
-    shares = {f"share of {name}": seconds[name] / total for name in parts}
+    shares = {f"share of {name}": seconds[name] / total for name in ("finding", *parts)}
     return {"photos completed": {"a second": photos / total} | shares}
 
 
