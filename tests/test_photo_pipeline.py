@@ -92,3 +92,10 @@ def test_a_photo_and_its_mask_are_decoded_once(folder, opened, monkeypatch, mask
     for other in results[1:]:
         np.testing.assert_array_equal(results[0], other)
     assert (results[0] != np.asarray(DEMO)).any()
+
+
+def test_a_photo_is_not_looked_at_again(folder, monkeypatch):
+    reader = photo_reader.PhotoReader(PhotoOptions(photo=True), GivenMasks(MaskOptions()), lively(8, 5), seed=0)
+    loaded = reader.looked_at(reader.read(folder / "photo.png"))
+    monkeypatch.setattr("faces.finding.look", lambda *args: 1 / 0)
+    assert len(reader.with_faces({0: loaded})[0].frames) == 1
