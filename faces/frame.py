@@ -14,6 +14,7 @@ from images.photo import Part, Photo
 
 CONTEXT = 0.25  # margin around a face that is shown apart, in shares of its frame's side
 LARGE = 16_000_000  # pixels; of a larger photo only the part around a frame is shrunk
+BLACK = cv2.BORDER_CONSTANT  # outside of a photo, as in OpenFace's aligned faces
 
 
 def inverse(transform: np.ndarray) -> np.ndarray:
@@ -31,9 +32,9 @@ def to_unit(size: int) -> np.ndarray:
     return np.array([[1 / size, 0, 0.5 / size], [0, 1 / size, 0.5 / size]])
 
 
-def warp(photo: np.ndarray, transform: np.ndarray, width: int, height: int) -> np.ndarray:
-    """uint8 [height, width, C]: a picture [H, W, C] under an affine map; its edge goes on outside of it."""
-    return cv2.warpAffine(photo, transform, (width, height), borderMode=cv2.BORDER_REPLICATE)
+def warp(photo: np.ndarray, transform: np.ndarray, width: int, height: int, outside: int = BLACK) -> np.ndarray:
+    """uint8 [height, width, C]: a picture [H, W, C] under an affine map. outside: OpenCV's border mode."""
+    return cv2.warpAffine(photo, transform, (width, height), borderMode=outside)
 
 
 def warp_known(known: np.ndarray, transform: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -138,17 +139,17 @@ class Frame:
         height, width = shape
         return cv2.warpAffine((~mask).astype(np.uint8), self.back, (width, height), None, cv2.INTER_NEAREST) > 0
 
-    def view(self, photo: Photo) -> tuple[np.ndarray, np.ndarray]:
+    def view(self, photo: Photo, outside: int = BLACK) -> tuple[np.ndarray, np.ndarray]:
         """The photo in the frame, uint8 [size, size, 3], and its known pixels, bool [size, size].
 
-        A pixel is known if all of the photo's pixels that it depends on are.
+        A pixel is known if all of the photo's pixels that it depends on are. outside: as in `warp`.
         """
         times = int(self.pixel_side)
         part = self.box(photo.shape, 4 / self.size, max(1, times)) if photo.known.size > LARGE else np.s_[0:, 0:]
         # Bilinear interpolation alone would skip pixels of a photo that is much larger than the frame.
         smaller, to_smaller = photo[part].shrunk(times)
         transform, size = self.in_part(part).after(inverse(to_smaller)).transform, self.size
-        return warp(smaller.pixels, transform, size, size), warp_known(smaller.known, transform, size, size)
+        return warp(smaller.pixels, transform, size, size, outside), warp_known(smaller.known, transform, size, size)
 
     def close_up(self, photo: Photo, pixels: float) -> tuple[Photo, np.ndarray]:
         """The part of a photo within one side of the frame, and the map [2, 3] from the photo's coordinates to it.

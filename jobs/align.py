@@ -21,7 +21,7 @@ import dlib
 import numpy as np
 
 from faces.detector import HUGE, FaceFinder, face_transform, filled, predictor_path
-from faces.frame import Frame
+from faces.frame import BLACK, Frame
 from faces.table import COLUMNS, TABLE, earlier_rows
 from images.decoding import PictureError, picture_size, read_photo
 from images.files import find_pictures, save_picture, unique_names
@@ -76,7 +76,8 @@ class Aligner:
                 frames = self.frames(photo)
                 if isinstance(frames, str):
                     return [row_without_face(job.name, frames)]
-                views = [frame.view(photo) for frame in frames]
+                outside = cv2.BORDER_REPLICATE if self.options.margin else BLACK
+                views = [frame.view(photo, outside) for frame in frames]
         except UNREADABLE:
             return [row_without_face(job.name, "unreadable")]
         height, width = photo.shape

@@ -4,6 +4,7 @@ import dlib
 import numpy as np
 import pytest
 from conftest import ROOT
+from cv2 import BORDER_REPLICATE
 from PIL import Image
 
 from faces.detector import TEMPLATES, FaceFinder, face_fills, face_transform, look, predictor_path
@@ -69,13 +70,14 @@ def test_inverse_by_hand():
     np.testing.assert_allclose(inverse(np.array([[0.5, 0, 3], [0, 0.5, 5]])), [[2, 0, -6], [0, 2, -10]])
 
 
-def test_warp_moves_pixels_and_repeats_the_photos_edge():
+@pytest.mark.parametrize("edge", [False, True])
+def test_warp_moves_pixels_and_leaves_black_or_repeats_the_edge(edge):
     photo = np.random.default_rng(0).integers(1, 256, (5, 7, 3), np.uint8)
-    moved_photo = warp(photo, np.array([[1.0, 0, 2], [0, 1.0, 1]]), 8, 4)  # 2 to the right, 1 down
-    assert moved_photo.shape == (4, 8, 3)
-    np.testing.assert_array_equal(moved_photo[1:, 2:], photo[:3, :6])
-    np.testing.assert_array_equal(moved_photo[0], moved_photo[1])
-    np.testing.assert_array_equal(moved_photo[:, :2], moved_photo[:, 2:3].repeat(2, axis=1))
+    down_right = np.array([[1.0, 0, 2], [0, 1.0, 1]])  # 2 to the right, 1 down
+    moved_photo = warp(photo, down_right, 8, 4, BORDER_REPLICATE) if edge else warp(photo, down_right, 8, 4)
+    pads = (1, 0), (2, 0), (0, 0)
+    expected = np.pad(photo[:3, :6], pads, "edge") if edge else np.pad(photo[:3, :6], pads)
+    np.testing.assert_array_equal(moved_photo, expected)
 
 
 def test_warp_interpolates():
