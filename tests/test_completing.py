@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from queue import Queue
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -121,7 +122,19 @@ def test_at_first_every_batch_is_missing(tmp_path, imgs):
         incomplete = batches[i // 2].incomplete
         np.testing.assert_array_equal(incomplete.pictures[i % 2], read_picture(path))
         np.testing.assert_array_equal(incomplete.masks[i % 2], ~HOLE)
-    assert (job.progress.total, job.plan.tally) == (9, {"fitted": 0})
+    assert (job.progress.total, job.plan.tally.total()) == (9, 0)
+
+
+def test_the_next_batch_is_read_while_one_is_used(tmp_path, imgs, monkeypatch):
+    job = job_of(tmp_path, imgs)
+    reader, reads = job.plan.parts[0][0].reader, Queue()
+    read = reader.read
+    monkeypatch.setattr(reader, "read", lambda path: reads.put(path) or read(path))
+    batches = job.plan.missing()
+    next(batches)
+    assert sorted(reads.get(timeout=60) for _ in range(4)) == imgs[:4]
+    assert reads.empty()
+    batches.close()
 
 
 def test_pictures_that_cannot_be_read_are_named_and_keep_their_numbers(tmp_path, imgs, capsys):
