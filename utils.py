@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,12 @@ def say(text: object = None) -> None:
     if text is not None:
         sys.stdout.write(one_line(text) + "\n")
     sys.stdout.flush()
+
+
+@lru_cache(maxsize=1000)
+def say_once(text: str) -> None:
+    """Prints a line, unless it was printed before."""
+    say(text)
 
 
 def digest(*parts: Any) -> str:
@@ -165,6 +172,11 @@ def number(
         return kind(found)
 
     return check
+
+
+def path(value: Any) -> Path:
+    """A check for `option`: a path. "~" is the home folder, which no shell replaces in --outDir=~/x."""
+    return Path(os.path.expanduser(value))
 
 
 COUNT, POSITIVE, NOT_NEGATIVE = number(int, 1), number(float, above=0), number(float, 0)

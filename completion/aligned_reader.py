@@ -1,20 +1,22 @@
 """Reads pictures that are completed as a whole, such as aligned faces, and fits them and their masks to the model."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from completion.batches import Final
-from completion.given_masks import GivenMasks, Hidden
+from completion.given_masks import GivenMasks, Hidden, without_transparency
 from dcgan.options import NetworkOptions
 from faces.table import check_margin
-from images.decoding import OPAQUE, Given, Source, central_square, load_picture, read_picture, resized
+from images.decoding import Given, Source, central_part, central_square, load_picture, read_photo, resized
 from images.files import Loader, load_each
 from images.incomplete import Incomplete
 from images.mask_options import WITHOUT_HOLE
 from images.masks import HALF, covered, fit_mask, grown, make_mask
+from images.photo import Photo
 from utils import UserError
 
 
@@ -22,20 +24,19 @@ class Loaded(NamedTuple):
     """A picture to complete, with the size of the model."""
 
     path: Source
-    mask: np.ndarray  # bool [size, size], True where a pixel is known
-    picture: np.ndarray  # uint8 [size, size, c_dim]
+    picture: Photo  # its pixels are uint8 [size, size, c_dim]
     fitted: bool  # whether it was cropped or resized
     hidden: Hidden | None = None  # None if the options make the mask
 
     @property
-    def made_of(self) -> tuple[np.ndarray, np.ndarray]:
-        """The arrays that its completion depends on."""
-        return self.picture, self.mask
+    def made_of(self) -> tuple[Any, ...]:
+        """All that its completion depends on."""
+        return self.picture.made_of
 
     @property
     def incomplete(self) -> Incomplete:
         """A batch of this picture alone."""
-        return Incomplete(self.picture[None], self.mask).with_tones()
+        return Incomplete(self.picture.pixels[None], self.picture.known).with_tones()
 
 
 class AlignedReader:
@@ -57,18 +58,35 @@ class AlignedReader:
         """
         file = path.source if isinstance(path, Given) else path
         check_margin([file] if isinstance(file, Path) else [], self.margin)
-        size = self.size
-        if self.masks.options.kind in WITHOUT_HOLE:
-            return Loaded(path, self.made, *load_picture(path, size, self.c_dim)[:2])
-        pixels = read_picture(path, "LA" if self.c_dim == 1 else "RGBA")
-        square = central_square(pixels)
-        mask, hidden = self._mask(path, square[..., -1] >= OPAQUE)
+        size, options = self.size, self.masks.options
+        if options.kind in WITHOUT_HOLE:
+            pixels, fitted, _ = load_picture(path, size, self.c_dim)
+            return Loaded(path, Photo(pixels, self.made), fitted)
+        photo = read_photo(path, options.keep_alpha)
+        square = photo[central_part(photo.shape)]
+        if self.c_dim == 1:
+            square = square.in_gray()
+        mask, hidden = self._mask(path, square.known)
         known = fit_mask(mask, size, f"the mask of {path}")
-        square[..., -1] = covered(mask, len(square), len(square))
+        weights = covered(mask, *square.shape)
+        square = without_transparency(replace(square, known=weights >= HALF))
+        fitted = photo.shape != (size, size)
+        if fitted:
+            square = self._resized(square, known, weights)
+        return Loaded(path, replace(square, known=known), fitted, hidden)
+
+    def _resized(self, square: Photo, known: np.ndarray, weights: np.ndarray) -> Photo:
+        """A square in the size of the model, in which known pixels do not depend on hidden ones.
+
+        known: bool [size, size]. weights: uint8 [s, s], the known share of each pixel.
+        """
+        size, stored = self.size, square.stored
         # The hole is resized apart, because its pixels are shown beside the result but must not run into known ones.
-        alone = resized(square[..., 0] if self.c_dim == 1 else square[..., :3], size).reshape(size, size, self.c_dim)
-        picture = np.where(known[..., None], resized(square, size)[..., :-1], alone)
-        return Loaded(path, known, picture, pixels.shape[:2] != (size, size), hidden)
+        alone = resized(square.pixels.squeeze(), size).reshape(size, size, -1)
+        pixels = np.where(known[..., None], resized(np.dstack([square.pixels, weights]), size)[..., :-1], alone)
+        numbers = stored.colors.numbers(pixels.reshape(size * size, -1)).reshape(size, size, -1)
+        alpha = None if stored.alpha is None else resized(stored.alpha, size)
+        return Photo(pixels, known, replace(stored, numbers=numbers, white=255, alpha=alpha))
 
     def _mask(self, path: Source, opaque: np.ndarray) -> tuple[np.ndarray, Hidden | None]:
         """The mask of a picture's central square, bool [S, S], and what it hides unless it is made.
@@ -97,9 +115,10 @@ class AlignedReader:
 
     def finals(self, loaded: Loaded, tries: Sequence[np.ndarray]) -> Iterator[Final]:
         """The pictures to write, from the completed face of each try, uint8 [1, size, size, c_dim]."""
-        masked = Incomplete(loaded.picture[None], loaded.mask, self.masks.options.lowres).shown()
+        picture = loaded.picture
+        masked = Incomplete(picture.pixels[None], picture.known, self.masks.options.lowres).shown()
         for (face,) in tries:
-            yield Final(face, close_up=(masked[0], face))
+            yield Final(replace(picture, pixels=face), close_up=(masked[0], face))
 
 
 def squared(mask: np.ndarray, name: str) -> np.ndarray:

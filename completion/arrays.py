@@ -85,7 +85,7 @@ def _of_batch(group: Group, pictures: Mapping[int, Given]) -> Iterator[tuple[int
         if not outcome.found[rows].all():
             raise UserError(f"{each.path} cannot be completed: the loss never became finite")
         (final,) = group.reader.finals(each, [outcome.blended[rows]])
-        pixels = final.pixels
+        pixels = final.photo.in_srgb().to_save()
         yield number, pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
 

@@ -13,6 +13,7 @@ from images.blending import blend
 from images.decoding import Source
 from images.files import Loader, load_each
 from images.incomplete import Face, Incomplete
+from images.photo import Photo
 from utils import digest
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 class Final(NamedTuple):
     """A completed picture as it is written."""
 
-    pixels: np.ndarray  # uint8 [H, W, C]
-    profile: bytes | None = None  # its color profile
+    photo: Photo
     row: Sequence[np.ndarray] = ()  # thumbnails of a photo, original, masked and completed, each uint8 [h, w, 3]
     close_up: Sequence[np.ndarray] = ()  # thumbnails of the faces, masked and completed, each uint8 [h, w, C]
 

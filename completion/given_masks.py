@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from images.decoding import Given, Source, is_lossy, read_photo
+from images.decoding import OPAQUE, Given, Source, is_lossy, read_photo
 from images.mask_files import read_mask, read_without_color
 from images.mask_folder import MaskFolder
 from images.mask_options import MaskOptions
@@ -28,6 +28,17 @@ class Hidden(NamedTuple):
     def by(cls, known: np.ndarray) -> "Hidden":
         """As a mask hides it, bool [H, W]."""
         return cls(int((~known).sum()), known.size)
+
+
+def without_transparency(photo: Photo) -> Photo:
+    """A photo whose transparent pixels outside of the hole look like those around them, so that none is a guide."""
+    alpha = photo.stored.alpha
+    if alpha is None:
+        return photo
+    from faces.detector import filled  # here, as dlib takes time to load
+
+    shown = filled(photo.pixels, photo.known & (alpha >= OPAQUE))
+    return replace(photo, pixels=np.where(photo.known[..., None], shown, photo.pixels))
 
 
 class GivenMasks:
@@ -57,12 +68,13 @@ class GivenMasks:
         The latter is None if the mask will be made in the model's frame. Raises UserError if a file cannot be read or
         the mask has other proportions.
         """
-        photo, mask = read_photo(path), self.of(path)
+        photo, mask = read_photo(path, self.options.keep_alpha), self.of(path)
         known = photo.known ^ (self.options.usual and self.options.invert)
         if mask is not None:
             known &= stretched(mask, photo.shape, path)
         made = bool(self.options.kind) or (mask is None and bool(known.all()))
-        return replace(photo, known=grown(known, self.options.grow)), None if made else Hidden.by(known)
+        photo = without_transparency(replace(photo, known=grown(known, self.options.grow)))
+        return photo, None if made else Hidden.by(known)
 
     def describe(self, loaded: Iterable[Any]) -> None:
         """Tells what the masks of loaded pictures hide, if that may be a mistake."""

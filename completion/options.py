@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from utils import Options, number, option
+from utils import Options, number, option, path
 
 LIMIT = 1e9  # pixels, more than a photo can have
 
@@ -51,7 +51,7 @@ class PhotoOptions(Options):
         "photos: positions of the faces, from the alignment.csv that align.py wrote for undamaged versions of "
         "the photos",
         "--alignment",
-        check=Path,
+        check=path,
     )
     grain: float = option(
         1, "photos: noise added in the hole; 1: as much as around the hole, 0: none", check=number(float, 0, 10)

@@ -84,10 +84,9 @@ class PhotoReader:
             checked(photo.known, f"the mask of {path}")
         with can_be_done(path):
             given = self._given(path, photo)
-        pixels = np.where(photo.known[..., None], photo.pixels, 0)
         transforms = [frame.transform for frame in given]
         of_mask = [self.in_frame, self.masks.options.grow] if by_face else []
-        made_of = digest(pixels, photo.known, self.grain, *of_mask, *transforms)
+        made_of = digest(*photo.made_of, self.grain, *of_mask, *transforms)
         kept, seen = self._kept(photo), self.seen.get(path)
         return LoadedPhoto(path, (made_of,), kept, photo.known.size, given, hidden, seen)
 
@@ -202,7 +201,7 @@ class PhotoReader:
                 completed = finish(faces)
             row = [thumbnail(picture) for picture in (photo.pixels, masked, completed.pixels)]
             close_up = [thumbnail(picture[part]) for picture in (masked, completed.pixels)]
-            yield Final(completed.to_save(), photo.profile, row, close_up)
+            yield Final(completed, row, close_up)
 
 
 def parts_of(loaded: dict[int, LoadedPhoto]) -> Iterator[dict[int, LoadedPhoto]]:

@@ -49,7 +49,7 @@ def find_pictures(folder: str | Path, without: Iterable[Path] = ()) -> list[Path
             say(f"skipped: {count} pictures in {place}, which is an output folder")
     if unsupported:
         count, first = len(unsupported), unsupported[0]
-        say(f"skipped: {count} files in an unsupported format ({first}): save such pictures as PNG or JPEG")
+        say(f"skipped: {count} HEIC files ({first}), which cannot be read: save such pictures as PNG or JPEG")
     if not pictures:
         raise UserError(f"no pictures in {folder}: put {', '.join(s[1:] for s in sorted(SUFFIXES))} files there")
     return sorted(pictures)
@@ -115,11 +115,15 @@ def _on_disk(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def save_picture(path: Path, pixels: np.ndarray, profile: bytes | None = None) -> None:
-    """Writes uint8 [H, W, 3] or [H, W, 1] as a PNG file. profile: the color profile, if it has one."""
+def save_picture(path: Path, pixels: np.ndarray) -> None:
+    """Writes uint8 [H, W, C] as a PNG file; C is 1, 3 or 4."""
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    level = 6 if pixels.size < LARGE else 4  # 5 % larger in less than half the time
-    picture.save(path, icc_profile=profile, compress_level=level)
+    picture.save(path, compress_level=png_level(pixels))
+
+
+def png_level(pixels: np.ndarray) -> int:
+    """How far to compress pixels in a PNG file, as zlib's level."""
+    return 6 if pixels.size < LARGE else 4  # 5 % larger in less than half the time
 
 
 def save_gif(path: Path, frames: Sequence[np.ndarray]) -> None:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils import Options, number, option
+from utils import Options, number, option, path
 
 MASK_TYPES = ("center", "random", "pattern", "left", "right", "top", "bottom", "full", "grid", "lowres")
 # Options that need a type: field, flag, type.
@@ -38,12 +38,12 @@ class MaskOptions(Options):
         "--maskType",
         choices=MASK_TYPES,
     )
-    file: Path | None = option(None, "one mask for all pictures: white = keep, black = fill", "--maskFile", check=Path)
+    file: Path | None = option(None, "one mask for all pictures: white = keep, black = fill", "--maskFile", check=path)
     folder: Path | None = option(
         None,
         "a mask for each picture, of the same name or with _mask added: DIR/anna.png or DIR/anna_mask.png for anna.jpg",
         "--maskDir",
-        Path,
+        path,
         metavar="DIR",
     )
     hole_color: str | None = option(
@@ -54,6 +54,9 @@ class MaskOptions(Options):
         metavar="RRGGBB",
     )
     invert: bool = option(False, "swap keep and fill in a mask, or opaque and transparent in a picture", "--invertMask")
+    keep_alpha: bool = option(
+        False, "the result is transparent where the picture is; otherwise, transparent pixels are filled", "--keepAlpha"
+    )
     grow: int = option(0, "enlarge the hole by N pixels of the picture on every side", "--growMask", number(int, 0))
     center_scale: float = option(
         0.25,
@@ -75,6 +78,8 @@ class MaskOptions(Options):
             raise ValueError("--maskType, --maskFile, --maskDir and --holeColor exclude each other: give one of them")
         if self.invert and (self.kind or self.hole_color):
             raise ValueError("--invertMask needs --maskFile, --maskDir or transparent pixels")
+        if self.keep_alpha and (self.usual or self.kind in WITHOUT_HOLE):
+            raise ValueError("--keepAlpha needs a hole that is not transparent: add --maskFile or another mask")
         if self.grow and self.kind in WITHOUT_HOLE:
             raise ValueError(f"--growMask needs a hole: remove --maskType {self.kind}")
         for name, flag, kind in OF_KIND:

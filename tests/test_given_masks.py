@@ -123,17 +123,17 @@ def test_a_grown_hole_of_an_aligned_picture(trained, tmp_path):
     plain, grown = (
         AlignedReader(GivenMasks(MaskOptions(file=mask, grow=grow)), NetworkOptions(), 0) for grow in (0, 4)
     )
-    hole = ~plain.read(tmp_path / "in" / "000.png").mask
+    hole = ~plain.read(tmp_path / "in" / "000.png").picture.known
     y, x = np.mgrid[:64, :64]
     expected = np.hypot(y - np.clip(y, 24, 31), x - np.clip(x, 16, 31)) <= 4
     assert hole.sum() == 8 * 16
-    np.testing.assert_array_equal(~grown.read(tmp_path / "in" / "000.png").mask, expected)
+    np.testing.assert_array_equal(~grown.read(tmp_path / "in" / "000.png").picture.known, expected)
     for args, rows in ((["--maskFile", "m.png"], [6, 7]), (["--maskFile", "m.png", "--growMask", 4], [5, 6, 7, 8])):
         assert_works(aligned(trained, "in", *args, cwd=tmp_path))
         hidden = (read_picture(tmp_path / "completions" / "masked.png") == 128).all(-1)
         assert np.flatnonzero(hidden.any(axis=1)).tolist() == rows
     center = AlignedReader(GivenMasks(MaskOptions(grow=4)), NetworkOptions(), 0).read(tmp_path / "in" / "000.png")
-    assert np.flatnonzero(~center.mask[32]).tolist() == [*range(12, 52)] and center.hidden is None
+    assert np.flatnonzero(~center.picture.known[32]).tolist() == [*range(12, 52)] and center.hidden is None
 
 
 def test_a_color_marks_the_hole_of_aligned_pictures(trained, tmp_path):

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, assert_fails, lively, process, run_script
 from PIL import Image
+from profiles import GRAY
 
 from completion.options import PhotoOptions
 from completion.photos import Finish, PhotoCompleter
@@ -155,17 +156,17 @@ def test_completions_change_the_hole_alone_and_differ(painter, demo):
     assert len(seen) == SearchOptions().iterations // canvas.FRAMES + 1
     tries = suggestions(stages)
     assert [one.title for one in tries] == ["best guess", *(f"alternative {i}" for i in range(1, TRIES))]
-    for picture in (*seen, *(one.picture for one in tries), *(one.view for one in tries)):
+    for picture in (*seen, *(one.photo.pixels for one in tries), *(one.view for one in tries)):
         assert picture.shape == photo.pixels.shape
         np.testing.assert_array_equal(picture[photo.known], photo.pixels[photo.known])
     hole = ~photo.known
-    pictures = [photo.pixels, *(one.picture for one in tries)]
+    pictures = [photo.pixels, *(one.photo.pixels for one in tries)]
     assert all((a[hole] != b[hole]).mean() > 0.2 for i, a in enumerate(pictures) for b in pictures[:i])
     again, other = (suggestions(painter.complete(opened, photo, seed)) for seed in (0, 1))
     assert [one.title for one in other] == [f"alternative {i}" for i in range(1, TRIES + 1)]
     for i, one in enumerate(again):
-        np.testing.assert_array_equal(one.picture, tries[i].picture)
-        assert all((one.picture[hole] != another.picture[hole]).any() for another in other)
+        np.testing.assert_array_equal(one.photo.pixels, tries[i].photo.pixels)
+        assert all((one.photo.pixels[hole] != another.photo.pixels[hole]).any() for another in other)
 
 
 @pytest.mark.slow
@@ -175,7 +176,7 @@ def test_the_first_suggestion_is_the_completion_of_the_command_line(painter, dem
     (located,) = painter.completer.locate([photo])
     *_, state = painter.completer.complete(photo, located.result(), SearchOptions(out_interval=0))
     result = Finish(photo, located.result(), PhotoOptions.grain, 0)(state.completed)
-    np.testing.assert_array_equal(first.picture, result.pixels)
+    np.testing.assert_array_equal(first.photo.pixels, result.pixels)
 
 
 def test_the_suggestion_that_is_chosen_is_the_one_to_save(painter, demo, tmp_path):
@@ -185,8 +186,11 @@ def test_the_suggestion_that_is_chosen_is_the_one_to_save(painter, demo, tmp_pat
     opened, photo = demo
     page = Page(painter, tmp_path)
     pictures = [np.where(photo.known[..., None], photo.pixels, np.uint8(value)) for value in (10, 20)]
-    tries = [Suggestion(str(i), picture, picture, picture[100:200, 180:260]) for i, picture in enumerate(pictures)]
-    choices = [saved(tmp_path, opened, photo, one) for one in tries]
+    tries = [
+        Suggestion(str(i), replace(photo, pixels=picture), picture, picture[100:200, 180:260])
+        for i, picture in enumerate(pictures)
+    ]
+    choices = [saved(tmp_path, opened, one) for one in tries]
     shown = page.files(opened, photo, tmp_path, choices)
     np.testing.assert_array_equal(read_picture(Path(shown[page.picture]["value"])), pictures[0])
     np.testing.assert_array_equal(read_picture(Path(shown[page.mask]["value"]))[..., 0] > 0, photo.known)
@@ -207,16 +211,15 @@ def test_a_hole_without_a_face_is_filled_smoothly(painter, demo):
     wall = replace(photo, pixels=np.full_like(photo.pixels, 90))
     *_, last = painter.complete(opened, wall, 0)
     assert "No face was found" in last.message and not last.found
-    assert (last.suggestion.picture == 90).all()
+    assert (last.suggestion.photo.pixels == 90).all()
 
 
 def test_a_grey_photo_stays_grey_and_its_profile_is_kept(painter, tmp_path):
-    profile = bytes(16) + b"GRAY" + bytes(108)
-    Image.open(DEMO).convert("L").save(tmp_path / "grey.png", icc_profile=profile)
+    Image.open(DEMO).convert("L").save(tmp_path / "grey.png", icc_profile=GRAY)
     opened = open_canvas(tmp_path / "grey.png")
     stages = painter.complete(opened, painted(opened, [layer(512, 512, 138, 152, 205, 240)]), 0)
-    last = suggestions(stages)[-1].picture
-    assert last.shape == (512, 512, 1) and opened.photo.profile == profile
+    last = suggestions(stages)[-1].photo
+    assert last.to_save().shape == (512, 512, 1) and last.stored.colors.profile == GRAY
 
 
 def test_a_completion_that_is_left_lets_the_next_one_begin(painter, demo):

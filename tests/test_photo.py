@@ -23,7 +23,6 @@ from faces.finding import Candidate, Locator, _looks, _meeting
 from faces.frame import Frame
 from faces.table import COLUMNS
 from faces.together import together
-from images.decoding import read_photo
 from images.mask_options import MaskOptions
 from images.photo import Photo
 from model import DCGAN
@@ -547,16 +546,6 @@ def test_an_alignment_that_cannot_be_that_of_the_photo(shape, left, words):
     alignment = Alignment((80, 100), [Frame(np.array([[1.0, 0, -left], [0, 1, 0]]), 64)])
     with pytest.raises(UserError, match=words):
         alignment.in_photo(Path("1.jpg"), Photo(np.zeros((*shape, 3), np.uint8), np.ones(shape, bool)))
-
-
-@pytest.mark.parametrize(
-    ("mode", "space", "kept"), [("RGB", b"RGB ", 1), ("CMYK", b"CMYK", 0), ("LAB", b"Lab ", 0), ("L", b"RGB ", 0)]
-)
-def test_a_profile_is_kept_only_for_the_colours_that_are_written(tmp_path, mode, space, kept):
-    profile = bytes(16) + space + bytes(108)
-    Image.new(mode, (8, 8)).save(tmp_path / "photo.tiff", icc_profile=profile)
-    photo = read_photo(tmp_path / "photo.tiff")
-    assert (photo.gray, photo.profile) == (mode == "L", profile if kept else None)
 
 
 def test_a_badge_that_looks_a_little_like_a_face_stays(tmp_path):

@@ -48,7 +48,7 @@ def test_the_same_pixels_by_the_command_line_the_page_and_the_evaluation(folder)
     photo = painted(canvas, [layer(mask)])
     np.testing.assert_array_equal(photo.known, mask)
     best, *_ = (each.suggestion for each in Painter(dcgan).complete(canvas, photo, seed=0) if each.suggestion)
-    np.testing.assert_array_equal(best.picture, by_command)
+    np.testing.assert_array_equal(best.photo.pixels, by_command)
 
     completer = PhotoCompleter(dcgan)
     (located,) = completer.locate([photo])
@@ -85,7 +85,8 @@ def test_a_photo_and_its_mask_are_decoded_once(folder, opened, monkeypatch, mask
         opened.clear()
         reader = photo_reader.PhotoReader(points, GivenMasks(options), dcgan, seed=0)
         loaded = reader.with_faces({0: reader.read(folder / "photo.png")})[0]
-        results += [final.pixels for final in reader.finals(loaded, [np.full_like(loaded.incomplete.pictures, 99)] * 3)]
+        faces = [np.full_like(loaded.incomplete.pictures, 99)] * 3
+        results += [final.photo.pixels for final in reader.finals(loaded, faces)]
         if kept:
             assert set(opened.values()) == {1}
     assert len(results) == 6

@@ -41,11 +41,11 @@ def test_hidden_pixels_do_not_run_into_known_ones_when_resized(tmp_path, c_dim):
         square = picture[:, 10:60]
         square[~known] = filling
         loaded.append(reader.read(write(tmp_path / "p.png", picture)))
-    assert loaded[0].picture.shape == (16, 16, c_dim) and loaded[0].fitted
-    seen = loaded[0].mask
+    assert loaded[0].picture.pixels.shape == (16, 16, c_dim) and loaded[0].fitted
+    seen = loaded[0].picture.known
     assert not seen.all() and seen.any()
-    np.testing.assert_array_equal(loaded[0].picture[seen], loaded[1].picture[seen])
-    assert (loaded[0].picture != loaded[1].picture).any()  # what was hidden can be shown
+    np.testing.assert_array_equal(loaded[0].picture.pixels[seen], loaded[1].picture.pixels[seen])
+    assert (loaded[0].picture.pixels != loaded[1].picture.pixels).any()  # what was hidden can be shown
 
 
 def test_transparency_is_a_hole(tmp_path):
@@ -53,10 +53,10 @@ def test_transparency_is_a_hole(tmp_path):
     rgba[..., 3] = 255
     rgba[2:5, 3:9, 3] = 0
     erased = read(write(tmp_path / "p.png", rgba))
-    np.testing.assert_array_equal(~erased.mask, rgba[..., 3] == 0)
-    np.testing.assert_array_equal(erased.picture[erased.mask], rgba[erased.mask][:, :3])
+    np.testing.assert_array_equal(~erased.picture.known, rgba[..., 3] == 0)
+    np.testing.assert_array_equal(erased.picture.pixels[erased.picture.known], rgba[erased.picture.known][:, :3])
     assert not erased.fitted
-    np.testing.assert_array_equal(read(tmp_path / "p.png", invert=True).mask, ~erased.mask)
+    np.testing.assert_array_equal(read(tmp_path / "p.png", invert=True).picture.known, ~erased.picture.known)
     rgba[..., 3] = 0
     with pytest.raises(UserError, match=r"p\.png hides everything"):
         read(write(tmp_path / "p.png", rgba))
@@ -102,9 +102,9 @@ def test_a_reader_hides_what_its_options_say(tmp_path):
             with pytest.raises(UserError, match=r"erased\.png hides everything"):
                 read(path, **options)
         else:
-            np.testing.assert_array_equal(read(path, **options).mask, mask, err_msg=str(options))
+            np.testing.assert_array_equal(read(path, **options).picture.known, mask, err_msg=str(options))
     picture = np.asarray(Image.open(whole))[..., :3]
-    np.testing.assert_array_equal(read(whole).picture, picture)
+    np.testing.assert_array_equal(read(whole).picture.pixels, picture)
 
 
 def test_a_reader_refuses_options_that_fit_no_picture(tmp_path):

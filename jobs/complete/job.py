@@ -38,7 +38,7 @@ def complete(
     """
     if search.approach not in RATES and search.lr not in (None, PRESETS["post"].search.lr):  # the preset's is no choice
         say(f"--lr has no effect with --approach {search.approach}")
-    check_named(photos, masks)
+    check_named(files, photos, masks)
     worker, outputs = Worker.of_cluster(), Outputs(files.out_dir, "--outDir")
     imgs = listed(files.imgs, outputs, masks)
     if photos.points and len(imgs) > 1:
@@ -47,7 +47,8 @@ def complete(
         at_once = max(1, files.batch_size // files.tries)  # pictures
         batches = -(-len(imgs) // at_once) + 1 if files.all_frames else 1
         framed = 0 if worker.index else batches
-        results = Results(outputs, imgs, search.iterations, search.out_interval, framed, files.tries)
+        how = files.tries, files.format, files.quality
+        results = Results(outputs, imgs, search.iterations, search.out_interval, framed, *how)
 
         def recipe(of_photos: bool) -> Recipe:
             named, size, precision = files.checkpoint_dir, files.img_size, devices.of_search

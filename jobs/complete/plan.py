@@ -13,6 +13,7 @@ from dcgan.workers import ALONE, Worker
 from images.files import check_folder, find_pictures, load_each
 from images.mask_folder import without_masks
 from images.mask_options import WITHOUT_HOLE, MaskOptions
+from jobs.complete.arguments import CompleteOptions
 from jobs.complete.results import Results
 from outputs import Outputs
 from utils import Progress, UserError, WrongCommand, say, some
@@ -52,10 +53,12 @@ def listed(named: Sequence[Path], outputs: Outputs, masks: MaskOptions) -> list[
     return imgs
 
 
-def check_named(photos: PhotoOptions, masks: MaskOptions) -> None:
+def check_named(files: CompleteOptions, photos: PhotoOptions, masks: MaskOptions) -> None:
     """Raises UserError if the options name files that do not exist. Runs before TensorFlow, which takes seconds."""
     if photos.photo and masks.kind in WITHOUT_HOLE:
         raise WrongCommand(f"--maskType {masks.kind} is for aligned pictures: remove --photo or choose another type")
+    if masks.keep_alpha and files.format == "jpg":
+        raise WrongCommand("--keepAlpha needs --format png or webp: JPEG has no transparency")
     if masks.folder:
         check_folder(masks.folder, "masks")
     if masks.file and not masks.file.is_file():

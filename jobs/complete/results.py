@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,10 +17,11 @@ from completion.batches import Batch, Final, Outcome
 from images.decoding import PictureError
 from images.files import save_picture, unique_names
 from images.incomplete import Face
+from images.saving import check_side, save_photo
 from images.sheets import ROWS, named_table, on_white, table
-from jobs.complete.arguments import MOST_TRIES
+from jobs.complete.arguments import FORMATS, MOST_TRIES
 from outputs import Outputs
-from utils import UserError, digest, say
+from utils import UserError, digest, say, say_once
 
 UNFINISHED = "unfinished"
 FRAMES = "frames"  # begins the notes of all frames
@@ -30,15 +32,24 @@ class Results:
     """The results and frames of one call."""
 
     def __init__(
-        self, outputs: Outputs, imgs: Sequence[Path], iterations: int, interval: int, framed: int, tries: int = 1
+        self,
+        outputs: Outputs,
+        imgs: Sequence[Path],
+        iterations: int,
+        interval: int,
+        framed: int,
+        tries: int = 1,
+        format: str = FORMATS[0],
+        quality: int | None = None,
     ):
         """framed: the number of batches with a sheet and frames, one every `interval` iterations; 0 for no frames.
 
-        tries: completions of each picture.
+        tries: completions of each picture. format, quality: of the results, as in `CompleteOptions`.
         UserError if one of the `imgs` is an earlier result, or if a foreign file has a name that will be needed.
         """
         self.outputs, self.iterations, self.framed, self.interval = outputs, iterations, framed, interval
         self.tries, self.names = tries, unique_names(imgs)
+        self.format, self.quality = format, quality
         self.call = digest(list(imgs), interval, framed)
         earlier = {os.path.realpath(outputs.folder / name) for name in outputs.names()}
         for path in imgs:
@@ -64,9 +75,9 @@ class Results:
 
     def _expected(self, number: int, note: str) -> dict[str, str]:
         """The notes of the finished files of a picture, by their names."""
-        name = f"{self.names[number]}.png"
-        finals = {f"{final_folder(attempt)}/{name}": note for attempt in range(self.tries)}
-        return finals | ({f"tries/{name}": digest(note, self.tries)} if self.tries > 1 else {})
+        name, of_file = self.names[number], digest(note, self.format, self.quality)
+        finals = {f"{final_folder(attempt)}/{name}.{self.format}": of_file for attempt in range(self.tries)}
+        return finals | ({f"tries/{name}.png": digest(note, self.tries)} if self.tries > 1 else {})
 
     def make_room(self, batch: Batch) -> bool:
         """Deletes frames of earlier calls. Returns whether the batch will have a sheet and frames."""
@@ -114,8 +125,8 @@ class Results:
                 notes = dict.fromkeys(notes, UNFINISHED)
             if finished or all(self.outputs.note(name) in (None, UNFINISHED) for name in notes):
                 try:
-                    row = self._write_tries(notes, tries, partial(batch.group.reader.finals, loaded))
-                except PictureError as error:  # a photo is read once more
+                    row = self._write_tries(notes, tries, partial(self._finals, batch, loaded))
+                except PictureError as error:  # a photo is read once more, or too large for the format
                     say(f"skipped: {error}")
                     continue
                 if row and len(shown) < ROWS:
@@ -138,6 +149,14 @@ class Results:
             say(f"{path}: the loss was not finite, the search was restarted {restarts} times{without_result}")
         return outcome.blended[rows] if found else None
 
+    def _finals(self, batch: Batch, loaded: Any, tries: Sequence[np.ndarray]) -> Iterator[Final]:
+        """The results of a picture. PictureError if it is too large for their format."""
+        for made in batch.group.reader.finals(loaded, tries):
+            check_side(loaded.path, made.photo, self.format)
+            if made.photo.stored.reduced:
+                say_once(f"{loaded.path} has more than 8 bits for each channel; the result has 8")
+            yield made
+
     def _write_tries(
         self,
         notes: Mapping[str, str],
@@ -148,16 +167,17 @@ class Results:
 
         notes: by the names of the files, as `_expected` gives them. finals: makes results of the completed faces.
         """
-        file = Path(next(iter(notes))).name
-        possible = [*(f"{final_folder(attempt)}/{file}" for attempt in range(MOST_TRIES)), f"tries/{file}"]
-        self.outputs.remove(*(name for name in possible if name not in notes))  # of a call with more tries
+        name = Path(next(iter(notes))).stem
+        possible = (f"{final_folder(attempt)}/{name}.{end}" for attempt in range(MOST_TRIES) for end in FORMATS)
+        # Those of a call with more tries or another format.
+        self.outputs.remove(*(each for each in (*possible, f"tries/{name}.png") if each not in notes))
         row: Sequence[np.ndarray] = ()
         sheet: dict[str, np.ndarray] = {}
         results = finals([faces for faces in tries if faces is not None])
         for (name, note), faces in zip(notes.items(), tries, strict=False):  # the sheet is the last of several files
             if faces is not None:
                 made = next(results)
-                self.outputs.write(name, partial(save_picture, pixels=made.pixels, profile=made.profile), note)
+                self.outputs.write(name, partial(save_photo, photo=made.photo, quality=self.quality), note)
                 row = row or made.row
                 sheet |= {"masked": made.close_up[0], Path(name).parts[0]: made.close_up[1]}
         if len(tries) > 1:

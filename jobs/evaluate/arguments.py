@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jobs.arguments import MODEL
 from jobs.evaluate.methods import FACES, METHODS, PHOTOS
-from utils import COUNT, SEED, Options, option
+from utils import COUNT, SEED, Options, option, path
 
 PAPERS_MASKS = ("center", "pattern", "random80", "half")
 PHOTO_MASKS = ("center", "eyes", "mouth", "half")  # by default; the paper's others can be named, too
@@ -17,10 +17,10 @@ class EvaluateOptions(Options):
     """Evaluation."""
 
     dataset: Path = option(
-        MISSING, "folder of aligned faces that the model was not trained on", "dataset", Path, metavar="DIR"
+        MISSING, "folder of aligned faces that the model was not trained on", "dataset", path, metavar="DIR"
     )
-    checkpoint_dir: Path | None = option(None, MODEL, "--checkpointDir", check=Path)
-    out_dir: Path = option(Path("evaluation"), "folder for the table and pictures", "--outDir", check=Path)
+    checkpoint_dir: Path | None = option(None, MODEL, "--checkpointDir", check=path)
+    out_dir: Path = option(Path("evaluation"), "folder for the table and pictures", "--outDir", check=path)
     faces: int | None = option(
         None, "number of pictures, spread evenly over the folder (default: 64, or 2048 with --samples)", check=COUNT
     )

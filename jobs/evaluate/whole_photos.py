@@ -14,7 +14,7 @@ from dcgan.options import DeviceOptions, Preset
 from faces.finding import by_landmarks
 from faces.frame import Frame
 from images.blending import blend
-from images.decoding import read_picture
+from images.decoding import read_photo
 from images.files import load_each
 from images.grain import REACH, sharp_power
 from images.incomplete import Incomplete
@@ -87,7 +87,7 @@ def damage(path: Path, mask: np.ndarray, completer: PhotoCompleter) -> tuple[Pho
 
     mask: bool [size, size], in the model's frame.
     """
-    pixels = read_picture(path)
+    pixels = read_photo(path).pixels
     faces = completer.finder.faces(pixels)
     if not faces:
         raise UserError(f"no face in {path}")

@@ -96,7 +96,7 @@ class Suggestion:
     """One of the completions to choose from."""
 
     title: str
-    picture: np.ndarray  # uint8 [H, W, C], to save; C is 1 if the photo is gray
+    photo: Photo  # completed
     view: np.ndarray  # uint8 [h, w, 3], as the page shows it
     close_up: np.ndarray  # uint8 [h, w, 3]: the faces
 
@@ -157,7 +157,7 @@ class Painter:
 def suggestion(title: str, result: Photo, frames: Sequence[Frame]) -> Suggestion:
     """Shows a completed photo."""
     close_up = thumbnail(result.pixels[around(frames, result.shape)])
-    return Suggestion(title, result.to_save(), shrunk_to(result.pixels, VIEW), close_up)
+    return Suggestion(title, result, shrunk_to(result.pixels, VIEW), close_up)
 
 
 def in_view(view: np.ndarray, photo: Photo, frames: Sequence[Frame]) -> Compositor:

@@ -14,6 +14,7 @@ import numpy as np
 
 from images.files import save_picture
 from images.photo import Photo
+from images.saving import save_photo
 from jobs.paint.canvas import DEMO, TRIES, Canvas, Painter, Suggestion, open_canvas, painted, read_layer
 from jobs.paint.pointing import ASKED, Pointing, after_click, pointed_frame, request
 from utils import UserError
@@ -168,7 +169,7 @@ class Page:
             for stage in self.painter.complete(canvas, photo, int(seed or 0), frame):
                 seen = {} if stage.view is None else {self.comparison: (canvas.view, stage.view)}
                 if stage.suggestion:
-                    choices.append(saved(place, canvas, photo, stage.suggestion))
+                    choices.append(saved(place, canvas, stage.suggestion))
                 yield {self.status: stage.message, **seen}
             yield self.files(canvas, photo, place, choices)
             if not stage.found:
@@ -257,12 +258,12 @@ class Page:
         return {self.comparison: choice.comparison, self.picture: gr.update(value=choice.picture)}
 
 
-def saved(place: Path, canvas: Canvas, photo: Photo, suggestion: Suggestion) -> Choice:
+def saved(place: Path, canvas: Canvas, suggestion: Suggestion) -> Choice:
     """Writes a suggestion into a folder of its own in `place`."""
     folder = Path(tempfile.mkdtemp(dir=place))
     picture = folder / f"{canvas.name}-completed.png"
     before, after, close_up = (folder / f"{name}.png" for name in ("before", "after", "close-up"))
-    save_picture(picture, suggestion.picture, profile=photo.profile)
+    save_photo(picture, suggestion.photo)
     for path, view in ((before, canvas.view), (after, suggestion.view), (close_up, suggestion.close_up)):
         save_picture(path, view)
     return Choice(str(picture), (str(before), str(after)), str(close_up), suggestion.title)

@@ -4,24 +4,24 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 
 from dcgan.options import KEEP
-from utils import COUNT, NOT_NEGATIVE, Options, option
+from utils import COUNT, NOT_NEGATIVE, Options, option, path
 
 
 @dataclass(frozen=True)
 class RunOptions(Options):
     """Pictures and files."""
 
-    dataset: Path = option(MISSING, "folder of pictures to train on, with its subfolders", check=Path)
+    dataset: Path = option(MISSING, "folder of pictures to train on, with its subfolders", check=path)
     train_size: int | None = option(None, "use only the first N pictures", check=COUNT)
     init: Path | None = option(
         None,
         "start from the model in the folder DIR instead of random weights; a larger --image_size adds layers to it",
-        check=Path,
+        check=path,
         metavar="DIR",
     )
-    checkpoint_dir: Path = option(Path("checkpoints"), "folder for the model", check=Path)
-    sample_dir: Path = option(Path("samples"), "folder for samples", check=Path)
-    log_dir: Path = option(Path("logs"), "folder for losses and TensorBoard files", check=Path)
+    checkpoint_dir: Path = option(Path("checkpoints"), "folder for the model", check=path)
+    sample_dir: Path = option(Path("samples"), "folder for samples", check=path)
+    log_dir: Path = option(Path("logs"), "folder for losses and TensorBoard files", check=path)
     sample_interval: int = option(100, "steps between two grids of samples", check=COUNT)
     checkpoint_interval: int = option(500, "steps between two checkpoints", check=COUNT)
     keep: int = option(KEEP, "number of checkpoints to keep", check=COUNT)
@@ -29,7 +29,7 @@ class RunOptions(Options):
         None,
         "folder of pictures to compare samples with, at each checkpoint. The best model is kept in the folder `best` "
         "in --checkpoint_dir. The model is not trained on these pictures",
-        check=Path,
+        check=path,
     )
     memory: float = option(
         3.0,
