@@ -174,7 +174,10 @@ def lbfgs(objective: Objective, z: np.ndarray, options: SearchOptions) -> Iterat
     for _ in range(options.n_iter):
         point, _ = objective.with_restarts(point)
         free = objective.space.free(point.z, point.gradient)  # the projection would undo steps in other coordinates
-        direction = _lbfgs_direction(point.gradient * free, [(s * free, y * free) for s, y in pairs]) * free
+        if free.all():
+            direction = _lbfgs_direction(point.gradient, pairs)
+        else:
+            direction = _lbfgs_direction(point.gradient * free, [(s * free, y * free) for s, y in pairs]) * free
         proposal = objective.at(point.z + length * direction)
         pairs = [*pairs[1 - MEMORY :], _pair(point, proposal)]  # a rejected step tells about the curvature, too
         better = proposal.loss < point.loss
@@ -196,19 +199,20 @@ def _lbfgs_direction(gradient: np.ndarray, pairs: list[tuple[np.ndarray, np.ndar
 
     Pairs of zeros are ignored. Without a pair, or if that would lead uphill: minus the gradient.
     """
-    # The two-loop recursion. `scale` is the inverse Hessian's first estimate, from the newest pair.
+    # The two-loop recursion. `scale` is the inverse Hessian's first estimate, from the newest pair that counts.
     direction = -gradient
     steepness = np.maximum(np.abs(gradient).sum(1, keepdims=True), 1e-12)
-    scale = 1 / steepness
+    scale, unscaled = 1 / steepness, np.ones(steepness.shape, bool)
     alphas = []
     for step, change in reversed(pairs):
         curvature = _dot(step, change)
-        rho = np.divide(1, curvature, out=np.zeros_like(curvature), where=curvature > 0)
+        convex = curvature > 0
+        if (unscaled & convex).any():
+            np.divide(curvature, _dot(change, change), out=scale, where=unscaled & convex)
+            unscaled &= ~convex
+        rho = np.divide(1, curvature, out=np.zeros_like(curvature), where=convex)
         alphas.append((rho, rho * _dot(step, direction)))
         direction = direction - alphas[-1][1] * change
-    for step, change in pairs:
-        curvature = _dot(step, change)
-        scale = np.divide(curvature, _dot(change, change), out=scale.copy(), where=curvature > 0)
     direction = scale * direction
     for (step, change), (rho, alpha) in zip(pairs, reversed(alphas), strict=True):
         direction = direction + (alpha - rho * _dot(change, direction)) * step
