@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import nbformat
 import pytest
 from conftest import ROOT
 from nbclient import NotebookClient
@@ -88,3 +89,42 @@ def test_scripts_run_in_ipython(tmp_path):
     result = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert result.stdout.splitlines()[-2:] == ["plots/normal-2d-max.png", "True"]
     assert result.stderr.startswith("error: ") and len(result.stderr.splitlines()) == 1
+
+
+# ------------------------------------------------------------------------------------- the notebook
+
+
+@pytest.fixture
+def notebook():
+    return nbformat.read(ROOT / "image-completion.ipynb", 4)
+
+
+def code(notebook) -> list[str]:
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_outputs_are_stripped(notebook):
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all((cell.outputs, cell.execution_count) == ([], None) for cell in cells)
+
+
+def test_the_notebook_shows_pictures_of_every_step(notebook, tmp_path):
+    for path in ROOT.iterdir():
+        if not path.name.startswith((".", "output")):
+            (tmp_path / path.name).symlink_to(path)
+    cells = [cell.replace("COUNT, EPOCHS = 512, 4", "COUNT, EPOCHS = 32, 1") for cell in code(notebook)]
+    assert cells != code(notebook)
+    outputs = executed(*cells, cwd=tmp_path)
+    assert not "".join(streams(each, "stderr") for each in outputs)
+    pictures = [output for each in outputs for output in each if "image/png" in output.get("data", {})]
+    assert len(pictures) == 4 + 4 + 2  # plots; samples, walk, arithmetic, fine-tuned; photo, masks
+    assert (tmp_path / "outputNotebook" / "lowres" / "final" / "astronaut.png").exists()
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="the repository is no git repository here")
+def test_elsewhere_the_first_cell_clones_the_repository(notebook, tmp_path):
+    first = code(notebook)[0].replace("https://github.com/OWNER/dcgan-completion", ROOT.as_uri())
+    install = "%pip install -q -r requirements.txt"
+    assert install in first
+    executed(first.replace(install, "assert Path('requirements.txt').exists()"), cwd=tmp_path)
+    assert (tmp_path / "dcgan-completion" / "complete.py").exists()
