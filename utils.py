@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -78,6 +79,11 @@ def quiet_stderr() -> Iterator[None]:
 def in_notebook() -> bool:
     """Whether Jupyter shows the output, which then has no terminal."""
     return hasattr(builtins, "__IPYTHON__") and "ipykernel" in sys.modules
+
+
+def ignore_pillow() -> None:
+    """Ignores Pillow's warnings: they are about pictures that can be read, and the others are reported."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @contextmanager

@@ -27,9 +27,8 @@ from images.decoding import PictureError, picture_size, read_photo
 from images.files import find_pictures, save_picture, unique_names
 from images.photo import Photo
 from jobs.arguments import AlignOptions
-from jobs.command import ignore_pillow
 from outputs import Outputs, only_writer
-from utils import Progress, UserError, say, write_rows
+from utils import Progress, UserError, ignore_pillow, say, write_rows
 
 UNREADABLE = (PictureError, MemoryError, RuntimeError, cv2.error)  # dlib and OpenCV raise the last ones
 MOST_PROCESSES = 61 if os.name == "nt" else 256  # the limit of Windows

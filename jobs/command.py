@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from jobs import interrupts
-from utils import UserError, WrongCommand, drop_output, one_line, say
+from utils import UserError, WrongCommand, drop_output, ignore_pillow, one_line, say
 
 
 class Parser(argparse.ArgumentParser):
@@ -107,11 +107,6 @@ def run(main: Callable[[], int | None]) -> None:
         code = _code_of(main)
     if not interrupts.IN_IPYTHON:
         sys.exit(code)
-
-
-def ignore_pillow() -> None:
-    """Ignores Pillow's warnings: they are about pictures that can be read, and the others are reported."""
-    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _code_of(main: Callable[[], int | None]) -> Any:
