@@ -100,7 +100,7 @@ def test_training_begins_with_what_it_is(trained, monkeypatch, capsys):
         "21 pictures of 8x8 in color, 5 steps an epoch, 1 left over each time; "
         f"{g - statistics:,} in G and {d:,} in D to learn"
     )
-    assert lines[1].startswith("warning: 21 pictures are few")
+    assert lines[1].startswith("warning: 21 pictures are few") and "--init" in lines[1]
 
 
 def test_sizes_need_not_be_named_again(here, capsys):

@@ -137,6 +137,7 @@ def introduce(dcgan: DCGAN, pictures: Dataset, options: TrainOptions) -> None:
         say("the first step takes half a minute, as it is compiled for the GPU")
     if len(pictures) < FEW:
         say(
-            f"warning: {len(pictures)} pictures are few: with fewer than about {FEW}, G memorizes them and fills holes "
-            "in other pictures with noise"
+            f"warning: {len(pictures)} pictures are few: fine-tune a model for about 200 steps (--init "
+            "checkpoints/pretrained --learning_rate 1e-4, see docs/training.md). From random weights, or in many more "
+            f"steps, G memorizes fewer than about {FEW} pictures and fills holes in others with noise"
         )
