@@ -22,7 +22,8 @@ def complete(
 ) -> "np.ndarray | list[np.ndarray]":
     """Returns the completed picture, uint8 [H, W, 3], or [H, W] if it is gray; of a list, a list.
 
-    The result equals the file in `final` that complete.py writes for the same picture, mask, model and options.
+    The result equals the file in `final` that complete.py writes for the same picture, mask, model and options, in 8
+    bits of sRGB.
 
     pictures: a path, or an array, uint8 [H, W] or [H, W, C], whose last channel is transparency if C is 2 or 4; or a
     list of these. masks: one mask for all pictures, or a list of a mask or None for each. A mask is a path, or an array

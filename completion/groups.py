@@ -65,7 +65,7 @@ def _kind(photos: PhotoOptions, masks: GivenMasks) -> bool | None:
 def whole_photos(imgs: Sequence[Source], size: int, masks: GivenMasks) -> tuple[list[bool], dict[Source, "Boxes"]]:
     """Whether each picture shows faces, but none that fills it, and what `first_look` saw where it was needed.
 
-    Pictures of `size` pixels never do. A picture that cannot be completed counts as one of the others.
+    Pictures of `size` pixels are never photos. A picture that cannot be completed counts as one of the others.
     """
     kinds = [_without_look(path, size) for path in imgs]
     unknown = [number for number, kind in enumerate(kinds) if kind is None]

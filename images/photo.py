@@ -106,7 +106,15 @@ class Photo:
         """All that a completion depends on, for a digest."""
         stored = self.stored
         numbers = np.where(self.known[..., None], stored.numbers, 0)
-        return numbers, self.known, stored.colors.mode, stored.colors.profile, stored.alpha, stored.metadata
+        return (
+            numbers,
+            self.known,
+            stored.colors.mode,
+            stored.colors.profile,
+            stored.white,
+            stored.alpha,
+            stored.metadata,
+        )
 
     def __getitem__(self, part: Part) -> "Photo":
         return replace(self, pixels=self.pixels[part], known=self.known[part], stored=self.stored[part])

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from jobs import interrupts
-from utils import UserError, WrongCommand, drop_output, ignore_pillow, one_line, say
+from utils import UserError, WrongCommand, drop_output, ignore_pillow, one_line, say, say_once
 
 
 class Parser(argparse.ArgumentParser):
@@ -102,6 +102,7 @@ def run(main: Callable[[], int | None]) -> None:
 
     In IPython it returns instead, because IPython shows SystemExit like a bug.
     """
+    say_once.cache_clear()
     with warnings.catch_warnings():
         ignore_pillow()
         code = _code_of(main)

@@ -37,13 +37,12 @@ def hidden(*libraries: str) -> Iterator[None]:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Collects no garbage in here, which takes a sixth of the import's time, nor later what is made in here."""
+    """Collects no garbage in here, which takes a sixth of the import's time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
         if enabled:
             gc.enable()
 

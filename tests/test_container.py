@@ -2,6 +2,7 @@
 
 import json
 import re
+from fnmatch import fnmatch
 
 from conftest import ROOT, run_script
 
@@ -22,8 +23,14 @@ def test_it_copies_what_exists_and_starts_the_page(tmp_path):
 def test_the_image_has_the_models_and_the_demonstration_photo():
     ignored = (ROOT / ".dockerignore").read_text().split()
     kept = {line[1:] for line in ignored if line.startswith("!")}
-    assert kept == {"checkpoints/pretrained", "checkpoints/pretrained-128", "data/demo"}
-    assert all((ROOT / path).is_dir() for path in kept)
+    assert kept == {"checkpoints/pretrained", "checkpoints/pretrained-128", "data/demo", "outputs.py"}
+    assert all((ROOT / path).exists() for path in kept)
+
+
+def test_the_image_has_all_modules():
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    left_out = {path.name for path in ROOT.glob("*.py") if any(fnmatch(path.name, pattern) for pattern in ignored)}
+    assert all(f"!{name}" in ignored for name in left_out)
 
 
 def test_the_page_listens_on_the_port_that_is_exposed(tmp_path):

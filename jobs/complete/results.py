@@ -123,7 +123,7 @@ class Results:
             notes = self._expected(number, batch.notes[number])
             if not finished:
                 notes = dict.fromkeys(notes, UNFINISHED)
-            if finished or all(self.outputs.note(name) in (None, UNFINISHED) for name in notes):
+            if finished or all(self.outputs.note(name) in (None, UNFINISHED) for name in _possible(notes)):
                 try:
                     row = self._write_tries(notes, tries, partial(self._finals, batch, loaded))
                 except PictureError as error:  # a photo is read once more, or too large for the format
@@ -167,10 +167,6 @@ class Results:
 
         notes: by the names of the files, as `_expected` gives them. finals: makes results of the completed faces.
         """
-        name = Path(next(iter(notes))).stem
-        possible = (f"{final_folder(attempt)}/{name}.{end}" for attempt in range(MOST_TRIES) for end in FORMATS)
-        # Those of a call with more tries or another format.
-        self.outputs.remove(*(each for each in (*possible, f"tries/{name}.png") if each not in notes))
         row: Sequence[np.ndarray] = ()
         sheet: dict[str, np.ndarray] = {}
         results = finals([faces for faces in tries if faces is not None])
@@ -184,6 +180,7 @@ class Results:
             name, note = [*notes.items()][-1]
             pixels = table(np.stack([*sheet.values()]), [*sheet])
             self.outputs.write(name, partial(save_picture, pixels=pixels), note)
+        self.outputs.remove(*(each for each in _possible(notes) if each not in notes))  # of an earlier call
         return row
 
     def show(self, iteration: int) -> None:
@@ -217,3 +214,10 @@ def frames_note(nth: int) -> str:
 def log_name(face: Face) -> str:
     """The log of a search: logs/hats_02.log for photo 2, logs/hats_02_2.log for its second face."""
     return f"logs/hats_{face.photo:02d}{f'_{face.index + 1}' if face.index else ''}.log"
+
+
+def _possible(notes: Mapping[str, str]) -> list[str]:
+    """All results that calls with any --tries and --format write for the picture of these results."""
+    name = Path(next(iter(notes))).stem
+    finals = (f"{final_folder(attempt)}/{name}.{end}" for attempt in range(MOST_TRIES) for end in FORMATS)
+    return [*finals, f"tries/{name}.png"]
