@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
-from PIL.TiffImagePlugin import X_RESOLUTION
+from PIL.TiffImagePlugin import X_RESOLUTION, TiffImageFile
 
 Base, IFD = ExifTags.Base, ExifTags.IFD
 # The tags of a TIFF file that are not about how its pixels are stored.
@@ -38,7 +38,7 @@ def metadata_of(picture: Image.Image) -> dict[str, Any]:
         if exif:
             kept["exif"] = exif.tobytes()
     dpi = picture.info.get("dpi", ())
-    told = picture.format != "TIFF" or X_RESOLUTION in picture.tag_v2  # Pillow names 1 dpi where a TIFF names none
+    told = not isinstance(picture, TiffImageFile) or X_RESOLUTION in picture.tag_v2  # Pillow says 1 dpi if not
     if dpi and told and all(0 < number <= MOST_DPI for number in dpi):
         kept["dpi"] = tuple(map(float, dpi))
     if isinstance(picture, JpegImageFile):

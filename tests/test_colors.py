@@ -19,6 +19,7 @@ from completion.given_masks import GivenMasks
 from dcgan.options import NetworkOptions
 from images.decoding import PictureError, is_lossy, load_picture, read_photo
 from images.mask_options import MaskOptions
+from images.metadata import metadata_of
 from images.photo import Photo
 from images.saving import check_side, save_photo
 from model import DCGAN
@@ -364,3 +365,12 @@ def test_a_lossless_webp_file_is_not_lossy(tmp_path, lossless, animated):
     frames = {"save_all": True, "append_images": [PICTURE.rotate(90)]} if animated else {}
     RGBA.save(tmp_path / "x.webp", **arguments, **frames)
     assert is_lossy(tmp_path / "x.webp") != lossless
+
+
+def test_a_tiff_without_a_resolution_has_none(tmp_path):
+    picture = Image.new("RGB", (8, 8))
+    picture.save(tmp_path / "without.tif")
+    picture.save(tmp_path / "with.tif", dpi=(300, 300))
+    for name, dpi in {"without": None, "with": (300, 300)}.items():
+        with Image.open(tmp_path / f"{name}.tif") as file:
+            assert metadata_of(file).get("dpi") == dpi
