@@ -162,7 +162,8 @@ def options_of(monkeypatch, argv):
 def test_every_option_reaches_the_search(monkeypatch):
     argv = (
         "x.png y.png --checkpointDir c --imgSize 16 --outDir o --tries 3 --format jpg --quality 90 --batchSize 2"
-        " --allFrames --blend none --approach pgd --start random --lr 2 --lrDecay none --beta1 .3 --beta2 .4 --eps 5 --momentum .6"
+        " --allFrames --blend none --approach pgd"
+        " --start random --lr 2 --lrDecay none --beta1 .3 --beta2 .4 --eps 5 --momentum .6"
         " --nIter 7 --lam 8 --outInterval 9 --seed 10 --hmcBeta 11 --hmcEps 12 --hmcL 13 --hmcAnneal 14"
         " --contextWindow 15 --contextFloor 17 --zPenalty 16 --zLength 19 --maskType random --randomShare .18"
         " --refine 4 --refineIter 21 --refinePenalty 22 --precision mixed"
