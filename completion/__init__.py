@@ -29,8 +29,9 @@ def complete(
     list of these. masks: one mask for all pictures, or a list of a mask or None for each. A mask is a path, or an array
     [H, W] of bools, of 0 and 1, or of gray levels: True, 1 or white = known, 0 = hole. By default, transparent pixels
     are the hole, or else the center. model: a folder or an open model; by default that of complete.py. photo: whether
-    pictures are whole photos whose faces are found (True) or aligned faces (False); by default the pictures decide.
-    points: the face of a photo, as for --points. preset, search: a preset and fields of `SearchOptions`, like seed.
+    pictures are whole photos whose faces are found (True) or aligned faces (False); by default, as complete.py would
+    choose. points: the face of a photo, as for --points. preset, search: a preset and fields of `SearchOptions`, like
+    seed.
     Raises UserError if a picture cannot be completed, ValueError if an argument is invalid.
     """
     from completion.arrays import complete_pictures, given_pictures  # here, so that importing the package takes no time

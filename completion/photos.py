@@ -62,7 +62,7 @@ class PhotoCompleter:
         return [frame.widened(self.dcgan.options.margin) for frame in frames]
 
     def damaged(self, photo: Photo, frames: Sequence[Frame]) -> list[Frame]:
-        """Those of the faces of which the model sees a part and completes a part."""
+        """The faces that the hole hides in part: the model sees one part and completes the other."""
         return [frame for frame, seen in zip(frames, self.seen(frames), strict=True) if seen.damaged(photo)]
 
     def locate(

@@ -33,7 +33,7 @@ def metadata_of(picture: Image.Image) -> dict[str, Any]:
     with suppress(Exception):  # Pillow raises nearly anything on damaged EXIF data
         exif = picture.getexif()
         exif.pop(Base.Orientation, None)
-        for tag in set(exif) - OF_PHOTO if picture.format == "TIFF" else ():
+        for tag in set(exif) - OF_PHOTO if isinstance(picture, TiffImageFile) else ():
             del exif[tag]
         if exif:
             kept["exif"] = exif.tobytes()

@@ -317,7 +317,7 @@ def test_a_photo_that_is_too_large_for_its_format(tmp_path):
 @pytest.mark.parametrize("suffix", ["png", "webp"])
 @pytest.mark.parametrize("size", [SIDE, 2 * SIDE])
 def test_transparency_that_is_not_the_hole(tmp_path, model, suffix, size):
-    """--keepAlpha: a result like the picture, but for its hole, which becomes opaque."""
+    """--keepAlpha: the result is as transparent as the picture, except in its hole. The hole becomes opaque."""
     alpha = np.full((SIDE, SIDE), 255, np.uint8)
     alpha[:6] = 90
     picture = PICTURE.copy()
