@@ -34,6 +34,11 @@ class Loaded(NamedTuple):
         return self.picture.made_of
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.picture.shape
+
+    @property
     def incomplete(self) -> Incomplete:
         """A batch of this picture alone."""
         return Incomplete(self.picture.pixels[None], self.picture.known).with_tones()

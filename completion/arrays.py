@@ -11,14 +11,12 @@ from completion.batches import Batch, Group, Outcome, Recipe
 from completion.given_masks import GivenMasks
 from completion.groups import open_groups
 from completion.models import Model, open_model
-from completion.options import PhotoOptions
+from completion.options import AT_ONCE, PhotoOptions
 from dcgan.options import PRESETS
 from images.decoding import Given
 from images.mask_files import read_mask
 from images.mask_options import MaskOptions
 from utils import UserError
-
-AT_ONCE = 64  # pictures that are searched together
 
 
 def given_pictures(pictures: Sequence[Any], masks: Any) -> list[Given]:

@@ -11,7 +11,7 @@ from completion.batches import Group, Reader, Recipe
 from completion.given_masks import GivenMasks
 from completion.models import Model, image_size
 from completion.options import PhotoOptions
-from images.decoding import PictureError, Source, picture_size, read_photo
+from images.decoding import PictureError, Source, in_turn, picture_size, read_photo
 from images.mask_options import WITHOUT_HOLE
 from utils import Progress, UserError, say, some
 
@@ -98,16 +98,17 @@ def _by_faces(path: Source, masks: GivenMasks) -> tuple[bool | None, "Boxes | No
     from faces.detector import LOOK, face_fills, filled, fills  # here, as dlib takes time to load
     from faces.finding import first_look
 
-    try:
-        photo, _ = masks.photo(path)
-    except PictureError:
-        return None, None
-    except UserError:  # a square mask may belong to the center of the picture
-        photo = read_photo(path)
-    small, _ = photo.shrunk(max(photo.shape) // LOOK)
-    filling = face_fills(filled(small.pixels, small.known), doublings=0)  # a fifth of the time of the first look
-    if filling is not None:
-        return not filling, None
-    seen = first_look(photo)
+    with in_turn(path):
+        try:
+            photo, _ = masks.photo(path)
+        except PictureError:
+            return None, None
+        except UserError:  # a square mask may belong to the center of the picture
+            photo = read_photo(path)
+        small, _ = photo.shrunk(max(photo.shape) // LOOK)
+        filling = face_fills(filled(small.pixels, small.known), doublings=0)  # a fifth of the time of the first look
+        if filling is not None:
+            return not filling, None
+        seen = first_look(photo)
     boxes = [(box, score) for box, score in seen if score > 0]
     return (not fills(boxes, photo.shape) if boxes else None), seen

@@ -6,6 +6,7 @@ from typing import Any
 
 from utils import Options, number, option, path
 
+AT_ONCE = 64  # pictures that are searched together, by default
 LIMIT = 1e9  # pixels, more than a photo can have
 
 

@@ -42,13 +42,18 @@ class LoadedPhoto:
     path: Source
     made_of: tuple[str]  # a digest of all that its completion depends on
     photo: Photo | None  # None if it takes too much memory; then it is read again
-    pixels: int
+    shape: tuple[int, int]  # height and width
     frames: Sequence[Frame]  # at first those that the options give
     hidden: Hidden | None = None  # None if the same mask, made in the model's frame, hides a part of each face
     seen: Boxes | None = None  # by `first_look`, if known already
     incomplete: Incomplete | None = None  # the faces in these frames
 
     fitted = False  # into a square
+
+    @property
+    def pixels(self) -> int:
+        """Their number."""
+        return self.shape[0] * self.shape[1]
 
 
 class PhotoReader:
@@ -88,7 +93,7 @@ class PhotoReader:
         of_mask = [self.in_frame, self.masks.options.grow] if by_face else []
         made_of = digest(*photo.made_of, self.grain, *of_mask, *transforms)
         kept, seen = self._kept(photo), self.seen.get(path)
-        return LoadedPhoto(path, (made_of,), kept, photo.known.size, given, hidden, seen)
+        return LoadedPhoto(path, (made_of,), kept, photo.shape, given, hidden, seen)
 
     def _kept(self, photo: Photo) -> Photo | None:
         """The photo, unless too many pixels are kept already."""
@@ -175,7 +180,7 @@ class PhotoReader:
 
     def _why_none(self, photo: Photo, frames: Sequence[Frame]) -> str:
         """Why the photo has no face to complete, what becomes of its hole, and what to do."""
-        result = "" if photo.intact else ", so the hole is only filled smoothly"
+        result = "" if photo.intact else "only filled smoothly, because "
         if self.points or self.alignment:
             named = "--points" if self.points else "--alignment"
             fault = (
@@ -183,9 +188,9 @@ class PhotoReader:
                 if any(frame.meets_hole(photo) for frame in self.completer.seen(frames))
                 else "meets no face"
             )
-            return f"the hole {fault} given by {named}{result}; give a face that is hidden in part"
+            return f"{result}the hole {fault} given by {named}: give a face that is hidden in part"
         return (
-            f"no face found {'in it' if photo.intact else 'at its hole'}{result}; if there is one, give its inner eye "
+            f"{result}no face was found{'' if photo.intact else ' at the hole'}. If there is one, give its inner eye "
             'corners and lower lip by --points "x,y x,y x,y", or the --alignment of an undamaged version'
         )
 

@@ -78,8 +78,12 @@ def learned(directory: Path) -> int | None:
 
 
 def bundled(photos: bool) -> Path:
-    """The directory of the bundled model: 128x128 pixels for `photos`, and the post's 64x64 for aligned faces."""
-    return Path(__file__).resolve().parent.parent / "checkpoints" / ("pretrained-128" if photos else "pretrained")
+    """The directory of the bundled model: 128x128 pixels for `photos`, and the post's 64x64 for aligned faces.
+
+    The path is short where it can be typed so.
+    """
+    folder = Path(__file__).resolve().parent.parent / "checkpoints"
+    return (OWN if OWN.resolve() == folder else folder) / ("pretrained-128" if photos else "pretrained")
 
 
 def model_directory(named: Path | None, photos: bool = False) -> Path:

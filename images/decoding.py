@@ -1,12 +1,13 @@
 """Decodes picture files of any format into uint8 arrays, with limits on memory."""
 
+import ctypes
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,12 +19,12 @@ from images.files import load_each
 from images.incomplete import HIDDEN
 from images.metadata import metadata_of
 from images.photo import Part, Photo, Stored
-from utils import UserError, quiet_stderr, say_once
+from utils import UserError, say_once
 
 # Only these decoders are used, whatever a file's name says. EPS, for example, would start an interpreter.
 FORMATS = ["AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]
 LARGEST_FILE = 600_000_000  # bytes, of the largest picture that Pillow opens, uncompressed
-LARGE = 25_000_000  # pixels, of 4 to 8 bytes each; larger pictures are decoded one at a time
+LARGE = 25_000_000  # pixels, of 4 to 8 bytes each; larger pictures are read one at a time
 # Brands of pictures in the container of MPEG-4 that Pillow cannot read, or not on every machine.
 BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"hevc": "HEIC", b"mif1": "HEIF"}
 DEEP_RGB, DEEP_GRAY_WITH_ALPHA = "RGB;16B", "LA;16B"  # raw modes of PNG files
@@ -32,9 +33,12 @@ OPAQUE = 128  # the alpha from which a pixel is known
 STRIP = 4_000_000  # pixels converted at a time
 Image.init()  # loads all decoders; some, like TIFF's and WebP's, are loaded late otherwise
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # pictures that cannot be read are reported here
+with suppress(AttributeError):  # Pillow for Windows does not export libtiff's functions
+    _pillow = ctypes.CDLL(Image.core.__file__)
+    _pillow.TIFFSetErrorHandler(None)  # it prints errors to stderr, although Pillow raises them
+    _pillow.TIFFSetWarningHandler(None)
 
-_large = Lock()
-_libtiff = Lock()  # it prints errors to stderr, which one thread at a time can silence
+_large = RLock()
 
 
 class PictureError(UserError):
@@ -144,6 +148,18 @@ def picture_size(path: str | Source) -> tuple[int, int]:
         return picture.size
 
 
+def in_turn(path: str | Source) -> AbstractContextManager:
+    """A context for one thread at a time if the picture is large, because several would take too much memory."""
+    size = 0, 0
+    with suppress(PictureError):  # which reading it raises, too
+        size = picture_size(path)
+    return _turn(*size)
+
+
+def _turn(width: int, height: int) -> AbstractContextManager:
+    return _large if width * height > LARGE else nullcontext()
+
+
 def central_square(pixels: np.ndarray) -> np.ndarray:
     """The largest central square of [H, W] or [H, W, C]."""
     return pixels[central_part(pixels.shape)]
@@ -175,14 +191,11 @@ def resized(pixels: np.ndarray, size: int) -> np.ndarray:
 @contextmanager
 def _decoded(path: str | Source) -> Iterator[Image.Image]:
     """Opens a picture, decoded and rotated upright. Errors in this context become PictureErrors."""
-    with _opened(path) as file, _large if file.width * file.height > LARGE else nullcontext():
+    with _opened(path) as file, _turn(*file.size):
         if getattr(file, "is_animated", False) and file.format != "MPO":  # photos with a preview are MPO files
             what, first = ("has several pages", "page") if file.format == "TIFF" else ("is an animation", "frame")
             say_once(f"{path} {what}: only the first {first} is used")
         file.info["rawmode"] = _raw_mode(file)
-        if file.format == "TIFF":
-            with _libtiff, quiet_stderr():
-                file.load()
         _mend_transparency(file.info)
         ImageOps.exif_transpose(file, in_place=True)
         yield file
@@ -307,13 +320,17 @@ def _sixteen_bits(picture: Image.Image) -> np.ndarray | None:
 
 
 def _white(picture: Image.Image) -> int:
-    """The number for white, for integers or floats to judge by the largest one: 1, 255 or 65535."""
+    """The number for white: 1 or 255 for floats, 255 or 65535 for integers, as 8 bits are often stored in 16 or 32.
+
+    The largest number does not decide alone, because it may mark a hole.
+    """
     if not _has_numbers(picture):
         return 255
     values = np.asarray(picture)
-    if picture.mode == "F":
-        return 1 if _finite(values).max() <= 1 else 255
-    return 255 if values.max() <= 255 else 65535  # 8 bits are often stored in 16 or 32
+    values, low, high = (_finite(values), 1, 255) if picture.mode == "F" else (values, 255, 65535)
+    largest = values.max()
+    rest = values.max(where=values < largest, initial=0)
+    return low if largest <= low or 0 < rest <= low else high
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

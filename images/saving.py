@@ -1,6 +1,6 @@
 """Writes completed photos as PNG, JPEG or WebP files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,10 @@ def save_photo(path: Path, photo: Photo, quality: int | None = None) -> None:
     picture.save(path, icc_profile=stored.colors.profile, **_arguments(suffix, stored.metadata, numbers, quality))
 
 
-def check_side(name: Source, photo: Photo, format: str) -> None:
-    """Raises PictureError, with the photo's name, if it is too large for a format."""
+def check_side(name: Source, shape: Sequence[int], format: str) -> None:
+    """Raises PictureError, with the photo's name, if its height or width is too large for a format."""
     longest = LONGEST_SIDE.get(format)
-    if longest and max(photo.shape) > longest:
+    if longest and max(shape) > longest:
         raise PictureError(f"{name} cannot be saved: {format} has at most {longest} pixels a side. Add --format png")
 
 

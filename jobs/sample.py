@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from completion.models import open_model
+from completion.options import AT_ONCE
 from completion.searching import search_batches
 from dcgan.latent import combined, load_z, random_z, save_z, walk
 from dcgan.options import SearchOptions
+from faces.table import check_margin
 from images.dataset import Dataset
 from images.decoding import load_picture
 from images.files import find_pictures, save_gif, save_picture
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
 # Without a hole, |z| needs no penalty, and more iterations pay: 1.6 dB on 48 held-out faces.
 PROJECTION = SearchOptions(n_iter=100, z_penalty=0.0, refine=0)
-BATCH = 64  # pictures that are searched together
 NEIGHBORS = ("nearest", "second", "third")
 LARGEST_SHEET = 178_000_000  # pixels; Pillow refuses to open a larger picture
 SINGLE = "single"  # folder of single pictures, and the note of its files
@@ -64,11 +65,12 @@ def z_of_files(dcgan: "DCGAN", paths: Sequence[Path]) -> np.ndarray:
     z = {path: load_z(path, dcgan.z_dim) for path in paths if path.suffix.lower() == ".npz"}
     loaded = {path: load_picture(path, dcgan.image_size, dcgan.c_dim) for path in paths if path not in z}
     if loaded:
+        check_margin(loaded, dcgan.options.margin)
         pictures, fitted, _ = zip(*loaded.values(), strict=True)
         if any(fitted):
             say(f"cropped to a square and resized to the model's size: {sum(fitted)} of {len(fitted)} pictures")
         complete = Incomplete(np.stack(pictures), np.ones((dcgan.image_size, dcgan.image_size)))
-        states = search_batches(dcgan, complete, PROJECTION, BATCH)
+        states = search_batches(dcgan, complete, PROJECTION, AT_ONCE)
         z |= dict(zip(loaded, np.concatenate([state.z for state in states])[:, None], strict=True))
     return np.concatenate([z[path] for path in paths])
 

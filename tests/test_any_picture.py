@@ -111,9 +111,7 @@ def test_completing(folder):
     pictures = [f"./{path.relative_to(folder)}" for path in paths]
     result = run_script("complete.py", *pictures, "--nIter", 1, "--outInterval", 0, cwd=folder)
     assert result.returncode == 1
-    assert errors(result) == [
-        f"error: {len(bad)} of {len(paths)} pictures are skipped, see above; the others are completed"
-    ]
+    assert errors(result) == [f"error: skipped {len(bad)} of {len(paths)} pictures, see above; completed the others"]
     assert left_out(result) == {path.name for path in bad}
     assert len(list((folder / "completions" / "final").iterdir())) == len(good)
 

@@ -5,6 +5,7 @@ import struct
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import profiles
@@ -20,9 +21,9 @@ from dcgan.options import NetworkOptions
 from images.decoding import PictureError, is_lossy, load_picture, read_photo
 from images.mask_options import MaskOptions
 from images.metadata import metadata_of
-from images.photo import Photo
-from images.saving import check_side, save_photo
+from images.saving import save_photo
 from model import DCGAN
+from utils import UserError
 
 SIDE = 16
 HOLE = np.zeros((SIDE, SIDE), bool)
@@ -155,6 +156,24 @@ def test_known_pixels_are_those_of_the_file(completed, name):
     assert transparent == changed[CORNER].any()
     reduced = name in ("gray-float.tif", "gray-alpha16.png", "rgb16.png", "rgb16-hole.png", "rgba16.png")
     assert (f"in/{name} has more than 8 bits for each channel; the result has 8" in said) == reduced
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        encoded(Image.fromarray(np.where(HOLE, 65535, GRAY).astype(np.uint16)), "PNG"),
+        encoded(Image.fromarray(np.where(HOLE, 65535, GRAY).astype(np.int32)), "TIFF"),
+        encoded(Image.fromarray(np.where(HOLE, 255, GRAY / 255).astype(np.float32)), "TIFF"),
+        png(np.where(HOLE, 514, GRAY)[..., None], 0, 16, 514),
+    ],
+)
+def test_a_marked_hole_does_not_darken_the_rest(tmp_path, content):
+    """In files of 8 bits that are stored in more."""
+    (tmp_path / "x").write_bytes(content)
+    photo = read_photo(tmp_path / "x")
+    np.testing.assert_array_equal(photo.pixels[~HOLE][:, 0], GRAY[~HOLE])
+    filled = replace(photo, known=~HOLE, pixels=np.full_like(photo.pixels, 99)).to_save()
+    np.testing.assert_array_equal(filled[..., 0], np.where(HOLE, 99, GRAY))
 
 
 # ------------------------------------------------------------------------------------------ color profiles
@@ -303,15 +322,19 @@ def test_the_format_of_results(tmp_path, model):
     assert not is_lossy(finals / "a.webp")
     np.testing.assert_array_equal(np.asarray(Image.open(finals / "a.webp"))[~HOLE], RGB[~HOLE])
     again = complete(tmp_path, model, "--maskType", "center", "--format", "webp")
-    assert "2 of 2 pictures were completed by an earlier call" in again.stdout
+    assert "earlier call with the same options: 2 of 2 pictures" in again.stdout
     assert_fails(complete(tmp_path, model, "--quality", 70), 2, "--quality is for jpg and webp")
 
 
-def test_a_photo_that_is_too_large_for_its_format(tmp_path):
-    photo = Photo(np.zeros((1, 16_384, 3), np.uint8), np.ones((1, 16_384), bool))
-    with pytest.raises(PictureError, match=r"x\.png cannot be saved: webp has at most 16383 pixels a side"):
-        check_side(Path("x.png"), photo, "webp")
-    check_side(Path("x.png"), photo, "png")
+@pytest.mark.parametrize("suffix", ["webp", "png"])
+def test_a_photo_that_is_too_large_for_its_format_is_not_searched(tmp_path, model, monkeypatch, suffix):
+    write_files(tmp_path / "in", {"x.png": encoded(Image.new("RGB", (16_384, 32)), "PNG")})
+    monkeypatch.setattr(DCGAN, "complete", Mock(side_effect=UserError("searched")))
+    args = ["--points", "10,10 20,10 15,30", "--format", suffix, "--checkpointDir", model]
+    result = run_script("complete.py", "in", *args, cwd=tmp_path)
+    assert_fails(result, 1, "searched" if suffix == "png" else "none of the pictures can be completed")
+    fault = "skipped: in/x.png cannot be saved: webp has at most 16383 pixels a side. Add --format png"
+    assert (fault in result.stdout) == (suffix == "webp")
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp"])

@@ -234,7 +234,7 @@ def test_a_damaged_picture_is_named_and_the_others_are_completed(folder, tmp_pat
     (folder / "damaged.png").write_bytes(b"\x89PNG\r\n")
     Image.fromarray(blobs(1, 24)[0]).convert("RGBA").save(folder / "large.png")
     result = complete(folder, "damaged.png", "large.png", "missing.png", "--nIter", 1, "--outDir", tmp_path)
-    assert_fails(result, 1, "2 of 3 pictures are skipped", "the others are completed")
+    assert_fails(result, 1, "skipped 2 of 3 pictures", "completed the others")
     assert "damaged.png" in result.stdout and "missing.png" in result.stdout
     assert "model's size: 1 of 3 pictures" in result.stdout
     assert [p.name for p in (tmp_path / "final").iterdir()] == ["large.png"]
@@ -339,7 +339,7 @@ def test_many_pictures_stopped_and_started_again(folder, tmp_path):
     (out / "final" / "005.png").unlink()
     frames = (out / "completion.gif").stat().st_mtime_ns
     second_says, second = call()
-    assert "6 of 10 pictures were completed by an earlier call" in second_says
+    assert "earlier call with the same options: 6 of 10 pictures" in second_says
     assert {name for name in first if first[name] != second[name]} == {f"00{i}.png" for i in range(4, 8)}
     assert (out / "completion.gif").stat().st_mtime_ns == frames
     third_says, third = call("--blend", "none")
@@ -421,6 +421,7 @@ def test_bad_calls(folder, args, code, words):
 
 def test_no_readable_picture(folder):
     (folder / "text.png").write_text("no picture")
-    result = complete(folder, "text.png", "missing.png", "--outDir", "none")
+    result = complete(folder, "text.png", "missing.png", "--outDir", "none", "--lr", 0.01)
+    assert "--lr 0.01 has no effect with --approach lbfgs" in result.stdout
     assert_fails(result, 1, "none of the pictures can be completed")
     assert not list((folder / "none").rglob("*.png"))

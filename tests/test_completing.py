@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from queue import Queue
+from time import sleep
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -15,8 +17,10 @@ from conftest import ROOT, blobs, write_pictures
 from completion.aligned_reader import AlignedReader, Loaded
 from completion.batches import Group, Recipe
 from completion.given_masks import GivenMasks
+from completion.groups import whole_photos
 from dcgan.options import NetworkOptions, SearchOptions
 from dcgan.workers import ALONE, Worker
+from images import decoding
 from images.decoding import read_picture
 from images.files import save_picture
 from images.mask_options import MaskOptions
@@ -326,7 +330,7 @@ def test_results_are_not_taken_for_pictures(tmp_path, imgs):
 
 @pytest.mark.parametrize(
     ("tally", "error"),
-    [({"completed": 3, "kept": 2}, ""), ({"completed": 3}, "2 of 5 pictures are skipped"), ({}, "none of the")],
+    [({"completed": 3, "kept": 2}, ""), ({"completed": 3}, "skipped 2 of 5 pictures"), ({}, "none of the")],
 )
 def test_the_report_adds_up(tmp_path, imgs, capsys, tally, error):
     job = job_of(tmp_path, imgs)
@@ -337,8 +341,31 @@ def test_the_report_adds_up(tmp_path, imgs, capsys, tally, error):
     else:
         job.report()
     said = capsys.readouterr().out
-    assert ("2 of 5 pictures were completed by an earlier call" in said) == ("kept" in tally)
+    assert ("earlier call with the same options: 2 of 5 pictures" in said) == ("kept" in tally)
     assert (f"completed pictures: {tmp_path}/out/final" in said) == bool(tally)
+
+
+def test_large_pictures_are_read_one_at_a_time(tmp_path, imgs, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 5)
+    inside, most = [], []
+
+    def counted(read, path):
+        inside.append(path)
+        sleep(0.02)
+        most.append(len(inside))
+        inside.remove(path)
+        return read(path)
+
+    for large in (1, 10**6):
+        monkeypatch.setattr(decoding, "LARGE", large)
+        job, masks = job_of(tmp_path / str(large), imgs, 5), GivenMasks(MaskOptions())
+        reader = job.plan.parts[0][0].reader
+        for owner, name in ((reader, "read"), (masks, "photo")):
+            monkeypatch.setattr(owner, name, partial(counted, getattr(owner, name)))
+        for work in (lambda: list(job.plan.missing()), lambda: whole_photos(imgs, 64, masks)):  # noqa: B023
+            most.clear()
+            work()
+            assert len(most) == 5 and (max(most) == 1) == (large == 1)
 
 
 def test_none_of_this_needs_tensorflow(tmp_path):

@@ -1,17 +1,41 @@
 """Picture files of every kind: found, read, fitted, named and written."""
 
 import io
+import os
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
+from PIL.TiffImagePlugin import TiffImageFile
 
 from images import decoding, files
 from images.decoding import PictureError
 from utils import UserError
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Pillow does not export libtiff's functions there")
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_deflate"])
+def test_a_damaged_tiff_prints_nothing_and_no_other_line_is_lost(tmp_path, monkeypatch, capfd, compression):
+    file = io.BytesIO()
+    Image.fromarray(PICTURE).save(file, "TIFF", compression=compression)
+    (tmp_path / "x.tif").write_bytes(re.sub(rb"(?s)(?<=^.{50}).{60}", b"\xa5" * 60, file.getvalue()))
+    load = TiffImageFile.load
+
+    def load_while_another_thread_prints(self):
+        try:
+            return load(self)
+        finally:
+            os.write(2, b"progress")
+
+    monkeypatch.setattr(TiffImageFile, "load", load_while_another_thread_prints)
+    with pytest.raises(PictureError):
+        decoding.read_picture(tmp_path / "x.tif")
+    assert re.fullmatch("(progress)+", capfd.readouterr().err)
 
 
 @pytest.mark.parametrize(

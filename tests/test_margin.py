@@ -173,6 +173,11 @@ def test_training_on_another_margin_is_refused(faces):
     assert "1 epochs of 1 steps are done already" in train(faces, "wide").stdout
 
 
+def test_pictures_of_another_margin_are_not_projected(faces):
+    result = run_script("sample.py", "--z", "tight/000.png", "wide", "--checkpointDir", "model", cwd=faces)
+    assert_fails(result, 1, "wide/000.png was aligned with --margin 0.25, but the model is for --margin 0")
+
+
 @pytest.mark.slow
 def test_aligned_pictures_of_another_margin_are_not_completed(faces):
     shutil.copytree(faces / "model", faces / "other")

@@ -590,6 +590,8 @@ def test_without_a_model_of_ones_own_there_is_a_bundled_one(tmp_path, monkeypatc
     assert model_directory(None, photos) == own
     saved(mine, 0)
     assert model_directory(mine, photos) == mine
+    monkeypatch.chdir(bundled.parent.parent)
+    assert model_directory(None, photos) == Path("checkpoints", bundled.name)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def folder(tmp_path_factory):
     mask.paste(0, (50, 50, 100, 100))
     mask.save(folder / "mask_of_none.png")
     result = complete(folder, "in", "--outDir", "out", "--outInterval", 1)
-    assert_fails(result, 1, "1 of 4 pictures are skipped")
+    assert_fails(result, 1, "skipped 1 of 4 pictures")
     (folder / "stdout").write_text(result.stdout)
     return folder
 
@@ -86,7 +86,7 @@ def test_the_hole_is_completed_and_every_known_pixel_stays(folder):
 
 def test_what_is_said(folder):
     said = (folder / "stdout").read_text().splitlines()
-    assert any("none.png: no face found in it" in line and "--points" in line for line in said)
+    assert any("none.png: no face was found. If" in line and "--points" in line for line in said)
     assert any("erased.png: 14% of the hole lies outside of the faces" in line for line in said)
 
 
@@ -97,16 +97,16 @@ def test_a_hole_that_meets_no_face_is_filled_smoothly(folder, tmp_path):
     assert final[hole].std() < 0.5 * final[~hole].std() and abs(final[hole].mean() - 128) < 30
     said = (folder / "stdout").read_text().splitlines()
     (line,) = [line for line in said if "smooth.png: " in line]
-    assert "no face found at its hole, so the hole is only filled smoothly; if there is one, give" in line
+    assert "only filled smoothly, because no face was found at the hole. If there is one, give" in line
     for again in (False, True):
         result = complete(tmp_path, folder / "in" / "smooth.png")
         assert_works(result)
-        assert ("1 of 1 pictures were completed by an earlier call" in result.stdout) == again
+        assert ("earlier call with the same options: 1 of 1 pictures" in result.stdout) == again
         np.testing.assert_array_equal(pixels(tmp_path / "completions" / "final" / "smooth.png"), final)
     assert {path.name for path in (tmp_path / "completions").glob("*.png")} == {"photos.png"}
     result = complete(folder, "in/erased.png", "--points", "261,207 288,208 275,266", "--outDir", tmp_path / "away")
     assert_works(result)
-    assert "in/erased.png: the hole meets no face given by --points" in result.stdout
+    assert "in/erased.png: only filled smoothly, because the hole meets no face given by --points" in result.stdout
 
 
 def test_frames_show_the_faces_and_a_second_sheet_the_photos(folder):
@@ -124,7 +124,7 @@ def test_the_same_call_again_does_nothing_and_one_without_a_result_does_that(fol
     times = [path.stat().st_mtime_ns for path in finals]
     result = complete(folder, "in", "--outDir", "out", "--outInterval", 1)
     assert_fails(result, 1, "1 of 4")
-    assert "3 of 4 pictures were completed by an earlier call" in result.stdout
+    assert "earlier call with the same options: 3 of 4 pictures" in result.stdout
     assert [path.stat().st_mtime_ns for path in finals] == times
     whole = finals[0].read_bytes()
     finals[0].unlink()
@@ -174,7 +174,7 @@ def test_an_undamaged_versions_alignment(folder, tmp_path, finder):
     photo.crop((0, 0, 300, 200)).save(tmp_path / "other" / "erased.png")
     args = ["same", "larger", "other", "--alignment", "aligned/alignment.csv", "--outInterval", 1]
     result = complete(tmp_path, *args)
-    assert_fails(result, 1, "1 of 3 pictures are skipped")
+    assert_fails(result, 1, "skipped 1 of 3 pictures")
     assert "skipped: other/erased.png is 300x200 but the photo of this name in --alignment was 300x260" in result.stdout
     faces = pixels(tmp_path / "completions" / "before.png").astype(int)
     assert abs(faces[:, :64] - faces[:, 64:]).mean() < 6
@@ -459,7 +459,7 @@ def sizes(folder):
 def test_photos_and_aligned_pictures_in_one_call(mixed, model, size, said):
     """By one model, or by the bundled model of each kind."""
     result = run_script("complete.py", "in", "--nIter", 1, "--refine", 0, *model, cwd=mixed)
-    assert_fails(result, 1, "1 of 7 pictures are skipped")
+    assert_fails(result, 1, "skipped 1 of 7 pictures")
     assert "completed as whole photos: 2 pictures (erased.png, photo.png)" in result.stdout
     assert "model's size: 3 of 7 pictures. To complete them as whole photos instead, add --photo" in result.stdout
     lines = [line for line in result.stdout.splitlines() if line.startswith("model: ")]
@@ -484,7 +484,7 @@ def test_thin_pictures_and_transparent_spots_are_no_obstacle(tmp_path):
     Image.new("RGB", (5000, 2)).save(tmp_path / "in" / "thin.png")
     erased(DEMO, (0, 0, 6, 6)).save(tmp_path / "in" / "spot.png")
     result = complete(tmp_path, "in", "--maskType", "center", "--outDir", "out")
-    assert_fails(result, 1, "1 of 2 pictures are skipped")
+    assert_fails(result, 1, "skipped 1 of 2 pictures")
     photo, final = pixels(tmp_path / "in" / "spot.png"), pixels(tmp_path / "out" / "final" / "spot.png")
     changed = (photo[..., :3] != final).any(axis=-1)
     assert changed[:6, :6].any() and changed[100:160, 90:170].mean() > 0.2

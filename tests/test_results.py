@@ -37,10 +37,10 @@ def folder(tmp_path_factory):
     return folder
 
 
-def call(folder, out, *imgs, search=SEARCH, mask_folder=None, tries=1):
+def call(folder, out, *imgs, search=SEARCH, mask_folder=None, **files):
     imgs = imgs or (folder / "faces",)
-    files = CompleteOptions(imgs, checkpoint_dir=folder / "model", out_dir=folder / out, batch_size=3, tries=tries)
-    return complete(files, PhotoOptions(), MaskOptions(folder=mask_folder), search, DeviceOptions("float32"))
+    options = CompleteOptions(imgs, checkpoint_dir=folder / "model", out_dir=folder / out, batch_size=3, **files)
+    return complete(options, PhotoOptions(), MaskOptions(folder=mask_folder), search, DeviceOptions("float32"))
 
 
 def contents(out):
@@ -166,6 +166,23 @@ def test_what_is_finished_is_not_replaced_by_what_is_not(folder, monkeypatch):
     assert changed == {"002.png"}
 
 
+def test_finished_results_in_another_format_are_not_replaced_by_unfinished_ones(folder, monkeypatch):
+    shutil.copytree(folder / "done", folder / "format")
+    finals, expected = folder / "format" / "final", contents(folder / "done" / "final")
+    (finals / "002.png").unlink()
+    with monkeypatch.context() as patch:
+        interrupt(patch, 0)
+        assert call(folder, "format", format="webp") == 130
+    found = contents(finals)
+    assert found.pop("002.webp") and found == {name: data for name, data in expected.items() if name != "002.png"}
+    assert call(folder, "format", format="webp") is None
+    assert {path.with_suffix(".png").name for path in finals.glob("*.webp")} == expected.keys()
+    assert len(list(finals.iterdir())) == len(expected)
+    for name in expected:
+        made, other = (pixels(path) for path in (finals / f"{name[:3]}.webp", folder / "done" / "final" / name))
+        np.testing.assert_array_equal(made, other)
+
+
 def test_a_second_signal_is_obeyed(folder, monkeypatch):
     times = iter([10.0, 10.5, 11.5])
     monkeypatch.setattr("jobs.stopping.time.monotonic", lambda: next(times))
@@ -194,7 +211,7 @@ def test_one_line_for_many_without_a_mask(folder, capsys):
     (folder / "masks").mkdir()
     for name in ("001.png", "003.png"):
         Image.fromarray(np.eye(16, dtype=np.uint8) * 255).save(folder / "masks" / name)
-    with pytest.raises(UserError, match="3 of 5 pictures are skipped"):
+    with pytest.raises(UserError, match="skipped 3 of 5 pictures"):
         call(folder, "masked", mask_folder=folder / "masks")
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if "skipped" in line] == [

@@ -3,6 +3,7 @@
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 
+from completion.options import AT_ONCE
 from dcgan.options import size
 from images.mask_options import BLENDS
 from jobs.arguments import MODEL
@@ -36,7 +37,7 @@ class CompleteOptions(Options):
         "quality of jpg and webp, 1 to 100 (default: that of the picture for a JPEG; webp is lossless)",
         check=number(int, 1, 100),
     )
-    batch_size: int = option(64, "completions that are searched together", "--batchSize", check=COUNT)
+    batch_size: int = option(AT_ONCE, "completions that are searched together", "--batchSize", check=COUNT)
     all_frames: bool = option(False, "write frames, logs and a GIF for all batches, not only the first", "--allFrames")
     blend: str = option(
         BLENDS[0],

@@ -12,7 +12,7 @@ from completion.given_masks import GivenMasks
 from completion.groups import open_groups
 from completion.models import open_model
 from completion.options import PhotoOptions
-from dcgan.options import PRESETS, RATES, DeviceOptions, SearchOptions
+from dcgan.options import RATES, DeviceOptions, SearchOptions
 from dcgan.workers import Worker
 from images.mask_options import MaskOptions
 from jobs.complete.arguments import CompleteOptions
@@ -36,8 +36,8 @@ def complete(
     Returns 128 and the signal's number if a signal stopped it, once the unfinished results are written. UserError if
     a picture cannot be completed, once the others are.
     """
-    if search.approach not in RATES and search.lr not in (None, PRESETS["post"].search.lr):  # the preset's is no choice
-        say(f"--lr has no effect with --approach {search.approach}")
+    if search.approach not in RATES and search.lr:
+        say(f"--lr {search.lr:g} has no effect with --approach {search.approach}")
     check_named(files, photos, masks)
     worker, outputs = Worker.of_cluster(), Outputs(files.out_dir, "--outDir")
     imgs = listed(files.imgs, outputs, masks)
@@ -127,15 +127,13 @@ class Completion:
                 "complete them as whole photos instead, add --photo"
             )
         if tally["kept"]:
-            say(f"{tally['kept']} of {pictures} pictures were completed by an earlier call with the same options")
+            say(f"completed by an earlier call with the same options: {tally['kept']} of {pictures} pictures")
         done = tally["completed"] + tally["kept"]
         if pictures and not done:
             raise UserError("none of the pictures can be completed, see above")
         self.results.show(self.results.iterations)
         if done < pictures:
-            raise UserError(
-                f"{pictures - done} of {pictures} pictures are skipped, see above; the others are completed"
-            )
+            raise UserError(f"skipped {pictures - done} of {pictures} pictures, see above; completed the others")
 
     def report_stop(self, batch: Batch, outcome: Outcome) -> None:
         """Reports what is left to do after a signal stopped the work in a batch."""

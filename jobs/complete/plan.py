@@ -10,9 +10,11 @@ from typing import Any
 from completion.batches import Batch, Group
 from completion.options import PhotoOptions
 from dcgan.workers import ALONE, Worker
+from images.decoding import in_turn
 from images.files import check_folder, find_pictures, load_each
 from images.mask_folder import without_masks
 from images.mask_options import WITHOUT_HOLE, MaskOptions
+from images.saving import check_side
 from jobs.complete.arguments import CompleteOptions
 from jobs.complete.results import Results
 from outputs import Outputs
@@ -116,8 +118,11 @@ class Plan:
         """Starts to read pictures, and to look for faces in those without a result."""
 
         def read(number: int) -> Any:
-            loaded = group.reader.read(self.imgs[number])
-            done = self.results.has_of(number, group.note(number, loaded))
-            return loaded if done else group.reader.looked_at(loaded)
+            path = self.imgs[number]
+            with in_turn(path):
+                loaded = group.reader.read(path)
+                check_side(path, loaded.shape, self.results.format)
+                done = self.results.has_of(number, group.note(number, loaded))
+                return loaded if done else group.reader.looked_at(loaded)
 
         return {number: threads.submit(read, number) for number in numbers}

@@ -17,7 +17,7 @@ from completion.batches import Batch, Final, Outcome
 from images.decoding import PictureError
 from images.files import save_picture, unique_names
 from images.incomplete import Face
-from images.saving import check_side, save_photo
+from images.saving import save_photo
 from images.sheets import ROWS, named_table, on_white, table
 from jobs.complete.arguments import FORMATS, MOST_TRIES
 from outputs import Outputs
@@ -126,7 +126,7 @@ class Results:
             if finished or all(self.outputs.note(name) in (None, UNFINISHED) for name in _possible(notes)):
                 try:
                     row = self._write_tries(notes, tries, partial(self._finals, batch, loaded))
-                except PictureError as error:  # a photo is read once more, or too large for the format
+                except PictureError as error:  # a photo is read once more
                     say(f"skipped: {error}")
                     continue
                 if row and len(shown) < ROWS:
@@ -150,9 +150,8 @@ class Results:
         return outcome.blended[rows] if found else None
 
     def _finals(self, batch: Batch, loaded: Any, tries: Sequence[np.ndarray]) -> Iterator[Final]:
-        """The results of a picture. PictureError if it is too large for their format."""
+        """The results of a picture. PictureError if it cannot be read again."""
         for made in batch.group.reader.finals(loaded, tries):
-            check_side(loaded.path, made.photo, self.format)
             if made.photo.stored.reduced:
                 say_once(f"{loaded.path} has more than 8 bits for each channel; the result has 8")
             yield made

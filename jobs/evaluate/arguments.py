@@ -3,6 +3,7 @@
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 
+from completion.options import AT_ONCE
 from jobs.arguments import MODEL
 from jobs.evaluate.methods import FACES, METHODS, PHOTOS
 from utils import COUNT, SEED, Options, option, path
@@ -33,7 +34,7 @@ class EvaluateOptions(Options):
     methods: tuple[str, ...] | None = option(
         None, "methods, see above (default: all except post, which is slow)", choices=tuple(METHODS), nargs="+"
     )
-    batch_size: int = option(64, "pictures that are completed together", "--batchSize", check=COUNT)
+    batch_size: int = option(AT_ONCE, "pictures that are completed together", "--batchSize", check=COUNT)
     seed: int = option(0, "seed of the random masks", check=SEED)
     photo: bool = option(
         False,
