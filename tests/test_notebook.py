@@ -7,6 +7,7 @@ import nbformat
 import pytest
 from conftest import ROOT
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
 
 pytestmark = pytest.mark.slow
@@ -123,6 +124,8 @@ def test_the_notebook_shows_pictures_of_every_step(notebook, tmp_path):
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="the repository is no git repository here")
 def test_elsewhere_the_first_cell_clones_the_repository(notebook, tmp_path):
+    with pytest.raises(CellExecutionError, match="replace OWNER in the address"):
+        executed(code(notebook)[0], cwd=tmp_path)
     first = code(notebook)[0].replace("https://github.com/OWNER/dcgan-completion", ROOT.as_uri())
     install = "%pip install -q -r requirements.txt"
     assert install in first
