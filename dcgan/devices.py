@@ -118,7 +118,8 @@ def parts(strategy: tf.distribute.Strategy, batch: np.ndarray):
 
 def joined(strategy: tf.distribute.Strategy, parts: Any):
     """The parts of this process' devices as one tensor."""
-    return tf.concat(strategy.experimental_local_results(parts), 0)
+    first, *others = strategy.experimental_local_results(parts)
+    return tf.concat([first, *others], 0) if others else first
 
 
 def filled_parts(strategy: tf.distribute.Strategy, batch: np.ndarray):

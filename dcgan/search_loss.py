@@ -11,7 +11,7 @@ from dcgan.options import SearchOptions
 from dcgan.spaces import Space
 from images.incomplete import Incomplete
 from images.masks import context_weights
-from kernels.layers import fill_rows
+from kernels.layers import fill_rows, row_count
 from kernels.tensorflow import enough_memory, keras, tf
 from ops import block_means, to_float
 
@@ -67,11 +67,11 @@ class SearchLoss:
         return tuple(joined(self.strategy, each) for each in parts)
 
     def _on_replica(self, space: Space, z, target: Target):
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(z)
             x_fake = space.images(z)
             contextual = self._contextual(x_fake, target)
-            perceptual = self._perceptual(x_fake) if space.judged else tf.fill(tf.shape(contextual), math.nan)
+            perceptual = self._perceptual(x_fake) if space.judged else tf.fill(contextual.shape, math.nan)
             total = contextual + target.lam * perceptual if space.judged else contextual
             total += space.penalty(z)
         gradient = tape.gradient(total, z)
@@ -89,4 +89,4 @@ class SearchLoss:
 
     def _perceptual(self, x_fake):
         """[batch]: the cross-entropy of D's logits with the label real."""
-        return tf.nn.softplus(-fill_rows(self.discriminator(x_fake)))[: tf.shape(x_fake)[0], 0]
+        return tf.nn.softplus(-fill_rows(self.discriminator(x_fake)))[: row_count(x_fake), 0]

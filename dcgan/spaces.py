@@ -9,7 +9,7 @@ import numpy as np
 from dcgan.devices import filled_parts
 from dcgan.options import SearchOptions
 from images.incomplete import Face
-from kernels.layers import fill_rows
+from kernels.layers import fill_rows, row_count
 from kernels.tensorflow import keras, tf
 
 
@@ -67,10 +67,10 @@ class Cube(NamedTuple):
 
     def penalty(self, z):
         """[batch]: weight * (|z| - length)^2."""
-        square = tf.reduce_sum(z**2, axis=1)
-        root = tf.sqrt(fill_rows(square[:, None] + 1e-12))[: tf.shape(z)[0], 0]  # few rows have another gradient
+        square = tf.reduce_sum(tf.square(z), axis=1, keepdims=True)
+        root = tf.sqrt(fill_rows(square + 1e-12))[: row_count(z), 0]  # few rows have another gradient
         # Expanded, because |z| has no gradient at 0.
-        return self.weight * (square - 2 * self.length * root + self.length**2)
+        return self.weight * (square[:, 0] - 2 * self.length * root + self.length**2)
 
 
 class FeatureMaps(NamedTuple):
@@ -123,14 +123,14 @@ class FeatureMaps(NamedTuple):
 
     def images(self, z):
         """[batch, z_dim] -> [batch, H, W, c_dim] in [-1, 1]."""
-        x = self.h + self.scale * tf.reshape(z, tf.shape(self.h))
+        x = self.h + self.scale * tf.reshape(z, self.h.shape)
         for layer in self.generator.layers[_block_end(self.generator, self.side) :]:
             x = layer(x)
         return x
 
     def penalty(self, z):
         """[batch]: weight * |z|^2."""
-        return self.weight * tf.reduce_sum(z**2, axis=1)
+        return self.weight * tf.reduce_sum(tf.square(z), axis=1)
 
 
 Space = Cube | FeatureMaps

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kernels.layers import row_count
 from kernels.tensorflow import GPUS, keras, processor_flags, tf
 
 # oneDNN, which computes convolutions on CPUs, is slow on few channels and on small feature maps. There, a product of
@@ -86,17 +87,19 @@ def _transposed(x, kernel, small: int):
     if 2 * side <= small:
         return _transposed_by_products(x, kernel)
     if c > FEW_CHANNELS:
-        return tf.nn.conv2d_transpose(x, kernel, [tf.shape(x)[0], 2 * side, 2 * side, c], 2, "SAME")
+        return tf.nn.conv2d_transpose(x, kernel, [row_count(x), 2 * side, 2 * side, c], 2, "SAME")
     return _transposed_as_convolution(x, kernel)
 
 
 def _transposed_as_convolution(x, kernel):
     """`_transposed` as a 3x3 convolution to 2x2 pixels per place, which is twice as fast."""
     # Places i - 1, i and i + 1 add to pixel 2i by these rows (or columns) of the kernel, and to 2i + 1; row 5 is 0.
-    taps = [3, 1, 5], [4, 2, 0]
+    taps = [3, 1, 5, 4, 2, 0]
+    c, n = kernel.shape[2:]
     padded = tf.pad(tf.transpose(kernel, [0, 1, 3, 2]), [[0, 1], [0, 1], [0, 0], [0, 0]])
-    pixels = [tf.gather(tf.gather(padded, rows, axis=0), columns, axis=1) for rows in taps for columns in taps]
-    return tf.nn.depth_to_space(tf.nn.conv2d(x, tf.concat(pixels, axis=3), 1, "SAME"), 2)
+    taken = tf.reshape(tf.gather(tf.gather(padded, taps, axis=0), taps, axis=1), [2, 3, 2, 3, n, c])
+    pixels = tf.reshape(tf.transpose(taken, [1, 3, 4, 0, 2, 5]), [3, 3, n, 4 * c])
+    return tf.nn.depth_to_space(tf.nn.conv2d(x, pixels, 1, "SAME"), 2)
 
 
 def _transposed_by_products(x, kernel):
@@ -105,9 +108,10 @@ def _transposed_by_products(x, kernel):
     # Places i and i - 1 add to pixel 2i by rows (or columns) 1 and 3 of the kernel; places i + 1, i and i - 1 add to
     # pixel 2i + 1 by rows 0, 2 and 4.
     seen = [np.arange(side)[:, None] + odd - np.arange(2 + odd) for odd in (0, 1)]
+    all_taps = tf.unstack(tf.reshape(kernel, [25, *kernel.shape[2:]]))
     pixels = []
     for i, j in np.ndindex(2, 2):
-        taps = [kernel[row, column] for row in range(1 - i, 5, 2) for column in range(1 - j, 5, 2)]
+        taps = [all_taps[5 * row + column] for row in range(1 - i, 5, 2) for column in range(1 - j, 5, 2)]
         pixels.append(tf.matmul(_im2col(x, seen[i], seen[j]), tf.concat(taps, axis=1), transpose_b=True))
     channels = tf.concat(pixels, axis=1)
     return tf.nn.depth_to_space(tf.reshape(channels, [-1, side, side, channels.shape[1]]), 2)

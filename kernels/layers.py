@@ -16,19 +16,24 @@ def fill_batch(x: np.ndarray, devices: int = 1) -> np.ndarray:
     return np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), x.dtype)])
 
 
+def row_count(x):
+    """The number of rows of x: an int if it is known, because tracing arithmetic on tensors takes time."""
+    return tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
+
+
 def fill_rows(x):
     """Pads [B, n] with rows of zeros up to a multiple of 16 rows.
 
     Matrix products, exponentials and roots compute the last few rows, and batches of a few rows, by another method.
     """
-    return tf.pad(x, [[0, -tf.shape(x)[0] % 16], [0, 0]])
+    return tf.pad(x, [[0, -row_count(x) % 16], [0, 0]])
 
 
 class Linear(keras.layers.Dense):
     """A dense layer whose row i does not depend, to the last bit, on the number of rows."""
 
     def call(self, x, training=None):
-        return super().call(fill_rows(x))[: tf.shape(x)[0]]
+        return super().call(fill_rows(x))[: row_count(x)]
 
 
 class BatchNorm(keras.layers.BatchNormalization):
