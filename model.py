@@ -99,6 +99,7 @@ class DCGAN:
             self.discriminator = self._build_discriminator(None if seed is None else seed + 1)
         self._search_loss = SearchLoss(self.discriminator, self.strategy)
         self.step = tf.Variable(0, dtype=tf.int64)  # training steps done
+        self.directory: Path | None = None  # that it was loaded from
         self.training: Training | None = None
         self._stale = False  # whether training has made G's batch statistics out of date
 
@@ -317,6 +318,7 @@ class DCGAN:
         """
         stored = checkpoints.read(Path(directory), training)
         dcgan = cls(**asdict(stored.options), seed=None, precision=precision, strategy=strategy)
+        dcgan.directory = Path(directory).resolve()
         if training:
             dcgan.start_training()
             dcgan._stale = False  # statistics were saved up to date

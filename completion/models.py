@@ -1,10 +1,22 @@
 """Opens the model to complete with."""
 
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
-from dcgan.directories import ENOUGH, OWN, bundled, learned, model_directory, newest_of_tensorflow1, read_config
-from utils import UserError, say
+import numpy as np
+
+from dcgan.directories import (
+    ENOUGH,
+    OWN,
+    bundled,
+    learned,
+    model_directory,
+    newest_of_tensorflow1,
+    read_config,
+    wide_of,
+)
+from utils import UserError, digest, say
 
 if TYPE_CHECKING:
     from model import DCGAN
@@ -40,6 +52,36 @@ def open_model(
         raise UserError(f"--lowresBlock {lowres} does not divide the model's {dcgan.image_size} pixels: choose 4 or 8")
     say(f"model: {directory}, trained for {int(dcgan.step)} steps{_advice(named, directory, photos)}")
     return dcgan
+
+
+class WideModel:
+    """The bundled model of whole heads, read from its files when a hole needs it."""
+
+    def __init__(self, directory: Path, precision: str):
+        self.directory, self.precision = directory, precision
+        self.options = read_config(directory)
+
+    @cached_property
+    def dcgan(self) -> "DCGAN":
+        from dcgan.devices import strategy_of
+        from model import DCGAN
+
+        return DCGAN.load(self.directory, precision=self.precision, strategy=strategy_of())
+
+    def made_of(self) -> str:
+        """Identifies the model."""
+        return digest(self.options, *(np.fromfile(path, np.uint8) for path in sorted(self.directory.glob("dcgan-*"))))
+
+
+def wide_model(dcgan: "DCGAN") -> WideModel | None:
+    """The model of whole heads that belongs to a model of faces, if that is the bundled one for photos."""
+    wide = wide_of(dcgan.directory) if dcgan.directory else None
+    return _opened(wide, dcgan.precision) if wide else None
+
+
+@lru_cache(maxsize=1)
+def _opened(wide: Path, precision: str) -> WideModel:
+    return WideModel(wide, precision)  # kept, because reading it and compiling its search take seconds
 
 
 def _advice(named: Path | None, directory: Path, photos: bool) -> str:

@@ -14,9 +14,9 @@ import numpy as np
 from completion.batches import Final
 from completion.given_masks import GivenMasks, Hidden
 from completion.options import PhotoOptions
-from completion.photos import PhotoCompleter
+from completion.photos import NO_HEADS, Heads, PhotoCompleter
 from faces.alignment import alignments, as_points, frame_by
-from faces.compositing import LITTLE, share_outside
+from faces.compositing import LITTLE, Layer, share_outside
 from faces.detector import Boxes
 from faces.finding import first_look
 from faces.frame import Frame, around
@@ -47,12 +47,13 @@ class LoadedPhoto:
     hidden: Hidden | None = None  # None if the same mask, made in the model's frame, hides a part of each face
     seen: Boxes | None = None  # by `first_look`, if known already
     incomplete: Incomplete | None = None  # the faces in these frames
+    heads: Layer | None = None  # completed, around those faces beyond whose frames the hole reaches
 
     fitted = False  # into a square
 
     @property
     def pixels(self) -> int:
-        """Their number."""
+        """Number of pixels."""
         return self.shape[0] * self.shape[1]
 
 
@@ -75,6 +76,7 @@ class PhotoReader:
         self.grain, self.seed = photos.grain, seed
         self.in_frame = make_mask(masks.options.kind or "center", size, masks.options, seed)
         self.completer = PhotoCompleter(dcgan)
+        self.wide_made_of = [self.completer.wide.made_of()] if self.completer.wide else []
         self.points = [(points, frame_by(points, size)) for points in np.reshape(photos.points or (), (-1, 3, 2))]
         self.alignment = alignments(photos.alignment, size) if photos.alignment else None
         self.seen = seen or {}
@@ -91,7 +93,7 @@ class PhotoReader:
             given = self._given(path, photo)
         transforms = [frame.transform for frame in given]
         of_mask = [self.in_frame, self.masks.options.grow] if by_face else []
-        made_of = digest(*photo.made_of, self.grain, *of_mask, *transforms)
+        made_of = digest(*photo.made_of, self.grain, *self.wide_made_of, *of_mask, *transforms)
         kept, seen = self._kept(photo), self.seen.get(path)
         return LoadedPhoto(path, (made_of,), kept, photo.shape, given, hidden, seen)
 
@@ -142,21 +144,29 @@ class PhotoReader:
         seen = {photo: boxes for number, photo in wanted.items() if (boxes := loaded[number].seen) is not None}
         found = dict(zip(wanted, self.completer.locate([*wanted.values()], everywhere, seen), strict=True))
 
-        def with_face(number: int) -> LoadedPhoto:
+        def with_face(number: int) -> tuple[LoadedPhoto, Heads]:
             each = replace(loaded[number], photo=photos[number])
             with can_be_done(each.path):
-                located = self._damaged(each, each.frames or found[number].result())
-            return replace(located, photo=loaded[number].photo)
+                located, heads = self._damaged(each, each.frames or found[number].result())
+            return replace(located, photo=loaded[number].photo), heads
 
-        return load({number: number for number in photos}, with_face)
+        located = load({number: number for number in photos}, with_face)
+        layers = self.completer.completed_heads([heads for _, heads in located.values()])
+        return {
+            number: replace(each, heads=layer)
+            for (number, (each, _)), layer in zip(located.items(), layers, strict=True)
+        }
 
     def _again(self, loaded: LoadedPhoto) -> Photo:
         """The photo, read again if it was not kept."""
         with can_be_done(loaded.path):
             return loaded.photo or self.masks.photo(loaded.path)[0]
 
-    def _damaged(self, loaded: LoadedPhoto, frames: Sequence[Frame]) -> LoadedPhoto:
-        """The photo with those of the faces that are damaged; UserError if no face is found to make a hole in."""
+    def _damaged(self, loaded: LoadedPhoto, frames: Sequence[Frame]) -> tuple[LoadedPhoto, Heads]:
+        """The photo with those of the faces that are damaged, and their heads.
+
+        UserError if no face is found to make a hole in.
+        """
         path, given = loaded.path, loaded.frames
         photo = self._photo(replace(loaded, frames=frames))
         damaged = self.completer.damaged(photo, frames)
@@ -165,11 +175,13 @@ class PhotoReader:
             if photo.intact:
                 raise UserError(why)
             say(why)
-            return replace(loaded, frames=[], incomplete=self.completer.faces(photo, []))
+            return replace(loaded, frames=[], incomplete=self.completer.faces(photo, [])), NO_HEADS
         if len(damaged) < len(given):
             say(f"{path}: the hole meets {len(damaged)} of the {len(given)} given faces; the others stay unchanged")
-        remark(path, photo, self.completer.seen(damaged))
-        return replace(loaded, frames=damaged, incomplete=self.completer.faces(photo, damaged))
+        outside = share_outside(photo, self.completer.reached(damaged))
+        remark(path, outside, self.completer.seen(damaged))
+        located = replace(loaded, frames=damaged, incomplete=self.completer.faces(photo, damaged))
+        return located, self.completer.heads(photo, damaged)
 
     def _photo(self, loaded: LoadedPhoto) -> Photo:
         """The photo, read again if it was not kept, with the mask of the frame over its located faces."""
@@ -197,9 +209,9 @@ class PhotoReader:
     def finals(self, loaded: LoadedPhoto, tries: Sequence[np.ndarray]) -> Iterator[Final]:
         """The photos to write, from the completed faces of each try, uint8 [k, size, size, c_dim]."""
         photo = self._photo(loaded)
-        part = around(loaded.frames, photo.shape)
+        part = around(self.completer.reached(loaded.frames), photo.shape)
         with can_be_done(loaded.path):
-            finish = self.completer.finish(photo, loaded.frames, self.grain, self.seed)
+            finish = self.completer.finish(photo, loaded.frames, self.grain, self.seed, loaded.heads)
             masked = photo.masked()
         for faces in tries:
             with can_be_done(loaded.path):
@@ -220,9 +232,8 @@ def parts_of(loaded: dict[int, LoadedPhoto]) -> Iterator[dict[int, LoadedPhoto]]
     yield part
 
 
-def remark(path: Source, photo: Photo, frames: Sequence[Frame]) -> None:
-    """Tells what may look poor in the completed photo."""
-    outside = share_outside(photo, frames)
+def remark(path: Source, outside: float, frames: Sequence[Frame]) -> None:
+    """Tells what may look poor in a completed photo with faces in these frames. outside: the share of its hole."""
     if outside > LITTLE:
         say(f"{path}: {outside:.0%} of the hole lies outside of the faces and is only filled smoothly")
     for frame in frames:

@@ -4,12 +4,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from completion.models import wide_model
 from dcgan.options import SearchOptions
-from faces.compositing import Compositor, faces_in, regions, tone_around
+from faces.compositing import MARGIN, Compositor, Layer, faces_in, regions, tone_around
 from faces.detector import Boxes, FaceFinder, predictor_path
 from faces.finding import CloseUp, Locator
 from faces.frame import Frame
@@ -28,6 +29,17 @@ QUICK = SearchOptions(n_iter=20, refine=0, out_interval=0)  # further iterations
 # Landmarks are found better in a face that is whole up to the edge of its frame: in 60 faces with one half hidden, the
 # displacement was 1.60 64ths of the frame on average, instead of 1.75.
 QUICK_FADE = 0.08
+COARSE = SearchOptions(out_interval=0)  # of the wide model, whatever is chosen for the faces themselves
+
+
+class Heads(NamedTuple):
+    """Heads of a photo that the wide model is to complete."""
+
+    frames: Sequence[Frame]
+    incomplete: Incomplete | None  # None if there are none
+
+
+NO_HEADS = Heads((), None)
 
 
 class PhotoCompleter:
@@ -37,13 +49,14 @@ class PhotoCompleter:
 
         (located,) = completer.locate([photo])
         frames = located.result()
+        (heads,) = completer.completed_heads([completer.heads(photo, frames)])
         *_, last = completer.complete(photo, frames, SearchOptions())
-        result = completer.finish(photo, frames, grain=1, seed=0)(last.completed)
+        result = completer.finish(photo, frames, grain=1, seed=0, heads=heads)(last.completed)
     """
 
     def __init__(self, dcgan: "DCGAN"):
         """UserError if dlib's landmark model is not installed."""
-        self.dcgan, self.predictor = dcgan, predictor_path(None)
+        self.dcgan, self.wide, self.predictor = dcgan, wide_model(dcgan), predictor_path(None)
 
     @cached_property
     def finder(self) -> FaceFinder:
@@ -60,6 +73,10 @@ class PhotoCompleter:
     def seen(self, frames: Sequence[Frame]) -> list[Frame]:
         """The frames of faces with the margin that the model was trained with."""
         return [frame.widened(self.dcgan.options.margin) for frame in frames]
+
+    def reached(self, frames: Sequence[Frame]) -> list[Frame]:
+        """The frames of faces with the margin up to which they are completed: that of the wide model, if any."""
+        return [frame.widened((self.wide or self.dcgan).options.margin) for frame in frames]
 
     def damaged(self, photo: Photo, frames: Sequence[Frame]) -> list[Frame]:
         """The faces that the hole hides in part: the model sees one part and completes the other."""
@@ -80,6 +97,27 @@ class PhotoCompleter:
             return found if photo in everywhere else self.damaged(photo, found)
 
         return together([located(photo) for photo in photos])
+
+    def heads(self, photo: Photo, frames: Sequence[Frame]) -> Heads:
+        """The heads of those faces beyond whose frames the hole reaches, for the wide model, if there is one."""
+        if not self.wide:
+            return NO_HEADS
+        options, inner = self.wide.options, self.dcgan.options.margin + MARGIN
+        beyond = [frame for frame in frames if frame.left_by_hole(photo, inner, options.margin)]
+        if not beyond:
+            return NO_HEADS
+        frames = [frame.resized(options.image_size) for frame in self.reached(beyond)]
+        return Heads(frames, faces_in(photo, frames, options.c_dim))
+
+    def completed_heads(self, heads: Sequence[Heads]) -> list[Layer | None]:
+        """The completed heads of photos, searched together. They do not depend on the options of the search."""
+        parts = [incomplete for _, incomplete in heads if incomplete]
+        if not (self.wide and parts):
+            return [None] * len(heads)
+        together = Incomplete.joined(parts, ids=[Face(0)] * sum(map(len, parts)))
+        *_, last = self.wide.dcgan.complete(together, COARSE)
+        completed = iter(blend(last.generated, together))
+        return [Layer(frames, np.stack([next(completed) for _ in frames])) if frames else None for frames, _ in heads]
 
     def faces(self, photo: Photo, frames: Sequence[Frame]) -> Incomplete:
         """The faces in their frames, if any, as the model takes them."""
@@ -106,9 +144,11 @@ class PhotoCompleter:
             blended = None if state.generated is None else blend(state.generated, faces, blending)
             yield replace(state, completed=blended)
 
-    def finish(self, photo: Photo, frames: Sequence[Frame], grain: float, seed: int) -> "Finish":
-        """Fills the photo's hole from completed faces."""
-        return Finish(photo, self.seen(frames), grain, seed)
+    def finish(
+        self, photo: Photo, frames: Sequence[Frame], grain: float, seed: int, heads: Layer | None = None
+    ) -> "Finish":
+        """Fills the photo's hole from completed faces, and around them from completed heads."""
+        return Finish(photo, self.seen(frames), grain, seed, heads)
 
     def _quickly_filled(self, faces: list[CloseUp]) -> list[np.ndarray]:
         """The photos, uint8 [H, W, 3], with their holes filled by a short search, to find the faces' landmarks."""
@@ -127,9 +167,10 @@ class Finish:
     gets the noise of its surroundings times `grain`; its random numbers follow from `seed` and the photo.
     """
 
-    def __init__(self, photo: Photo, frames: Sequence[Frame], grain: float, seed: int):
+    def __init__(self, photo: Photo, frames: Sequence[Frame], grain: float, seed: int, heads: Layer | None = None):
         self.photo, self.grain, self.seed = photo, grain, seed
-        self.composite, self.tone = Compositor(photo, frames), tone_around(photo, frames)
+        self.composite = Compositor(photo, frames, under=heads)
+        self.tone = tone_around(photo, frames)
 
     def __call__(self, faces: np.ndarray) -> Photo:
         """The photo with these faces, uint8 [N, size, size, c_dim]."""

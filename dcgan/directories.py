@@ -80,10 +80,17 @@ def learned(directory: Path) -> int | None:
 def bundled(photos: bool) -> Path:
     """The directory of the bundled model: 128x128 pixels for `photos`, and the post's 64x64 for aligned faces.
 
-    The path is short where it can be typed so.
+    It is relative in the repository, as a user would type it.
     """
     folder = Path(__file__).resolve().parent.parent / "checkpoints"
     return (OWN if OWN.resolve() == folder else folder) / ("pretrained-128" if photos else "pretrained")
+
+
+def wide_of(directory: Path) -> Path | None:
+    """The directory of the bundled model of whole heads, if `directory` is that of the bundled model for photos."""
+    faces = bundled(photos=True).resolve()
+    wide = faces.with_name("pretrained-wide")
+    return wide if directory.resolve() == faces and checkpoints(wide) else None
 
 
 def model_directory(named: Path | None, photos: bool = False) -> Path:

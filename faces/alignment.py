@@ -69,7 +69,7 @@ def _plausible(transform: np.ndarray, size: int, side: int, margin: float) -> Fr
     """The frame of a map [2, 3] into pictures of this side and margin; ValueError if no photo can have it."""
     with np.errstate(all="ignore"):
         within = Frame(transform, side).widened(-margin / (1 + 2 * margin))
-        frame = Frame(within.transform * size / side, size)
+        frame = within.resized(size)
         if not (1 <= frame.side < LARGEST and np.abs(frame.corners()).max() < LARGEST):
             raise ValueError(f"{transform} is not the map of a face")
     return frame

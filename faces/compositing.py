@@ -1,6 +1,7 @@
 """Photos with a hole: their faces in the model's frame, and the completed faces back in the photo."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -39,21 +40,29 @@ def tone_around(photo: Photo, frames: Sequence[Frame]) -> Tone | None:
     return tone_of(smaller.pixels, smaller.known)
 
 
+class Layer(NamedTuple):
+    """Completed faces of a photo."""
+
+    frames: Sequence[Frame]
+    faces: np.ndarray  # uint8 [N, size, size, C]
+
+
 class Compositor:
     """Fills the hole of a photo from completed faces in these frames, several times if need be.
 
     In the hole the result is
 
-        weight * face + spline(weight * (photo - face)) + (1 - weight) * spline(photo)
+        weight * face + spline(weight * (photo - face)) + (1 - weight) * under
 
-    where `spline` interpolates into the hole (images/spline.py). The weight is 1 in the frames. It falls to 0 within
-    `fade` of a frame's side toward places where the hole goes on outside of the frame. So the face meets the known
-    pixels around it without an edge, as in images/blending.py, and the spline alone fills the hole outside of all
-    frames. Known pixels stay as they are, and no other pixel of the photo is read.
+    where `spline` interpolates into the hole (images/spline.py). `under` is spline(photo), or the result with the faces
+    of the layer `under` on it. The weight is 1 in the frames. It falls to 0 within `fade` of a frame's side toward
+    places where the hole goes on outside of the frame. So the face meets the known pixels around it without an edge, as
+    in images/blending.py, and the spline alone fills the hole outside of all frames. Known pixels stay as they are, and
+    no other pixel of the photo is read.
     """
 
-    def __init__(self, photo: Photo, frames: Sequence[Frame], fade: float = FADE):
-        self.photo, self.frames, self.fade = photo, frames, fade
+    def __init__(self, photo: Photo, frames: Sequence[Frame], fade: float = FADE, under: Layer | None = None):
+        self.photo, self.frames, self.fade, self.under = photo, frames, fade, under
         self.splines = [(part, hole, Spline(~hole)) for part, hole in regions(photo)]
 
     def __call__(self, faces: np.ndarray) -> np.ndarray:
@@ -61,8 +70,11 @@ class Compositor:
         completed = self.photo.pixels.copy()
         for part, hole, spline in self.splines:
             pixels = np.where(hole[..., None], 0, self.photo.pixels[part]).astype(np.float32)
-            face, weight = _mean_face(hole, [frame.in_part(part) for frame in self.frames], faces, self.fade)
-            in_hole = (weight * face)[hole] + spline(weight * (pixels - face)) + (1 - weight[hole]) * spline(pixels)
+            in_hole = spline(pixels)
+            for layer in filter(None, (self.under, Layer(self.frames, faces))):
+                frames = [frame.in_part(part) for frame in layer.frames]
+                face, weight = _mean_face(hole, frames, layer.faces, self.fade)
+                in_hole = (weight * face)[hole] + spline(weight * (pixels - face)) + (1 - weight[hole]) * in_hole
             completed[part][hole] = in_hole.clip(0, 255).round()
         return completed
 

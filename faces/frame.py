@@ -89,6 +89,10 @@ class Frame:
         scale = 1 / (1 + 2 * margin)
         return self.moved(np.array([[scale, 0, margin * scale], [0, scale, margin * scale]]))
 
+    def resized(self, size: int) -> "Frame":
+        """The frame as align.py would crop it with another `--size`."""
+        return Frame(self.transform * size / self.size, size)
+
     def displacement(self, true: "Frame") -> float:
         """Mean distance of the face's points from where they are in the frame `true`, in 64ths of the side."""
         change = chained(self.transform, true.back)
@@ -125,6 +129,12 @@ class Frame:
         part = self.box(photo.shape)
         hole = ~photo.known[part]
         return bool((self.in_part(part).covered(hole.shape) & hole).any())
+
+    def left_by_hole(self, photo: Photo, inner: float, outer: float) -> bool:
+        """Whether the hole meets the ring between two margins as in `corners`."""
+        part = self.box(photo.shape, outer)
+        hole, frame = ~photo.known[part], self.in_part(part)
+        return bool((hole & frame.covered(hole.shape, outer) & ~frame.covered(hole.shape, inner)).any())
 
     def shows(self, photo: Photo) -> bool:
         """Whether a pixel of the frame is known."""

@@ -33,7 +33,7 @@ OPAQUE = 128  # the alpha from which a pixel is known
 STRIP = 4_000_000  # pixels converted at a time
 Image.init()  # loads all decoders; some, like TIFF's and WebP's, are loaded late otherwise
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # pictures that cannot be read are reported here
-with suppress(AttributeError):  # Pillow for Windows does not export libtiff's functions
+with suppress(AttributeError, OSError):  # Pillow for Windows does not export libtiff's functions
     _pillow = ctypes.CDLL(Image.core.__file__)
     _pillow.TIFFSetErrorHandler(None)  # it prints errors to stderr, although Pillow raises them
     _pillow.TIFFSetWarningHandler(None)
@@ -322,13 +322,15 @@ def _sixteen_bits(picture: Image.Image) -> np.ndarray | None:
 def _white(picture: Image.Image) -> int:
     """The number for white: 1 or 255 for floats, 255 or 65535 for integers, as 8 bits are often stored in 16 or 32.
 
-    The largest number does not decide alone, because it may mark a hole.
+    The largest number does not decide if it marks a hole: that of the file, or as a rule white.
     """
     if not _has_numbers(picture):
         return 255
     values = np.asarray(picture)
     values, low, high = (_finite(values), 1, 255) if picture.mode == "F" else (values, 255, 65535)
     largest = values.max()
+    if high == 65535 and largest not in (high, picture.info.get("transparency")):
+        return low if largest <= low else high
     rest = values.max(where=values < largest, initial=0)
     return low if largest <= low or 0 < rest <= low else high
 

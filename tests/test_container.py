@@ -23,7 +23,13 @@ def test_it_copies_what_exists_and_starts_the_page(tmp_path):
 def test_the_image_has_the_models_and_the_demonstration_photo():
     ignored = (ROOT / ".dockerignore").read_text().split()
     kept = {line[1:] for line in ignored if line.startswith("!")}
-    assert kept == {"checkpoints/pretrained", "checkpoints/pretrained-128", "data/demo", "outputs.py"}
+    assert kept == {
+        "checkpoints/pretrained",
+        "checkpoints/pretrained-128",
+        "checkpoints/pretrained-wide",
+        "data/demo",
+        "outputs.py",
+    }
     assert all((ROOT / path).exists() for path in kept)
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,10 +11,13 @@ import pytest
 from conftest import ROOT, assert_fails, assert_works, blobs, run_script, write_pictures
 from PIL import Image
 
+from completion import models
 from completion.photos import PhotoCompleter
+from dcgan import directories
 from dcgan.directories import read_config
 from dcgan.options import NetworkOptions
 from faces.alignment import alignments
+from faces.compositing import Layer
 from faces.frame import Frame
 from faces.table import TABLE, check_margin
 from images.photo import Photo
@@ -91,7 +95,9 @@ def test_a_widened_frame_by_hand():
 
 
 def completer(margin):
-    return PhotoCompleter(SimpleNamespace(image_size=16, c_dim=3, options=NetworkOptions(16, margin=margin)))
+    return PhotoCompleter(
+        SimpleNamespace(directory=None, image_size=16, c_dim=3, options=NetworkOptions(16, margin=margin))
+    )
 
 
 def test_a_model_sees_and_completes_its_margin():
@@ -191,3 +197,100 @@ def test_aligned_pictures_of_another_margin_are_not_completed(faces):
         assert len(list((faces / f"by-{model}" / "final").glob("*.png"))) == 1
         result = run_script("evaluate.py", bad, "--checkpointDir", model, cwd=faces)
         assert_fails(result, 1, f"{bad}/000.png was aligned with --margin")
+
+
+# ------------------------------------------------------------------------------------ coarse to fine
+
+
+def stub(color):
+    """A model of 16 pixels that completes every picture in one color."""
+
+    def complete(incomplete, search):
+        assert not (incomplete.masks.all(axis=(1, 2))).any()
+        yield SimpleNamespace(generated=np.full_like(incomplete.pictures, color))
+
+    options = NetworkOptions(16, margin=0.5 if color == 200 else 0)
+    return SimpleNamespace(directory=None, image_size=16, c_dim=3, options=options, complete=complete)
+
+
+def both():
+    """A completer with a wide model, and a photo of noise with a square face, the pixels 40 to 71."""
+    completer = PhotoCompleter(stub(50))
+    completer.wide = SimpleNamespace(dcgan=stub(200), options=stub(200).options)
+    photo = Photo(np.random.default_rng(0).integers(0, 256, (120, 120, 3), np.uint8), np.ones((120, 120), bool))
+    return completer, photo, Frame(np.array([[0.5, 0, -20], [0, 0.5, -20]]), 16)
+
+
+@pytest.mark.parametrize(("rows", "columns", "beyond"), [((45, 60), (45, 60), False), ((45, 60), (45, 90), True)])
+def test_heads_are_completed_where_the_hole_reaches_beyond_the_face(rows, columns, beyond):
+    completer, photo, frame = both()
+    known = photo.known.copy()
+    known[slice(*rows), slice(*columns)] = False
+    photo = Photo(photo.pixels, known)
+    (layer,) = completer.completed_heads([completer.heads(photo, [frame])])
+    assert bool(layer) == beyond
+    if beyond:
+        np.testing.assert_allclose(layer.frames[0].corners(), frame.corners(0.5))
+
+
+def test_each_photo_gets_its_own_heads():
+    completer, photo, frame = both()
+    completer.wide.dcgan.complete = lambda incomplete, search: iter(
+        [
+            SimpleNamespace(
+                generated=np.arange(len(incomplete), dtype=np.uint8)[:, None, None, None] + incomplete.pictures * 0
+            )
+        ]
+    )
+    wide = Photo(photo.pixels, np.pad(np.zeros((15, 45), bool), ((45, 60), (45, 30)), constant_values=True))
+    heads = [completer.heads(each, [frame] * count) for each, count in ((wide, 1), (photo, 1), (wide, 2), (wide, 0))]
+    assert [len(each.frames) for each in heads] == [1, 0, 2, 0]
+    first, none, third, nobody = completer.completed_heads(heads)
+    assert none is None and nobody is None
+    assert (len(first.faces), len(third.faces)) == (1, 2)
+    assert completer.completed_heads([]) == [] and PhotoCompleter(stub(50)).completed_heads(heads) == [None] * 4
+
+
+def test_faces_fade_into_heads():
+    """Without a known pixel near, each shows its color: the face within its frame, the head around it."""
+    completer, photo, frame = both()
+    known = np.zeros((120, 120), bool)
+    known[0] = True
+    photo = Photo(np.full((120, 120, 3), 100, np.uint8), known)
+    faces, heads = (np.full((1, 16, 16, 3), color, np.uint8) for color in (50, 200))
+    layer = Layer(completer.reached([frame]), heads)
+    without, layered = (
+        completer.finish(photo, [frame], 0, 0, under)(faces).pixels.astype(int) for under in (None, layer)
+    )
+    np.testing.assert_array_equal(layered[0], photo.pixels[0])
+    assert abs(layered[56, 56] - without[56, 56]).max() <= 1
+    beside = without[56, 30], layered[56, 30]  # in the head
+    assert beside[0].max() < 110 and beside[1].min() > 130
+
+
+def test_the_bundled_model_for_photos_comes_with_the_wide_one(tmp_path, monkeypatch):
+    for name, margin in (("faces", 0.0), ("pretrained-wide", 0.25)):
+        DCGAN(8, gf_dim=4, df_dim=4, margin=margin).save(tmp_path / name)
+    shutil.copytree(tmp_path / "faces", tmp_path / "own")
+    monkeypatch.setattr(directories, "bundled", lambda photos: tmp_path / "faces")
+    monkeypatch.chdir(tmp_path)
+    for named in (None, tmp_path / "faces", Path("faces")):
+        wide = models.wide_model(models.open_model(named, photos=True))
+        assert wide and wide.dcgan.options.margin == wide.options.margin == 0.25
+    assert models.wide_model(models.open_model(tmp_path / "own")) is None
+    assert models.wide_model(DCGAN(8, gf_dim=4, df_dim=4)) is None
+
+
+@pytest.mark.parametrize("folder", [ROOT, ROOT / "tests"])
+def test_the_wide_model_is_found_from_any_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    for named in (directories.bundled(photos=True), ROOT / "checkpoints" / "pretrained-128"):
+        assert directories.wide_of(named) == ROOT / "checkpoints" / "pretrained-wide"
+    assert directories.wide_of(directories.bundled(photos=False)) is None
+
+
+def test_a_folder_without_a_wide_model_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(directories, "bundled", lambda photos: tmp_path / "faces")
+    (tmp_path / "pretrained-wide").mkdir()
+    (tmp_path / "pretrained-wide" / "README.md").touch()
+    assert directories.wide_of(tmp_path / "faces") is None

@@ -104,7 +104,7 @@ def test_clicks_are_points_of_the_photo():
     from jobs.paint.pointing import after_click, pointed_frame
 
     whole = blank(400, 600)
-    completer = PhotoCompleter(SimpleNamespace(image_size=64, options=NetworkOptions()))
+    completer = PhotoCompleter(SimpleNamespace(directory=None, image_size=64, options=NetworkOptions()))
     shown = Canvas("half", whole.photo, shrunk_to(whole.photo.pixels, 300))
     clicks = []
     for click in ([9, 9], [9, 9], [9, 9], [125.4, 60], [150, 60.2], [137, 90]):

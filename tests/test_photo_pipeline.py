@@ -21,11 +21,12 @@ from model import DCGAN
 
 DEMO = Image.open(ROOT / "data" / "demo" / "raw" / "astronaut.png").convert("RGB").crop((100, 0, 400, 260))
 MODEL = ROOT / "checkpoints" / "pretrained"
+FINE = ROOT / "checkpoints" / "pretrained-128"
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """photo.png, and mask.png with a hole from the mouth to beyond the face."""
+    """photo.png, and mask.png with a hole from the mouth to beyond the head."""
     DEMO.save(tmp_path / "photo.png")
     hole = Image.new("L", DEMO.size, 255)
     hole.paste(0, (90, 135, 200, 165))
@@ -39,11 +40,11 @@ def layer(mask):
 
 
 def test_the_same_pixels_by_the_command_line_the_page_and_the_evaluation(folder):
-    args = ["photo.png", "--photo", "--maskFile", "mask.png", "--outInterval", 0, "--checkpointDir", MODEL]
+    args = ["photo.png", "--photo", "--maskFile", "mask.png", "--outInterval", 0, "--checkpointDir", FINE]
     assert_works(run_script("complete.py", *args, cwd=folder))
     by_command = read_picture(folder / "completions" / "final" / "photo.png")
 
-    dcgan, mask = DCGAN.load(MODEL), read_picture(folder / "mask.png", "L") > 0
+    dcgan, mask = DCGAN.load(FINE), read_picture(folder / "mask.png", "L") > 0
     canvas = open_canvas(folder / "photo.png")
     photo = painted(canvas, [layer(mask)])
     np.testing.assert_array_equal(photo.known, mask)
@@ -56,6 +57,10 @@ def test_the_same_pixels_by_the_command_line_the_page_and_the_evaluation(folder)
     (by_evaluation,) = DamagedPhotos(completer, [Damaged(photo, found, found)]).by_search(PRESETS["default"])
     np.testing.assert_array_equal(by_evaluation, by_command)
     assert (by_command != np.asarray(DEMO))[~mask].mean() > 0.9
+
+    completer.wide = None
+    (without_the_head,) = DamagedPhotos(completer, [Damaged(photo, found, found)]).by_search(PRESETS["default"])
+    assert (by_command != without_the_head)[~mask].mean() > 0.2
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ PICTURES = (PRETRAINED / "README.md").read_text().split("## The pictures")[1]
 QUICK_START = README.read_text().split("## Complete a photo")[1].split("\n## ")[0]
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py") if os.access(path, os.X_OK))
 FOLDERS = ("completion", "dcgan", "faces", "images", "jobs", "kernels", "tools")
-DATA = ("data/demo/raw", "checkpoints/pretrained", "checkpoints/pretrained-128")
+DATA = ("data/demo/raw", "checkpoints/pretrained", "checkpoints/pretrained-128", "checkpoints/pretrained-wide")
 # paint.py serves until Ctrl-C: test_paint.py starts and stops it.
 LEFT_OUT = r"pip install|venv \.venv|/(ruff|mypy|pytest)\b|paint\.py"
 SHORTER = {
@@ -131,6 +131,7 @@ def test_the_pictures_beside_the_models_are_what_their_commands_make(clone, monk
         ("masks.jpg", 128),
         ("photo.jpg", 32),
         ("../pretrained-128/samples.jpg", 128),
+        ("../pretrained-wide/samples.jpg", 128),
     ):
         folders = clone / "checkpoints" / "pretrained", PRETRAINED
         made, bundled = (np.asarray(Image.open(folder / name), np.float32) for folder in folders)

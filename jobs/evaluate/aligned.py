@@ -33,7 +33,12 @@ MEASURES = ("psnr", "psnr_hole", "ssim", "ssim_hole", "sharp", "identity", "foun
 RECOGNIZER = "dlib_face_recognition_resnet_model_v1.dat"  # beside the landmark model
 COLUMNS = (*MEASURES, "seconds", "own_loss")
 # Holes in the aligned square: (left, top, right, bottom) in shares of its side.
-BOXES = {"eyes": (0.06, 0.03, 0.94, 0.34), "mouth": (0.19, 0.59, 0.81, 0.94)}
+BOXES = {
+    "eyes": (0.06, 0.03, 0.94, 0.34),
+    "mouth": (0.19, 0.59, 0.81, 0.94),
+    "hair": (-0.12, -0.36, 1.12, 0.36),
+    "head": (-0.42, -0.42, 0.5, 1.42),
+}
 
 
 def evaluate(options: EvaluateOptions, devices: DeviceOptions) -> None:

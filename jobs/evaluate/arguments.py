@@ -10,7 +10,8 @@ from utils import COUNT, SEED, Options, option, path
 
 PAPERS_MASKS = ("center", "pattern", "random80", "half")
 PHOTO_MASKS = ("center", "eyes", "mouth", "half")  # by default; the paper's others can be named, too
-MASKS = tuple(dict.fromkeys((*PAPERS_MASKS, *PHOTO_MASKS)))
+HEAD_MASKS = ("hair", "head")  # of photos, beyond the aligned square
+MASKS = tuple(dict.fromkeys((*PAPERS_MASKS, *PHOTO_MASKS, *HEAD_MASKS)))
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class EvaluateOptions(Options):
     )
     masks: tuple[str, ...] | None = option(
         None,
-        f"masks (default: {' '.join(PAPERS_MASKS)}, as in the paper, or {' '.join(PHOTO_MASKS)} with --photo)",
+        f"masks (default: {' '.join(PAPERS_MASKS)}, as in the paper, or {' '.join(PHOTO_MASKS)} with --photo). hair, "
+        "the upper face with its hair, and head, half of the head, are for --photo",
         choices=MASKS,
         nargs="+",
     )

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,11 +23,12 @@ from images.metrics import WINDOW, psnr
 from images.photo import Photo
 from images.sheets import ROWS, thumbnail
 from jobs.evaluate.aligned import closeness, mask_of, methods_of
-from jobs.evaluate.arguments import PHOTO_MASKS, EvaluateOptions
+from jobs.evaluate.arguments import HEAD_MASKS, PHOTO_MASKS, EvaluateOptions
 from jobs.evaluate.methods import Method
 from jobs.evaluate.report import Report, mean_and_error
 from utils import Progress, UserError, say
 
+HEAD = 0.45  # the margin of the square that has the masks of heads
 FAR = 16  # 64ths of the frame's side: a face that is displaced by more is another one
 MARGIN = 8  # pixels around the hole that SSIM's windows see
 MEASURES = ("psnr_hole", "ssim_hole", "grain")
@@ -45,8 +47,10 @@ def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
         completer = PhotoCompleter(dcgan)
         report.add(*COLUMNS, *FOUND_COLUMNS)
         for kind in kinds:
-            masks = (mask_of(kind, dcgan.options, options.seed + number) for number in range(len(paths)))
-            found = measure(damaged_photos(paths, masks, completer, options.batch_size, kind), methods, completer)
+            margin = HEAD if kind in HEAD_MASKS else dcgan.options.margin
+            networks = replace(dcgan.options, margin=margin)
+            holes = [Hole(mask_of(kind, networks, options.seed + number), margin) for number in range(len(paths))]
+            found = measure(damaged_photos(paths, holes, completer, options.batch_size, kind), methods, completer)
             if not found.displacements:
                 raise UserError(f"no face found in the photos of {options.dataset}: choose photos of frontal faces")
             add_rows(report, kind, found)
@@ -54,6 +58,13 @@ def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
 
 
 # ------------------------------------------------------------------------------------ the photos
+
+
+class Hole(NamedTuple):
+    """A hole of a face."""
+
+    mask: np.ndarray  # bool [size, size], True where a pixel is known
+    margin: float  # of its square around the aligned face, on each side, as a share of the face's side
 
 
 @dataclass(frozen=True)
@@ -66,10 +77,10 @@ class Damaged:
 
 
 def damaged_photos(
-    paths: Sequence[Path], masks: Iterable[np.ndarray], completer: PhotoCompleter, batch_size: int, note: str
+    paths: Sequence[Path], holes: Iterable[Hole], completer: PhotoCompleter, batch_size: int, note: str
 ) -> Iterator[list[Damaged]]:
-    """Batches of the photos with these masks over their faces. Photos without a face are left out, with a message."""
-    jobs = dict(enumerate(zip(paths, masks, strict=True)))
+    """Batches of the photos with these holes in their faces. Photos without a face are left out, with a message."""
+    jobs = dict(enumerate(zip(paths, holes, strict=True)))
     progress = Progress(len(jobs), "photos")
     for first in range(0, len(jobs), batch_size):
         part = {number: jobs[number] for number in range(first, min(first + batch_size, len(jobs)))}
@@ -82,18 +93,14 @@ def damaged_photos(
         progress.update(first + len(part), note)
 
 
-def damage(path: Path, mask: np.ndarray, completer: PhotoCompleter) -> tuple[Photo, Frame]:
-    """Hides a part of a photo's largest face, and returns the true frame, too; UserError if there is no face.
-
-    mask: bool [size, size], in the model's frame.
-    """
+def damage(path: Path, hole: Hole, completer: PhotoCompleter) -> tuple[Photo, Frame]:
+    """Hides a part of a photo's largest face, and returns the true frame, too; UserError if there is no face."""
     pixels = read_photo(path).pixels
     faces = completer.finder.faces(pixels)
     if not faces:
         raise UserError(f"no face in {path}")
-    true = by_landmarks(completer.finder.landmarks(pixels, faces[0]), len(mask))
-    (seen,) = completer.seen([true])
-    photo = Photo(pixels, ~seen.under(mask, pixels.shape[:2]))
+    true = by_landmarks(completer.finder.landmarks(pixels, faces[0]), len(hole.mask))
+    photo = Photo(pixels, ~true.widened(hole.margin).under(hole.mask, pixels.shape[:2]))
     if photo.intact or not photo.known.any():
         raise UserError(f"the face of {path} lies outside of the photo")
     return photo, true
@@ -129,15 +136,16 @@ class DamagedPhotos:
         """
         photos = [each.photo for each in self.batch]
         frames = [[frame] if (frame := each.true if told else each.found) else [] for each in self.batch]
-        faces = [self.completer.faces(photo, found) for photo, found in zip(photos, frames, strict=True) if found]
+        heads = self.completer.completed_heads([*map(self.completer.heads, photos, frames)])
+        faces = [self.completer.faces(*pair) for pair in zip(photos, frames, strict=True) if pair[1]]
         completed = np.zeros((0, 1, 1, 3), np.uint8)
         if faces:
             together = Incomplete.joined(faces)  # one search of all takes less time
             *_, last = self.completer.dcgan.complete(together, replace(preset.search, out_interval=0))
             completed = blend(last.generated, together, preset.blend)
-        for photo, found in zip(photos, frames, strict=True):
+        for photo, found, head in zip(photos, frames, heads, strict=True):
             faces_here = completed[: len(found)]
-            yield self.completer.finish(photo, found, grain, preset.search.seed)(faces_here).pixels
+            yield self.completer.finish(photo, found, grain, preset.search.seed, head)(faces_here).pixels
             completed = completed[len(found) :]
 
 

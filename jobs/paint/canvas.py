@@ -136,20 +136,21 @@ class Painter:
 
     def _with_faces(self, canvas: Canvas, photo: Photo, frames: Sequence[Frame], seed: int) -> Iterator[Stage]:
         """Yields the stages of a completion of the faces in these frames."""
-        search, seen = SearchOptions(out_interval=FRAMES, seed=seed), self.completer.seen(frames)
-        attempts, shown = attempts_of(seed), in_view(canvas.view, photo, seen)
+        search, reached = SearchOptions(out_interval=FRAMES, seed=seed), self.completer.reached(frames)
+        attempts, shown = attempts_of(seed), in_view(canvas.view, photo, self.completer.seen(frames))
         yield Stage("Preparing the search. The first time, this takes a while ...")
+        (heads,) = self.completer.completed_heads([self.completer.heads(photo, frames)])
         for state in self.completer.complete(photo, frames, search, attempts=attempts):
             if state.completed is not None:
                 progress = f"Searching: {state.iteration} of {search.iterations}"
                 yield Stage(progress, shown(state.completed[: len(frames)]))
         yield Stage("Blending ...")
-        finish = self.completer.finish(photo, frames, PhotoOptions.grain, seed)
+        finish = self.completer.finish(photo, frames, PhotoOptions.grain, seed, heads)
         for attempt, faces in zip(attempts, np.split(state.completed, len(attempts)), strict=True):
             title = f"alternative {attempt}" if attempt else "best guess"
             # One after the other, because a large photo takes much memory.
-            yield Stage("Blending ...", suggestion=suggestion(title, finish(faces), frames))
-        outside = share_outside(photo, seen)
+            yield Stage("Blending ...", suggestion=suggestion(title, finish(faces), reached))
+        outside = share_outside(photo, reached)
         smooth = f" {outside:.0%} of the hole is outside the face; it was filled smoothly."
         yield Stage("Done. Choose a picture." + (smooth if outside > LITTLE else ""))
 
