@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 WEIGHTS = (0.299, 0.587, 0.114)  # of red, green and blue in luminance, as in Pillow
 # Standard deviations, in levels of luminance, by which a curve is smoothed, and their weights. The wide one counts
@@ -59,7 +58,10 @@ def tone_of(pixels: np.ndarray, known: np.ndarray) -> Tone | None:
 def _curve(levels: np.ndarray, tints: np.ndarray) -> np.ndarray:
     """[256, 3]: the smoothed mean tint, a color minus its luminance, at each level. levels: [n]; tints: [n, 3]."""
     sums = np.stack([np.bincount(levels, weights, 256) for weights in (np.ones(len(levels)), *tints.T)], axis=1)
-    smoothed = sum(weight * gaussian_filter1d(sums, width, axis=0, mode="constant") for width, weight in SMOOTHING)
+    smoothed = sum(
+        weight * cv2.GaussianBlur(sums, (1, 8 * width + 1), 1, None, width, cv2.BORDER_CONSTANT)
+        for width, weight in SMOOTHING
+    )
     seen = np.flatnonzero(sums[:, 0])
     means = smoothed[seen, 1:] / smoothed[seen, :1]
     return np.stack([np.interp(np.arange(256), seen, mean) for mean in means.T], axis=1)

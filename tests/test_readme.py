@@ -161,7 +161,12 @@ def test_every_option_exists(tmp_path):
     helps = "".join(run_script(script, "--help", cwd=tmp_path).stdout for script in SCRIPTS)
     text = "".join(page.read_text() for page in (*PAGES, *CARDS))
     text = re.sub(r"(tensorboard|benchmark\.py|ruff format|docker run) --.*", "", text)
-    named = set(re.findall(r"(?<![\w-])--[A-Za-z]\w*", text)) - {"--build", "--depth", "--gpus", "--quick"}  # of other programs
+    named = set(re.findall(r"(?<![\w-])--[A-Za-z]\w*", text)) - {
+        "--build",
+        "--depth",
+        "--gpus",
+        "--quick",
+    }  # of other programs
     assert named
     assert not named - set(re.findall(r"--\w+", helps))
 
