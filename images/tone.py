@@ -58,9 +58,8 @@ def tone_of(pixels: np.ndarray, known: np.ndarray) -> Tone | None:
 def _curve(levels: np.ndarray, tints: np.ndarray) -> np.ndarray:
     """[256, 3]: the smoothed mean tint, a color minus its luminance, at each level. levels: [n]; tints: [n, 3]."""
     sums = np.stack([np.bincount(levels, weights, 256) for weights in (np.ones(len(levels)), *tints.T)], axis=1)
-    smoothed = np.zeros_like(sums)
-    for width, weight in SMOOTHING:
-        smoothed += weight * cv2.GaussianBlur(sums, (1, 8 * width + 1), 1, None, width, cv2.BORDER_CONSTANT)
+    parts = [w * cv2.GaussianBlur(sums, (1, 8 * s + 1), 1, None, s, cv2.BORDER_CONSTANT) for s, w in SMOOTHING]
+    smoothed = np.sum(parts, axis=0)
     seen = np.flatnonzero(sums[:, 0])
     means = smoothed[seen, 1:] / smoothed[seen, :1]
     return np.stack([np.interp(np.arange(256), seen, mean) for mean in means.T], axis=1)
