@@ -130,5 +130,7 @@ def squared(mask: np.ndarray, name: str) -> np.ndarray:
     """The mask, bool [S, S]. Raises UserError if it is not square."""
     height, width = mask.shape
     if height != width:
-        raise UserError(f"{name} is {width}x{height}: crop it to a square, like the pictures")
+        raise UserError(
+            f"{name} is {width}x{height}: crop it to a square like the picture, or add --photo for a whole photo"
+        )
     return mask

@@ -1,7 +1,7 @@
 """Completes pictures of a program: arrays or paths in, arrays out."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from completion.given_masks import GivenMasks
 from completion.groups import open_groups
 from completion.models import Model, open_model
 from completion.options import AT_ONCE, PhotoOptions
-from dcgan.options import PRESETS
+from dcgan.options import PRESETS, SearchOptions
 from images.decoding import Given
 from images.mask_files import read_mask
 from images.mask_options import MaskOptions
@@ -56,6 +56,9 @@ def complete_pictures(
     """The completed pictures, uint8 [H, W, 3] or [H, W]. UserError if one of them cannot be completed."""
     if preset not in PRESETS:
         raise ValueError(f"{preset} is not one of {', '.join(PRESETS)}")
+    unknown = search.keys() - asdict(SearchOptions()).keys()
+    if unknown:
+        raise ValueError(f"{min(unknown)} is not an option of the search: `complete.py --help` lists them")
     options = replace(PRESETS[preset].search, **{"out_interval": 0, **search})
 
     def recipe(of_photos: bool) -> Recipe:

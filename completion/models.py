@@ -55,7 +55,7 @@ def open_model(
 
 
 class WideModel:
-    """The bundled model of whole heads, read from its files when a hole needs it."""
+    """The bundled model of heads, read from its files when a hole needs it."""
 
     def __init__(self, directory: Path, precision: str):
         self.directory, self.precision = directory, precision
@@ -74,7 +74,7 @@ class WideModel:
 
 
 def wide_model(dcgan: "DCGAN") -> WideModel | None:
-    """The model of whole heads that belongs to a model of faces, if that is the bundled one for photos."""
+    """The model of heads that belongs to a model of faces, if that is the bundled one for photos."""
     wide = wide_of(dcgan.directory) if dcgan.directory else None
     return _opened(wide, dcgan.precision) if wide else None
 

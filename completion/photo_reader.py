@@ -235,7 +235,7 @@ def parts_of(loaded: dict[int, LoadedPhoto]) -> Iterator[dict[int, LoadedPhoto]]
 def remark(path: Source, outside: float, frames: Sequence[Frame]) -> None:
     """Tells what may look poor in a completed photo with faces in these frames. outside: the share of its hole."""
     if outside > LITTLE:
-        say(f"{path}: {outside:.0%} of the hole lies outside of the faces and is only filled smoothly")
+        say(f"{path}: {outside:.0%} of the hole lies beyond the faces and is only filled smoothly")
     for frame in frames:
         if frame.side < SMALL:
             say(f"{path}: a face is only {frame.side:.0f} pixels wide and will lack detail")

@@ -87,7 +87,7 @@ def bundled(photos: bool) -> Path:
 
 
 def wide_of(directory: Path) -> Path | None:
-    """The directory of the bundled model of whole heads, if `directory` is that of the bundled model for photos."""
+    """The directory of the bundled model of heads, if `directory` is that of the bundled model for photos."""
     faces = bundled(photos=True).resolve()
     wide = faces.with_name("pretrained-wide")
     return wide if directory.resolve() == faces and checkpoints(wide) else None

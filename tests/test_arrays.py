@@ -107,6 +107,7 @@ def test_photos_equal_those_of_the_script(tmp_path):
         (list(blobs(2, 16)), None, {"points": [(1, 1)] * 3}, "points belong to one photo, but there are 2"),
         (blobs(1, 16)[0], None, {"preset": "dull"}, "dull is not one of default, likely, lively, post"),
         (blobs(1, 16)[0], None, {"n_iter": 0}, "n_iter: 0 is not at least 1"),
+        (blobs(1, 16)[0], None, {"n_iterr": 3}, "n_iterr is not an option of the search"),
         (blobs(1, 16)[0], None, {"photo": False, "points": [(1, 1)] * 3}, "--points and --aligned exclude each other"),
     ],
 )
