@@ -12,8 +12,9 @@ from dcgan.options import NetworkOptions
 from faces.frame import Frame
 from images.photo import Photo
 from jobs.evaluate.aligned import BOXES, mask_of
+from jobs.evaluate.arguments import HEAD_MASKS
 from jobs.evaluate.methods import METHODS
-from jobs.evaluate.whole_photos import Damaged, DamagedPhotos, closeness_in_hole
+from jobs.evaluate.whole_photos import HEAD, Damaged, DamagedPhotos, Hole, closeness_in_hole, damage
 
 MODEL = ROOT / "checkpoints" / "pretrained"
 TRUE = np.array([[0.5, 0.1, -20.0], [-0.1, 0.5, 7.0]])
@@ -48,6 +49,18 @@ def test_boxes_hide_what_they_are_named_after():
         assert (rows[0], rows[-1] + 2) == pytest.approx((64 * top, 64 * bottom), abs=1)
         assert mask.any()
     assert mask_of("center", NetworkOptions(), 0).mean() == 0.75
+
+
+@pytest.mark.parametrize("kind", HEAD_MASKS)
+def test_holes_in_heads_reach_beyond_the_face(kind):
+    completer = PhotoCompleter(SimpleNamespace(directory=None, image_size=64, c_dim=3, options=NetworkOptions()))
+    hole = Hole(mask_of(kind, NetworkOptions(margin=HEAD), 0), HEAD)
+    photo, true = damage(ROOT / "data" / "demo" / "raw" / "astronaut.png", hole, completer)
+    face = true.covered(photo.shape)
+    y, x = np.nonzero(~photo.known & ~face)
+    corners = true.corners()
+    assert (y < corners[:, 1].min()).any() and (x < corners[:, 0].min()).any()
+    assert 0.2 < (~photo.known & face).sum() / face.sum() < 0.6
 
 
 @pytest.mark.slow
