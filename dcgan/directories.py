@@ -47,7 +47,7 @@ def read_config(directory: Path) -> NetworkOptions:
         raise UserError(f"{directory} has checkpoints but no config.json: restore {path} from a copy")
     if not found:
         what = "checkpoint" if path.is_file() else "model"
-        raise UserError(f"no {what} in {directory}: choose a directory that train-dcgan.py wrote")
+        raise UserError(f"no {what} in {directory}: choose a directory that train-dcgan.py wrote, or a bundled model")
     try:
         config = json.loads(path.read_text())
         config = {"margin": 0, **config}  # earlier versions had none
