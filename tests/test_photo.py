@@ -60,7 +60,7 @@ def folder(tmp_path_factory):
     two.paste(DEMO, (0, 0))
     two.paste(DEMO.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (300, 0))
     erased(two, (115, 150, 135, 162), (465, 150, 485, 162)).save(folder / "in" / "two.png")
-    levels = np.random.default_rng(0).normal(128, 50, (150, 200)).clip(0, 255).astype(np.uint8)
+    levels = np.random.default_rng(3).normal(128, 50, (150, 200)).clip(0, 255).astype(np.uint8)
     noise = Image.fromarray(levels).convert("RGB")
     noise.save(folder / "in" / "none.png")
     erased(noise, (90, 60, 110, 90)).save(folder / "in" / "smooth.png")
@@ -95,7 +95,7 @@ def test_a_hole_that_meets_no_face_is_filled_smoothly(folder, tmp_path):
     """Also where no other photo needs a search; and the same call does it once."""
     photo, final = (pixels(folder / path / "smooth.png") for path in ("in", "out/final"))
     hole = photo[..., 3] == 0
-    assert final[hole].std() < 0.6 * final[~hole].std() and abs(final[hole].mean() - 128) < 30
+    assert final[hole].std() < 0.5 * final[~hole].std() and abs(final[hole].mean() - 128) < 30
     said = (folder / "stdout").read_text().splitlines()
     (line,) = [line for line in said if "smooth.png: " in line]
     assert "only filled smoothly, because no face was found at the hole. If there is one, give" in line
