@@ -62,21 +62,32 @@ class Compositor:
     """
 
     def __init__(self, photo: Photo, frames: Sequence[Frame], fade: float = FADE, under: Layer | None = None):
-        self.photo, self.frames, self.fade, self.under = photo, frames, fade, under
-        self.splines = [(part, hole, Spline(~hole)) for part, hole in regions(photo)]
+        self.photo, self.frames, self.fade = photo, frames, fade
+        self.parts = []
+        for part, hole in regions(photo):
+            spline = Spline(~hole)
+            in_hole = spline(self._known(part, hole))
+            if under:
+                in_hole = self._with(under, in_hole, part, hole, spline)
+            self.parts.append((part, hole, spline, in_hole))
 
     def __call__(self, faces: np.ndarray) -> np.ndarray:
         """uint8 [H, W, 3]: the photo with these faces, uint8 [N, size, size, C]."""
         completed = self.photo.pixels.copy()
-        for part, hole, spline in self.splines:
-            pixels = np.where(hole[..., None], 0, self.photo.pixels[part]).astype(np.float32)
-            in_hole = spline(pixels)
-            for layer in filter(None, (self.under, Layer(self.frames, faces))):
-                frames = [frame.in_part(part) for frame in layer.frames]
-                face, weight = _mean_face(hole, frames, layer.faces, self.fade)
-                in_hole = (weight * face)[hole] + spline(weight * (pixels - face)) + (1 - weight[hole]) * in_hole
+        for part, hole, spline, under in self.parts:
+            in_hole = self._with(Layer(self.frames, faces), under, part, hole, spline)
             completed[part][hole] = in_hole.clip(0, 255).round()
         return completed
+
+    def _known(self, part: Part, hole: np.ndarray) -> np.ndarray:
+        """A part of the photo, float32 [h, w, 3], with 0 in the hole."""
+        return np.where(hole[..., None], 0, self.photo.pixels[part]).astype(np.float32)
+
+    def _with(self, layer: Layer, under: np.ndarray, part: Part, hole: np.ndarray, spline: Spline) -> np.ndarray:
+        """The pixels of a part of the hole with the faces of a layer over those `under` it, each [n, 3]."""
+        pixels = self._known(part, hole)
+        face, weight = _mean_face(hole, [frame.in_part(part) for frame in layer.frames], layer.faces, self.fade)
+        return (weight * face)[hole] + spline(weight * (pixels - face)) + (1 - weight[hole]) * under
 
 
 def regions(photo: Photo) -> Iterator[tuple[Part, np.ndarray]]:

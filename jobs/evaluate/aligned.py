@@ -32,7 +32,7 @@ SHOWN = 8  # faces in the pictures
 MEASURES = ("psnr", "psnr_hole", "ssim", "ssim_hole", "sharp", "identity", "found")
 RECOGNIZER = "dlib_face_recognition_resnet_model_v1.dat"  # beside the landmark model
 COLUMNS = (*MEASURES, "seconds", "own_loss")
-# Holes in the aligned square: (left, top, right, bottom) in shares of its side.
+# Holes of faces: (left, top, right, bottom) in shares of the aligned square, beyond which the last two reach.
 BOXES = {
     "eyes": (0.06, 0.03, 0.94, 0.34),
     "mouth": (0.19, 0.59, 0.81, 0.94),
