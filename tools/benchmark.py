@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=64, help="channels of G and D (default: %(default)s)")
     parser.add_argument("--photos", type=int, default=32, help="to align and to complete (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
-    parser.add_argument("--profile", action="store_true", help="what the time of a training step goes into")
+    parser.add_argument("--profile", action="store_true", help="what the time of training steps goes into")
     args = parser.parse_args()
     if args.quick:
         args.rounds, args.photos = 2, 8
@@ -62,8 +62,8 @@ def main() -> None:
             shown = value if isinstance(value, dict) else {"": value}
             print(f"{name}: " + ", ".join(f"{key} {number:.4g}".strip() for key, number in shown.items()))
     if args.profile:
-        for precision in PRECISIONS:
-            figures[f"profile, {precision}"] = profile(precision, args)
+        for size, batch in ((64, 64), (128, 32)):
+            figures[f"profile, {size}x{size}"] = profile(size, batch, args.dim)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
 
@@ -176,13 +176,13 @@ def product(precision: str) -> Callable[[], Any]:
     return runs
 
 
-def train_step(precision: str, size: int, batch: int, dim: int) -> Callable[[], Any]:
+def train_step(precision: str, size: int, batch: int, dim: int, g_updates: int = 2) -> Callable[[], Any]:
     """A step of a training."""
     from dcgan.options import TrainOptions
     from model import DCGAN
 
     dcgan = DCGAN(size, gf_dim=dim, df_dim=dim, precision=precision)
-    options = TrainOptions(epochs=10**6, batch_size=batch)
+    options = TrainOptions(epochs=10**6, batch_size=batch, g_updates=g_updates)
     steps = dcgan.train(noise(10 * batch, size), options, intervals=(at_once(),))
     return lambda: next(state for state in steps if state.step % at_once() == 0).losses.numpy()
 
@@ -345,13 +345,13 @@ def completion(photos: int) -> dict[str, Any]:
     return {"photos completed": {"a second": photos / total} | shares}
 
 
-def profile(precision: str, args: argparse.Namespace) -> dict[str, float]:
-    """Prints and returns the milliseconds of a training step by kind of operation; several run side by side."""
+def profile(size: int, batch: int, dim: int) -> dict[str, float]:
+    """Prints and returns the shares of kinds of operations in the time of a training step with one update of G."""
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
     from kernels.tensorflow import tf
 
-    run = train_step(precision, 64, args.batch, args.dim)
+    run = train_step("auto", size, batch, dim, g_updates=1)
     run()
     space = xplane_pb2.XSpace()
     with tempfile.TemporaryDirectory() as folder:
@@ -365,11 +365,12 @@ def profile(precision: str, args: argparse.Namespace) -> dict[str, float]:
             for event in line.events:
                 operation, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
                 if operation and not operation.endswith(":") and " " not in kind:  # neither C++'s function nor a call
-                    kinds[kind] += event.duration_ps / 1e9 / at_once()
-    print(f"{precision}: milliseconds by kind of operation")
-    for kind, milliseconds in kinds.most_common(20):
-        print(f"  {milliseconds:8.1f} {kind.removeprefix('_MklNative')}")
-    return dict(kinds)
+                    kinds[kind] += event.duration_ps
+    shares = {kind: time / kinds.total() for kind, time in kinds.most_common(20)}
+    print(f"training step, {size}x{size}, batches of {batch}: shares of kinds of operations")
+    for kind, share in shares.items():
+        print(f"  {share:6.1%} {kind.removeprefix('_MklNative').removeprefix('_Mkl')}")
+    return shares
 
 
 if __name__ == "__main__":
