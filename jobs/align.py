@@ -1,37 +1,31 @@
 """Aligns the faces of many photos on all cores and writes a table of their status and transforms."""
 
 import dataclasses
-import multiprocessing
 import os
-import signal
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
-from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import dlib
 import numpy as np
 
-from faces.detector import HUGE, FaceFinder, face_transform, filled, predictor_path
+from faces.detector import FaceFinder, face_transform, filled, predictor_path
 from faces.frame import BLACK, Frame
 from faces.table import COLUMNS, TABLE, earlier_rows
-from images.decoding import PictureError, picture_size, read_photo
+from images.decoding import PictureError, in_turn, read_photo
 from images.files import find_pictures, save_picture, unique_names
 from images.photo import Photo
 from jobs.arguments import AlignOptions
 from outputs import Outputs, only_writer
-from utils import Progress, UserError, ignore_pillow, say, write_rows
+from utils import Progress, UserError, say, write_rows
 
 UNREADABLE = (PictureError, MemoryError, RuntimeError, cv2.error)  # dlib and OpenCV raise the last ones
-MOST_PROCESSES = 61 if os.name == "nt" else 256  # the limit of Windows
+AT_ONCE = 1000  # photos that wait for a thread
 
 
 class Job(NamedTuple):
@@ -43,11 +37,11 @@ class Job(NamedTuple):
 
 
 class Aligner:
-    """Aligns one photo after the other with a landmark model."""
+    """Aligns photos with a landmark model. Several threads may use it."""
 
-    def __init__(self, predictor: Path, options: AlignOptions, alone: AbstractContextManager | None = None):
-        """Raises UserError if `predictor` is not a model of 68 landmarks. alone: a lock for huge photos."""
-        self.options, self.outputs, self.alone = options, Outputs(options.out), alone or nullcontext()
+    def __init__(self, predictor: Path, options: AlignOptions):
+        """Raises UserError if `predictor` is not a model of 68 landmarks."""
+        self.options, self.outputs = options, Outputs(options.out)
         try:
             self.finder = FaceFinder(str(predictor))
             found = len(self.finder.landmarks(np.zeros((64, 64, 3), np.uint8), dlib.rectangle(0, 0, 63, 63)))
@@ -56,13 +50,8 @@ class Aligner:
         if found != 68:
             raise UserError(f"{predictor} finds {found} landmarks: choose a model of 68")
 
-    def frames(self, photo: Photo) -> list[Frame] | str:
-        """The frames of the faces to align, the largest first, or the photo's status if there is none."""
-        boxes = self.finder.faces(photo.pixels)
-        if not boxes:
-            return "no face"
-        if self.options.skip_multi and len(boxes) > 1:
-            return "several faces"
+    def frames(self, photo: Photo, boxes: Sequence[dlib.rectangle]) -> list[Frame]:
+        """The frames of the faces in these boxes: of the first one, or of all with --all."""
         size, kind, margin = self.options.size, self.options.landmarks, self.options.margin
         landmarks = [self.finder.landmarks(photo.pixels, box) for box in (boxes if self.options.all else boxes[:1])]
         return [Frame(face_transform(points, kind, size), size).widened(margin) for points in landmarks]
@@ -70,11 +59,14 @@ class Aligner:
     def align(self, job: Job) -> list[list[str]]:
         """Writes the faces of a photo; returns its rows of alignment.csv."""
         try:
-            with self.alone if 3 * prod(picture_size(job.photo)) >= HUGE else nullcontext():
+            with in_turn(job.photo):
                 photo = read_filled(job.photo)
-                frames = self.frames(photo)
-                if isinstance(frames, str):
-                    return [row_without_face(job.name, frames)]
+                boxes = self.finder.faces(photo.pixels)
+                if not boxes:
+                    return [row_without_face(job.name, "no face")]
+                if self.options.skip_multi and len(boxes) > 1:
+                    return [row_without_face(job.name, "several faces")]
+                frames = self.frames(photo, boxes)
                 outside = cv2.BORDER_REPLICATE if self.options.margin else BLACK
                 views = [frame.view(photo, outside) for frame in frames]
         except UNREADABLE:
@@ -88,6 +80,15 @@ class Aligner:
             sizes = width, height, frame.size, len(views) if self.options.all else "", self.options.margin
             rows.append([job.name, output, "aligned", *map(str, (*frame.transform.ravel(), *sizes))])
         return rows
+
+    def align_all(self, jobs: Sequence[Job]) -> Iterator[list[list[str]]]:
+        """Aligns photos in parallel, because dlib and OpenCV let other threads run; yields the rows of each."""
+        threads = ThreadPoolExecutor(self.options.jobs)
+        try:
+            for first in range(0, len(jobs), AT_ONCE):
+                yield from threads.map(self.align, jobs[first : first + AT_ONCE])
+        finally:
+            threads.shutdown(cancel_futures=True)
 
 
 def row_without_face(name: str, status: str) -> list[str]:
@@ -107,67 +108,6 @@ def read_filled(path: Path) -> Photo:
     """Reads a photo and fills its hole, so that hidden pixels neither move the face nor show."""
     photo = read_photo(path)
     return photo if photo.intact else dataclasses.replace(photo, pixels=filled(photo.pixels, photo.known))
-
-
-# ------------------------------------------------------------------------------------------ processes
-
-_aligner: Any = None
-
-
-def _start_worker(*arguments: Any) -> None:
-    """Builds the worker's Aligner. The worker leaves Ctrl-C to its parent and ends when that is killed."""
-    global _aligner
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    ignore_pillow()
-    cv2.setNumThreads(1)  # the processes already use all cores
-    _aligner = Aligner(*arguments)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent
-    parent.join()
-    os._exit(1)
-
-
-def _align(job: Job) -> list[list[str]]:
-    """Aligns a photo; returns its rows of alignment.csv."""
-    return _aligner.align(job)
-
-
-@contextmanager
-def _workers(processes: int, predictor: Path, options: AlignOptions) -> Iterator[ProcessPoolExecutor]:
-    """Processes that run `_align`. Raises UserError if one of them is killed."""
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, _start_worker, (predictor, options, context.Lock()))
-    try:
-        yield pool
-    except BrokenProcessPool as error:
-        raise UserError(
-            "a process was killed, perhaps for lack of memory: use fewer --jobs; the rest is kept"
-        ) from error
-    except BaseException:
-        # A signal to the whole group can end a worker while it starts, and the pool would wait for it forever.
-        earlier, threading.excepthook = threading.excepthook, lambda _: None
-        for worker in multiprocessing.active_children():
-            worker.kill()
-        pool.shutdown(cancel_futures=True)  # its thread may fail on canceled work
-        threading.excepthook = earlier
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _started(pool: ProcessPoolExecutor, jobs: Sequence[Job], chunk: int) -> Iterator[list[list[str]]]:
-    """Starts the jobs; yields the rows of each. Workers start with Ctrl-C blocked: a terminal sends it to them, too."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        return pool.map(_align, jobs, chunksize=chunk)
-    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return pool.map(_align, jobs, chunksize=chunk)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
 
 # ---------------------------------------------------------------------------- photos and their faces
@@ -218,21 +158,17 @@ def is_done(rows: Sequence[list[str]], outputs: Outputs, skip_multi: bool) -> bo
         return False
 
 
-def older(earlier: dict[str, list[list[str]]], outputs: Outputs) -> dict[str, list[list[str]]]:
-    """The rows of an earlier version, which had no sizes, if their faces are there."""
-    return {name: part for name, part in earlier.items() if not any(part[0][9:]) and outputs.owns(part[0][1])}
-
-
 def check_alike(aligner: Aligner, photos: dict[str, Path], earlier: dict[str, list[list[str]]]) -> None:
     """Aligns one photo of an earlier run again. Raises UserError if that gives another transform."""
     for name, (row, *_) in earlier.items():
         if row[2] == "aligned" and name in photos:
             try:
-                frames = aligner.frames(read_filled(photos[name]))
+                photo = read_filled(photos[name])
+                frames = aligner.frames(photo, aligner.finder.faces(photo.pixels))
                 expected = [float(number) for number in row[3:9]]
             except (*UNREADABLE, ValueError):  # the photo or its row was damaged since; try the next one
                 continue
-            alike = not isinstance(frames, str) and np.allclose(frames[0].transform.ravel(), expected, atol=1e-6)
+            alike = frames and np.allclose(frames[0].transform.ravel(), expected, atol=1e-6)
             if not alike or bool(row[-2]) != aligner.options.all:
                 raise UserError(
                     f"{aligner.options.out} holds faces with another --size or --margin, other landmarks, another "
@@ -259,8 +195,8 @@ def _align_all(options: AlignOptions) -> None:
     outputs = Outputs(out)
     earlier = by_photo(rows)
     kept = {name: part for name, part in earlier.items() if is_done(part, outputs, options.skip_multi)}
-    aligner = Aligner(predictor, dataclasses.replace(options, skip_multi=False))
-    check_alike(aligner, photos, kept | older(earlier, outputs))
+    aligner = Aligner(predictor, options)
+    check_alike(aligner, photos, kept)
     jobs = [job for job in named_jobs(photos, rows) if job.name not in kept]
     outputs.check(TABLE, *(output_of(job, 1, options.all) for job in jobs))
     if kept:
@@ -268,16 +204,14 @@ def _align_all(options: AlignOptions) -> None:
 
     done = {name: part for name, part in kept.items() if name in photos}
     outputs.write(TABLE, lambda path: write_rows(path, [COLUMNS, *chain.from_iterable(kept.values())]), grows=True)
-    processes = min(options.jobs, len(jobs) or 1, MOST_PROCESSES)
     progress = Progress(len(jobs), "photos")
-    with _workers(processes, predictor, options) as pool:
-        for part in _started(pool, jobs, min(16, 1 + len(jobs) // (8 * processes))):
-            outputs.add_rows(TABLE, part)
-            name, _, status, *_ = part[0]
-            done[name] = part
-            if options.verbose or status == "unreadable":
-                say(f"{name}: {status}")
-            progress.update(progress.done + 1)
+    for part in aligner.align_all(jobs):
+        outputs.add_rows(TABLE, part)
+        name, _, status, *_ = part[0]
+        done[name] = part
+        if options.verbose or status == "unreadable":
+            say(f"{name}: {status}")
+        progress.update(progress.done + 1)
 
     statuses = Counter(part[0][2] for part in done.values())
     say(", ".join(f"{statuses[s]} {s}" for s in ("aligned", "no face", "several faces", "unreadable")))

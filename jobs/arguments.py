@@ -42,7 +42,7 @@ class AlignOptions(Options):
     skip_multi: bool = option(False, "skip photos with several faces; by default, align the largest", "--skipMulti")
     all: bool = option(False, "align every face of a photo, into NAME_1.png, NAME_2.png, ..., the largest first")
     verbose: bool = option(False, "print the status of each photo")
-    jobs: int = option(os.cpu_count(), "number of processes", check=number(int, 1, 256))
+    jobs: int = option(os.cpu_count(), "number of photos to align at the same time", check=number(int, 1, 256))
 
     def __post_init__(self):
         super().__post_init__()

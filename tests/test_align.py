@@ -1,17 +1,13 @@
-"""align.py as a command: the demonstration photo under its transform, what is kept, killed processes, bad calls."""
+"""align.py as a command: the demonstration photo under its transform, what is kept, bad calls."""
 
 import csv
 import importlib
-import os
 import shutil
-import signal
-import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, assert_fails, assert_works, process, run_script
+from conftest import ROOT, assert_fails, assert_works, run_script
 from PIL import Image
 
 from faces.detector import TEMPLATES, predictor_path
@@ -136,50 +132,11 @@ def test_a_photo_that_was_damaged_since_does_not_stop_the_others(tmp_path):
     assert [row["status"] for row in rows(tmp_path / "out")] == ["aligned", "aligned"]
 
 
-def test_workers_end_with_a_killed_run(tmp_path):
-    (tmp_path / "raw").mkdir()
-    for i in range(200):
-        (tmp_path / "raw" / f"{i}.png").symlink_to(DEMO / "astronaut.png")
-    command = process("align.py", "raw", "align", INNER, "out", "--jobs", 2)
-    with subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL) as run:
-        while not list((tmp_path / "out").glob("*.png")):
-            assert run.poll() is None
-            time.sleep(0.1)
-        run.kill()
-    for _ in range(100):
-        try:
-            os.killpg(run.pid, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    os.killpg(run.pid, signal.SIGKILL)
-    raise AssertionError("the workers live on")
-
-
 def test_faces_inside_the_folder_of_photos_are_not_photos(tmp_path):
     shutil.copytree(DEMO, tmp_path / "raw")
     for _ in range(2):
         assert_works(run_script("align.py", "raw", "align", INNER, "raw/out", cwd=tmp_path))
     assert [row["source"] for row in rows(tmp_path / "raw" / "out")] == ["astronaut.png"]
-
-
-@pytest.mark.skipif(not shutil.which("pgrep"), reason="needs pgrep to find the worker")
-def test_a_killed_worker_ends_the_run(tmp_path):
-    (tmp_path / "raw").mkdir()
-    for i in range(40):
-        shutil.copy(DEMO / "astronaut.png", tmp_path / "raw" / f"{i:02d}.png")
-    command = process("align.py", "raw", "align", INNER, "out", "--jobs", 1)
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        deadline = time.monotonic() + 300
-        while not list((tmp_path / "out").glob("*.png")):
-            assert time.monotonic() < deadline and run.poll() is None
-            time.sleep(0.05)
-        children = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True).stdout.split()
-        for child in children:
-            os.kill(int(child), signal.SIGKILL)
-        _, err = run.communicate(timeout=120)
-    assert run.returncode == 1
-    assert [line for line in err.splitlines() if "error" in line][-1].startswith("error: a process was killed")
 
 
 def test_photos_with_several_faces_can_be_left_out(tmp_path):

@@ -84,7 +84,7 @@ def test_a_face_that_the_user_changed_is_kept(tmp_path):
 
 
 def test_a_table_of_an_earlier_version_gets_the_sizes(tmp_path):
-    """Its photos are aligned again, with the options of the earlier run."""
+    """Photos without sizes are aligned again."""
     shutil.copy(PHOTO, tmp_path)
     command = ["align.py", "astronaut.png", "align", INNER, "out"]
     assert_works(run_script(*command, cwd=tmp_path))
@@ -96,7 +96,7 @@ def test_a_table_of_an_earlier_version_gets_the_sizes(tmp_path):
     for columns, kept in ((9, whole), (13, whole.removesuffix("0.0\n") + "\n")):
         earlier = "".join(",".join(cells[:columns]) + "\n" for cells in (header, row))
         Outputs(tmp_path / "out").write("alignment.csv", lambda path: path.write_text(earlier), grows=True)  # noqa: B023
-        for other in (["--size", 32], ["--margin", 0.1]):
+        for other in (["--size", 32], ["--margin", 0.1]) if columns == 13 else ():
             assert_fails(run_script(*command, *other, cwd=tmp_path), 1, "out holds faces with another --size")
         assert_works(run_script(*command, cwd=tmp_path))
         assert table.read_text() == kept

@@ -59,7 +59,7 @@ def test_at_some_moments(tmp_path):
         assert (run.returncode, said) in [(130, "error: interrupted\n"), (0, "")]
 
 
-def test_while_the_workers_of_align_start(tmp_path):
+def test_while_align_starts(tmp_path):
     """A terminal's Ctrl-C goes to all processes of the group."""
     command = [sys.executable, ROOT / "align.py", ROOT / "data/demo/raw", *CALLS["align.py"][1:]]
     with subprocess.Popen(
