@@ -246,7 +246,7 @@ class DCGAN:
         for first in range(0, len(z), size):
             part = z[first : first + size]
             with enough_memory(size, self.image_size):
-                yield to_uint8(self.generator(fill_batch(part)))[: len(part)]
+                yield to_uint8(self.generator(fill_batch(part))).numpy()[: len(part)]
 
     # ---------------------------------------------------------------------------------- completion
 
@@ -273,8 +273,7 @@ class DCGAN:
             generated = completed = None
             last = i == options.iterations or stopped()
             if last or (options.out_interval and i % options.out_interval == 0):
-                with enough_memory(len(incomplete), self.image_size):
-                    generated = incomplete.toned(state.images())
+                generated = incomplete.toned(state.point.images)
                 completed = incomplete.filled(generated)
             point = state.point
             yield SearchStep(i, state.z.astype(np.float32), point.losses, point.restarts, generated, completed)

@@ -6,8 +6,6 @@ Images and feature maps are NHWC float32, unless layers are made within `computi
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
-
 from kernels.convolutions import Conv2D, Conv2DTranspose
 from kernels.layers import BatchNorm, Linear
 from kernels.tensorflow import keras, tf
@@ -86,10 +84,10 @@ def to_float(pixels):
     return tf.cast(pixels, tf.float32) / 127.5 - 1
 
 
-def to_uint8(images) -> np.ndarray:
-    """Images in [-1, 1] -> the nearest uint8; NaN becomes 0."""
-    pixels = (np.clip(images, -1, 1) + 1) * 127.5
-    return np.nan_to_num(pixels).round().astype(np.uint8)
+def to_uint8(images):
+    """Images in [-1, 1] -> the nearest uint8, on the device that holds them; NaN becomes 0."""
+    pixels = tf.round((tf.clip_by_value(images, -1, 1) + 1) * 127.5)
+    return tf.cast(tf.where(tf.math.is_nan(pixels), 0.0, pixels), tf.uint8)
 
 
 def random_flip(images, coins):

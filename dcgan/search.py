@@ -5,21 +5,19 @@ pictures of a batch are searched side by side and do not influence each other.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from dcgan.devices import filled_parts, joined
+from dcgan.devices import filled_parts
 from dcgan.options import RATES, SearchOptions
 from dcgan.search_loss import Measure
 from dcgan.spaces import Cube, FeatureMaps, Space, rng_of
 from images.incomplete import Face, Incomplete
 from kernels.tensorflow import tf
-from ops import to_uint8
 
 MEMORY = 10  # pairs of steps and gradient changes that lbfgs keeps
 LONGEST = 0.5  # lbfgs step in any coordinate
@@ -32,6 +30,7 @@ class Point:
     z: np.ndarray  # [batch, z_dim]
     losses: np.ndarray  # [batch, 3]: contextual, perceptual and total loss. The total is minimized
     gradient: np.ndarray  # [batch, z_dim], of the total loss
+    images: np.ndarray  # uint8 [batch, H, W, c_dim]
     restarts: np.ndarray  # [batch]: how often the search has restarted
 
     @property
@@ -54,7 +53,6 @@ class SearchState:
 
     z: np.ndarray  # [batch, z_dim] in [-1, 1]; the z found first, while feature maps are searched
     point: Point  # in the space that is searched now
-    images: Callable[[], np.ndarray]  # computes the images at the point, uint8 [batch, H, W, c_dim]
 
 
 class Objective:
@@ -96,7 +94,7 @@ def search(
     cube = Cube.of(generator, strategy, incomplete.ids, options, share)
     objective = Objective(measure, cube, options.seed, incomplete.ids)
     for point in SEARCHES[options.approach](objective, first_z(cube, incomplete, options), options):
-        yield SearchState(point.z, point, partial(_images, cube, point.z, strategy))
+        yield SearchState(point.z, point)
     if options.refine:
         z, weight = point.z, tf.constant(options.refine_penalty * share)
         around_z = (generator, filled_parts(strategy, z), options.refine, weight)
@@ -106,7 +104,7 @@ def search(
         start = np.zeros((len(z), maps.z_dim), np.float32)
         points = lbfgs(objective, start, replace(options, n_iter=options.refine_iter))
         for point in islice(points, 1, None):  # the first has the images of the state before
-            yield SearchState(z, point, partial(_images, maps, point.z, strategy))
+            yield SearchState(z, point)
 
 
 def first_z(cube: Cube, incomplete: Incomplete, options: SearchOptions) -> np.ndarray:
@@ -119,12 +117,6 @@ def first_z(cube: Cube, incomplete: Incomplete, options: SearchOptions) -> np.nd
         if options.start == "random" or face.attempt:
             row[:] = cube.random(options.seed, face, cube.z_dim)
     return z
-
-
-def _images(space: Space, z: np.ndarray, strategy: tf.distribute.Strategy) -> np.ndarray:
-    """uint8 [batch, H, W, c_dim]: the images of z, computed on all devices."""
-    parts = filled_parts(strategy, z.astype(np.float32))
-    return to_uint8(joined(strategy, strategy.run(type(space).images, (space, parts))))[: len(z)]
 
 
 def step_size(options: SearchOptions, i: int) -> float:

@@ -13,10 +13,13 @@ from images.incomplete import Incomplete
 from images.masks import context_weights
 from kernels.layers import fill_rows, row_count
 from kernels.tensorflow import enough_memory, keras, tf
-from ops import block_means, to_float
+from ops import block_means, to_float, to_uint8
 
-Measure = Callable[[Space, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Takes a space and z [batch, z_dim] in it, returns losses [batch, 3] and the gradient of the last, [batch, z_dim]."""
+Measure = Callable[[Space, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""Takes a space and z [batch, z_dim] in it.
+
+Returns losses [batch, 3], the gradient of the last, [batch, z_dim], and the images, uint8 [batch, H, W, c_dim].
+"""
 
 
 class Target(NamedTuple):
@@ -52,17 +55,18 @@ class SearchLoss:
             incomplete.lowres,
         )
 
-        def measure(space: Space, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def measure(space: Space, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             with enough_memory(len(z), incomplete.pictures.shape[1]):
                 parts = filled_parts(self.strategy, z.astype(np.float32))
-                losses, gradient = self._on_devices(space, parts, target)
-            return losses.numpy()[: len(z)].astype(float), gradient.numpy()[: len(z)].astype(z.dtype)
+                found = self._on_devices(space, parts, target)
+            losses, gradient, images = (each.numpy()[: len(z)] for each in found)
+            return losses.astype(float), gradient.astype(z.dtype), images
 
         return measure
 
     @tf.function(autograph=False)  # to convert the code takes longer than to trace it
     def _on_devices(self, space: Space, z, target: Target):
-        """[batch, 3] losses and the gradient of the total loss, [batch, z_dim]. Each device computes its part."""
+        """What a `Measure` returns. Each device computes its part."""
         parts = self.strategy.run(self._on_replica, (space, z, target))
         return tuple(joined(self.strategy, each) for each in parts)
 
@@ -77,7 +81,8 @@ class SearchLoss:
         gradient = tape.gradient(total, z)
         finite = tf.reduce_all(tf.math.is_finite(gradient), axis=1)
         total = tf.where(finite, total, math.inf)
-        return tf.stack([contextual, perceptual, total], axis=1), tf.where(finite[:, None], gradient, 0.0)
+        losses = tf.stack([contextual, perceptual, total], axis=1)
+        return losses, tf.where(finite[:, None], gradient, 0.0), to_uint8(x_fake)
 
     def _contextual(self, x_fake, target: Target):
         """[batch]: how far images are from the known pixels."""

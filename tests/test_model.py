@@ -676,7 +676,7 @@ def test_the_losses_are_those_of_post_and_paper(face_model, ours):
     away = np.linalg.norm(z, axis=1) - options.z_length * (z.shape[1] / 3) ** 0.5
     total = contextual + 0.1 * perceptual + options.z_penalty * away**2
     np.testing.assert_allclose(states[0].losses, np.stack([contextual, perceptual, total], axis=1), rtol=1e-4)
-    assert abs(states[0].generated.astype(int) - to_uint8(x_fake)).max() <= 1
+    assert abs(states[0].generated.astype(int) - to_uint8(x_fake).numpy()).max() <= 1
 
 
 def test_a_discriminator_whose_opinion_has_no_weight_is_not_asked(face_model):
@@ -743,7 +743,7 @@ def test_the_first_z(face_model):
         return next(face_model.complete(Incomplete(pictures, mask, ids=[*map(Face, photos)]), options)).z
 
     known = face_model.generator(uniform((2, 100), seed=3) * 0.5)
-    pictures = to_uint8(known)
+    pictures = to_uint8(known).numpy()
     assert (first("zero") == 0).all()
     np.testing.assert_array_equal(first("random")[1], Cube.random(0, Face(1), 100).astype(np.float32))
     np.testing.assert_array_equal(first("random", photos=(1, 5))[0], Cube.random(0, Face(1), 100).astype(np.float32))
@@ -777,7 +777,7 @@ def test_a_completion_does_not_depend_on_its_batch(bundled, approach):
     """To the last bit, alone and in batches of each size that is computed differently."""
     mask = np.ones((64, 64), bool)
     mask[16:48, 16:48] = False
-    incomplete = Incomplete(to_uint8(bundled.generator(uniform((9, 100), seed=3))), mask)
+    incomplete = Incomplete(to_uint8(bundled.generator(uniform((9, 100), seed=3))).numpy(), mask)
     options = SearchOptions(out_interval=0) if approach == "lbfgs" else SearchOptions(approach, n_iter=4, lam=0.1)
     whole = last(bundled.complete(incomplete, replace(options, out_interval=0, hmc_l=3)))
     for part in (slice(0, 1), slice(1, 4), slice(4, 9)):
@@ -789,7 +789,7 @@ def test_a_completion_does_not_depend_on_its_batch(bundled, approach):
 @pytest.mark.parametrize(("approach", "n_iter", "lr"), [("lbfgs", 50, 1.0), ("adam", 300, 0.05), ("pgd", 300, 1e-3)])
 def test_a_generated_picture_is_found_again(face_model, approach, n_iter, lr):
     """Wholly visible and from a known z: the contextual loss falls to a fifth."""
-    pictures = to_uint8(face_model.generator(uniform((4, 100), seed=9) * 0.5))
+    pictures = to_uint8(face_model.generator(uniform((4, 100), seed=9) * 0.5)).numpy()
     options = replace(POST, approach=approach, n_iter=n_iter, lr=lr)
     states = list(face_model.complete(Incomplete(pictures, np.ones((16, 16))), options))
     assert (states[-1].losses[:, 0] < states[0].losses[:, 0] / 5).all()

@@ -16,14 +16,14 @@ TARGET = RNG.uniform(-0.8, 0.8, (3, 6))
 SCALE = np.array([1, 3, 10, 30, 100, 300.0])
 
 
-def thrice(loss):
-    """As the three losses, of which the last counts."""
-    return np.stack([loss] * 3, axis=1)
+def measured(z, loss, gradient):
+    """As the three losses, of which the last counts, their gradient, and z itself as the images."""
+    return np.stack([loss] * 3, axis=1), gradient, z
 
 
 def bowl(space, z):
     """Half of the scaled squared distance to TARGET; its condition number is 300."""
-    return thrice((SCALE * (z - TARGET) ** 2).sum(axis=1) / 2), SCALE * (z - TARGET)
+    return measured(z, (SCALE * (z - TARGET) ** 2).sum(axis=1) / 2, SCALE * (z - TARGET))
 
 
 def second_of_bowl(space, z):
@@ -45,6 +45,7 @@ def test_a_point_at_the_start_and_after_each_iteration(approach):
     np.testing.assert_array_equal(found[0].z, 0)
     for point in found:
         np.testing.assert_allclose(point.losses, bowl(None, point.z)[0])
+        np.testing.assert_array_equal(point.images, point.z)
         assert (point.restarts == 0).all()
 
 
@@ -63,7 +64,7 @@ def test_lbfgs_never_rises_and_needs_a_fraction_of_adams_iterations():
 @pytest.mark.parametrize("approach", ["lbfgs", "adam", "pgd"])
 def test_a_minimum_beyond_the_cube_is_sought_at_its_side(approach):
     def beyond(space, z):
-        return thrice(((z - 3) ** 2).sum(axis=1)), 2 * (z - 3)
+        return measured(z, ((z - 3) ** 2).sum(axis=1), 2 * (z - 3))
 
     found = points(approach, beyond, n_iter=60, lr=0.1)
     assert all(abs(point.z).max() <= 1 for point in found)
@@ -74,7 +75,7 @@ def test_a_space_without_bounds_has_its_minimum_found_where_it_is():
     target = np.array([[3.0, 0.2, -3.0, 5.0]])
 
     def measure(space, z):
-        return thrice(((z - target) ** 2).sum(axis=1)), 2 * (z - target)
+        return measured(z, ((z - target) ** 2).sum(axis=1), 2 * (z - target))
 
     space = FeatureMaps(None, 4, None, None, None)
     *_, found = SEARCHES["lbfgs"](Objective(measure, space, 0, [Face(0)]), np.zeros((1, 4)), SearchOptions(n_iter=60))
@@ -90,7 +91,7 @@ def test_lbfgs_finds_the_bounded_minimum():
 
     def measure(space, z):
         gradient = np.einsum("nij,nj->ni", hessian, z - centre)
-        return thrice(((z - centre) * gradient).sum(axis=1) / 2), gradient
+        return measured(z, ((z - centre) * gradient).sum(axis=1) / 2, gradient)
 
     found = points("lbfgs", measure, np.zeros((n, d)), [*map(Face, range(n))], n_iter=150)[-1]
     for i in range(n):
@@ -134,7 +135,7 @@ def test_hmc_samples_the_distribution_of_its_potential():
     n, beta, stiff = 64, 2.0, 50.0
 
     def measure(space, z):
-        return thrice(stiff * ((z - 0.2) ** 2).sum(axis=1) / 2), stiff * (z - 0.2)
+        return measured(z, stiff * ((z - 0.2) ** 2).sum(axis=1) / 2, stiff * (z - 0.2))
 
     options = {"n_iter": 150, "hmc_beta": beta, "hmc_eps": 0.05, "hmc_l": 8}
     samples = np.stack([p.z for p in points("hmc", measure, np.zeros((n, 2)), [*map(Face, range(n))], **options)])[30:]
@@ -174,8 +175,8 @@ def test_pictures_do_not_influence_each_other(approach):
 @pytest.mark.parametrize("approach", ["lbfgs", "hmc"])
 def test_a_step_to_a_loss_that_is_nan_is_rejected(approach):
     def cliff(space, z):
-        losses, gradient = bowl(space, z)
-        return np.where(z[:, :1] != 0, np.nan, losses), gradient
+        losses, *others = bowl(space, z)
+        return np.where(z[:, :1] != 0, np.nan, losses), *others
 
     end = points(approach, cliff, n_iter=3, hmc_l=2)[-1]
     np.testing.assert_array_equal(end.z, 0)
@@ -184,9 +185,9 @@ def test_a_step_to_a_loss_that_is_nan_is_rejected(approach):
 
 def spoilt_start(space, z):
     """The bowl, but for the first picture, whose loss is no number at its first z, and the third, where it never is."""
-    losses, gradient = bowl(space, z)
+    losses, *others = bowl(space, z)
     spoilt = np.array([[(z[0] == 0).all()], [False], [True]])
-    return np.where(spoilt, [np.nan, np.inf, np.nan], losses), gradient
+    return np.where(spoilt, [np.nan, np.inf, np.nan], losses), *others
 
 
 @pytest.mark.parametrize("approach", SEARCHES)
@@ -210,8 +211,8 @@ def test_a_restart_has_no_momentum(approach):
     def spoilt_once(space, z):
         nonlocal calls
         calls += 1
-        losses, gradient = bowl(space, z)
-        return np.where(calls == 2, np.array([[np.nan], [1], [1]]), 1) * losses, gradient
+        losses, *others = bowl(space, z)
+        return np.where(calls == 2, np.array([[np.nan], [1], [1]]), 1) * losses, *others
 
     options = {"lr": 1e-3, "lr_decay": "none", "beta1": 0.0, "beta2": 0.0}
     _, second, third = points(approach, spoilt_once, n_iter=2, **options)
