@@ -19,8 +19,7 @@ from jobs.complete.arguments import CompleteOptions
 def main(argv=None) -> int | None:
     kinds = CompleteOptions, PhotoOptions, MaskOptions, SearchOptions, DeviceOptions
     listed = "\n".join(f"  {preset.name}: {preset.help}" for preset in PRESETS.values())
-    presets = {name: preset.options for name, preset in PRESETS.items()}
-    files, photos, masks, search, devices = parse(f"{__doc__}\nPresets:\n{listed}", *kinds, argv=argv, presets=presets)
+    files, photos, masks, search, devices = parse(f"{__doc__}\nPresets:\n{listed}", *kinds, argv=argv, presets=PRESETS)
     from jobs.complete.job import complete
 
     return complete(files, photos, masks, search, devices)

@@ -99,7 +99,7 @@ class DCGAN:
             self.discriminator = self._build_discriminator(None if seed is None else seed + 1)
         self._search_loss = SearchLoss(self.discriminator, self.strategy)
         self.step = tf.Variable(0, dtype=tf.int64)  # training steps done
-        self.directory: Path | None = None  # that it was loaded from
+        self.directory: Path | None = None  # that it was loaded from, if it was not trained since
         self.training: Training | None = None
         self._stale = False  # whether training has made G's batch statistics out of date
 
@@ -191,6 +191,7 @@ class DCGAN:
             batches = [pictures[schedule.indices(step)[mine]] for step in steps]
             return steps, batches + batches[-1:] * (most - len(batches))  # XLA compiles for one number of batches
 
+        self.directory = None  # its model is another one now
         for steps, loaded in one_ahead(load, schedule.executions(int(self.step), most, intervals)):
             self._stale = True
             with enough_memory(schedule.batch_size, self.image_size):

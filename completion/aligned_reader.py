@@ -1,6 +1,6 @@
 """Reads pictures that are completed as a whole, such as aligned faces, and fits them and their masks to the model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,6 +116,10 @@ class AlignedReader:
 
     def with_faces(self, loaded: dict[int, Loaded], load: Loader = load_each) -> dict[int, Loaded]:
         """The pictures unchanged: each is a face."""
+        return loaded
+
+    def with_heads(self, loaded: Mapping[int, Loaded], stopped: Callable[[], bool]) -> Mapping[int, Loaded]:
+        """The pictures unchanged: nothing is completed around them."""
         return loaded
 
     def finals(self, loaded: Loaded, tries: Sequence[np.ndarray]) -> Iterator[Final]:

@@ -76,7 +76,7 @@ def complete_pictures(
 def _of_batch(group: Group, pictures: Mapping[int, Given]) -> Iterator[tuple[int, np.ndarray]]:
     """Yields the completed pictures with their numbers."""
     loaded = _load_all(pictures, group.reader.read)
-    batch = Batch(1, group, group.reader.with_faces(loaded, _load_all))
+    batch = Batch(1, group, group.reader.with_faces(loaded, _load_all)).with_heads()
     outcome = Outcome.without_faces(batch, 0)
     if batch.has_faces:
         *_, last = group.recipe.dcgan.complete(batch.incomplete, group.recipe.search)

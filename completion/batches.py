@@ -1,6 +1,6 @@
 """The pictures of a call in groups of one kind and in batches, and what the search makes of a batch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -41,6 +41,9 @@ class Reader(Protocol):
 
     def with_faces(self, loaded: dict[int, Any], load: Loader = load_each) -> dict[int, Any]:
         """The pictures with the faces in them located. load: deals with those that cannot be completed."""
+
+    def with_heads(self, loaded: Mapping[int, Any], stopped: Callable[[], bool]) -> Mapping[int, Any]:
+        """The pictures with the heads around their faces searched; the search ends once `stopped` returns True."""
 
     def finals(self, loaded: Any, tries: Sequence[np.ndarray]) -> Iterator[Final]:
         """The pictures to write, from the completed faces of each try, uint8 [k, size, size, c_dim]."""
@@ -119,6 +122,10 @@ class Batch:
         """The rows of `incomplete` that are faces of a picture, by an attempt."""
         ids = self.incomplete.ids
         return [i for i, face in enumerate(ids) if (face.photo, face.attempt) == (number, attempt)]
+
+    def with_heads(self, stopped: Callable[[], bool] = lambda: False) -> "Batch":
+        """The batch with the heads around its faces searched. The search ends early once `stopped` returns True."""
+        return replace(self, loaded=self.group.reader.with_heads(self.loaded, stopped))
 
     def outcome(self, last: "SearchStep") -> "Outcome":
         """The outcome of a search by its last state."""

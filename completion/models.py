@@ -4,8 +4,6 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
-import numpy as np
-
 from dcgan.directories import (
     ENOUGH,
     OWN,
@@ -30,11 +28,12 @@ def image_size(named: Model) -> int:
     if not (named is None or isinstance(named, Path)):
         return named.image_size
     directory = model_directory(named)
-    if not newest_of_tensorflow1(directory):
+    of_tensorflow1 = newest_of_tensorflow1(directory)
+    if not of_tensorflow1:
         return read_config(directory).image_size
-    from model import DCGAN
+    from dcgan.tensorflow1 import read  # here, because TensorFlow takes seconds to load
 
-    return DCGAN.load(directory).image_size
+    return read(of_tensorflow1[1])[0].image_size
 
 
 def open_model(
@@ -42,16 +41,20 @@ def open_model(
 ) -> "DCGAN":
     """The model to complete with, named or by default. UserError if there is none or it does not fit the options."""
     directory = model_directory(named, photos)  # an error comes before TensorFlow is loaded
-    from dcgan.devices import strategy_of
-    from model import DCGAN
-
-    dcgan = DCGAN.load(directory, precision=precision, strategy=strategy_of())
+    dcgan = _loaded(directory, precision)
     if size and size != dcgan.image_size:
         raise UserError(f"the model in {directory} has --imgSize {dcgan.image_size}, not {size}: leave the option out")
     if lowres and dcgan.image_size % lowres:
         raise UserError(f"--lowresBlock {lowres} does not divide the model's {dcgan.image_size} pixels: choose 4 or 8")
     say(f"model: {directory}, trained for {int(dcgan.step)} steps{_advice(named, directory, photos)}")
     return dcgan
+
+
+def _loaded(directory: Path, precision: str) -> "DCGAN":
+    from dcgan.devices import strategy_of
+    from model import DCGAN
+
+    return DCGAN.load(directory, precision=precision, strategy=strategy_of())
 
 
 class WideModel:
@@ -63,14 +66,11 @@ class WideModel:
 
     @cached_property
     def dcgan(self) -> "DCGAN":
-        from dcgan.devices import strategy_of
-        from model import DCGAN
-
-        return DCGAN.load(self.directory, precision=self.precision, strategy=strategy_of())
+        return _loaded(self.directory, self.precision)
 
     def made_of(self) -> str:
-        """Identifies the model."""
-        return digest(self.options, *(np.fromfile(path, np.uint8) for path in sorted(self.directory.glob("dcgan-*"))))
+        """Identifies the model. The index of a checkpoint has the checksum of each weight."""
+        return digest(self.options, *(path.read_bytes() for path in sorted(self.directory.glob("dcgan-*.index"))))
 
 
 def wide_model(dcgan: "DCGAN") -> WideModel | None:

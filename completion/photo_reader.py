@@ -1,6 +1,6 @@
 """Reads photos with their masks, locates their faces, and makes the completed photos from the completed faces."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,7 +47,8 @@ class LoadedPhoto:
     hidden: Hidden | None = None  # None if the same mask, made in the model's frame, hides a part of each face
     seen: Boxes | None = None  # by `first_look`, if known already
     incomplete: Incomplete | None = None  # the faces in these frames
-    heads: Layer | None = None  # completed, around those faces beyond whose frames the hole reaches
+    heads: Heads = NO_HEADS  # around those faces beyond whose frames the hole reaches
+    completed_heads: Layer | None = None
 
     fitted = False  # into a square
 
@@ -144,25 +145,26 @@ class PhotoReader:
         seen = {photo: boxes for number, photo in wanted.items() if (boxes := loaded[number].seen) is not None}
         found = dict(zip(wanted, self.completer.locate([*wanted.values()], everywhere, seen), strict=True))
 
-        def with_face(number: int) -> tuple[LoadedPhoto, Heads]:
+        def with_face(number: int) -> LoadedPhoto:
             each = replace(loaded[number], photo=photos[number])
             with can_be_done(each.path):
-                located, heads = self._damaged(each, each.frames or found[number].result())
-            return replace(located, photo=loaded[number].photo), heads
+                located = self._damaged(each, each.frames or found[number].result())
+            return replace(located, photo=loaded[number].photo)
 
-        located = load({number: number for number in photos}, with_face)
-        layers = self.completer.completed_heads([heads for _, heads in located.values()])
-        return {
-            number: replace(each, heads=layer)
-            for (number, (each, _)), layer in zip(located.items(), layers, strict=True)
-        }
+        return load({number: number for number in photos}, with_face)
+
+    def with_heads(self, loaded: Mapping[int, LoadedPhoto], stopped: Callable[[], bool]) -> dict[int, LoadedPhoto]:
+        """Searches the heads of the photos, until `stopped` returns True."""
+        layers = self.completer.completed_heads([each.heads for each in loaded.values()], stopped)
+        pairs = zip(loaded.items(), layers, strict=True)
+        return {number: replace(each, completed_heads=layer) for (number, each), layer in pairs}
 
     def _again(self, loaded: LoadedPhoto) -> Photo:
         """The photo, read again if it was not kept."""
         with can_be_done(loaded.path):
             return loaded.photo or self.masks.photo(loaded.path)[0]
 
-    def _damaged(self, loaded: LoadedPhoto, frames: Sequence[Frame]) -> tuple[LoadedPhoto, Heads]:
+    def _damaged(self, loaded: LoadedPhoto, frames: Sequence[Frame]) -> LoadedPhoto:
         """The photo with those of the faces that are damaged, and their heads.
 
         UserError if no face is found to make a hole in.
@@ -175,13 +177,13 @@ class PhotoReader:
             if photo.intact:
                 raise UserError(why)
             say(why)
-            return replace(loaded, frames=[], incomplete=self.completer.faces(photo, [])), NO_HEADS
+            return replace(loaded, frames=[], incomplete=self.completer.faces(photo, []))
         if len(damaged) < len(given):
             say(f"{path}: the hole meets {len(damaged)} of the {len(given)} given faces; the others stay unchanged")
         outside = share_outside(photo, self.completer.reached(damaged))
         remark(path, outside, self.completer.seen(damaged))
-        located = replace(loaded, frames=damaged, incomplete=self.completer.faces(photo, damaged))
-        return located, self.completer.heads(photo, damaged)
+        faces, heads = self.completer.faces(photo, damaged), self.completer.heads(photo, damaged)
+        return replace(loaded, frames=damaged, incomplete=faces, heads=heads)
 
     def _photo(self, loaded: LoadedPhoto) -> Photo:
         """The photo, read again if it was not kept, with the mask of the frame over its located faces."""
@@ -211,7 +213,7 @@ class PhotoReader:
         photo = self._photo(loaded)
         part = around(self.completer.reached(loaded.frames), photo.shape)
         with can_be_done(loaded.path):
-            finish = self.completer.finish(photo, loaded.frames, self.grain, self.seed, loaded.heads)
+            finish = self.completer.finish(photo, loaded.frames, self.grain, self.seed, loaded.completed_heads)
             masked = photo.masked()
         for faces in tries:
             with can_be_done(loaded.path):

@@ -1,6 +1,6 @@
 """Completes photos: locates their damaged faces, completes these with the model, and composites them back."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import cached_property
@@ -109,13 +109,18 @@ class PhotoCompleter:
         frames = [frame.resized(options.image_size) for frame in self.reached(beyond)]
         return Heads(frames, faces_in(photo, frames, options.c_dim))
 
-    def completed_heads(self, heads: Sequence[Heads]) -> list[Layer | None]:
-        """The completed heads of photos, searched together. They do not depend on the options of the search."""
+    def completed_heads(
+        self, heads: Sequence[Heads], stopped: Callable[[], bool] = lambda: False
+    ) -> list[Layer | None]:
+        """The completed heads of photos, searched together. They do not depend on the options of the search.
+
+        The search ends early once `stopped` returns True.
+        """
         parts = [incomplete for _, incomplete in heads if incomplete]
         if not (self.wide and parts):
             return [None] * len(heads)
         together = Incomplete.joined(parts, ids=[Face(0)] * sum(map(len, parts)))
-        *_, last = self.wide.dcgan.complete(together, COARSE)
+        *_, last = self.wide.dcgan.complete(together, COARSE, stopped)
         completed = iter(blend(last.generated, together))
         return [Layer(frames, np.stack([next(completed) for _ in frames])) if frames else None for frames, _ in heads]
 

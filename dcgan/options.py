@@ -275,10 +275,15 @@ class Preset:
     search: SearchOptions = SearchOptions()
     blend: str = BLENDS[0]
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """The values by the names of the options."""
-        return asdict(self.search) | {"blend": self.blend}
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The values by the names of the options: those that are given, and the preset's.
+
+        The preset's step size is not for approaches that have none.
+        """
+        own = {**asdict(self.search), "blend": self.blend, **given}
+        if own["approach"] not in RATES and "lr" not in given:
+            own["lr"] = None
+        return own
 
 
 _POST = SearchOptions(

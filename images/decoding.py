@@ -322,17 +322,15 @@ def _sixteen_bits(picture: Image.Image) -> np.ndarray | None:
 def _white(picture: Image.Image) -> int:
     """The number for white: 1 or 255 for floats, 255 or 65535 for integers, as 8 bits are often stored in 16 or 32.
 
-    The largest number does not decide if it marks a hole: that of the file, or as a rule white.
+    The numbers that mark holes do not decide: white, and the transparent color of the file.
     """
     if not _has_numbers(picture):
         return 255
     values = np.asarray(picture)
     values, low, high = (_finite(values), 1, 255) if picture.mode == "F" else (values, 255, 65535)
-    largest = values.max()
-    if high == 65535 and largest not in (high, picture.info.get("transparency")):
-        return low if largest <= low else high
-    rest = values.max(where=values < largest, initial=0)
-    return low if largest <= low or 0 < rest <= low else high
+    marks = high, picture.info.get("transparency", high)
+    largest = values.max(where=~np.isin(values, marks), initial=0) or values.max()
+    return low if largest <= low else high
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 from jobs import interrupts
 from utils import UserError, WrongCommand, drop_output, ignore_pillow, one_line, say, say_once
 
+NOT_GIVEN = object()
+
 
 class Parser(argparse.ArgumentParser):
     """Prints errors in one line."""
@@ -36,13 +38,13 @@ def parse(
     *kinds: type,
     argv: Sequence[str] | None = None,
     models: type | None = None,
-    presets: Mapping[str, Mapping[str, Any]] | None = None,
+    presets: Mapping[str, Any] | None = None,
 ) -> tuple[Any, ...]:
     """Returns an instance of each kind of Options, from the command line or `argv`. SystemExit if that is wrong.
 
     doc: the text above the options in --help; the first sentence of a kind's docstring is the heading of its options.
     models: the kind whose defaults apply to new models only; it becomes a dict of the options that were named.
-    presets: values of options by the names that --preset accepts; options that are given take precedence.
+    presets: by the names that --preset accepts; each one's `options` takes the options that are given, and returns all.
     """
     parser = Parser(description=doc, formatter_class=_HelpFormatter)
     if presets:
@@ -52,10 +54,11 @@ def parse(
         group = parser.add_argument_group((kind.__doc__ or "").partition(".")[0])
         for field in dataclasses.fields(kind):
             _add(group, field, kind is models)
-    args = vars(parser.parse_args(argv))
+    of_presets = next(iter(presets.values())).options({}) if presets else {}
+    # argparse leaves alone what the namespace has.
+    args = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(of_presets, NOT_GIVEN))))
     if presets:
-        parser.set_defaults(**presets[args["preset"]])
-        args = vars(parser.parse_args(argv))
+        args = presets[args["preset"]].options({name: each for name, each in args.items() if each is not NOT_GIVEN})
     values = {kind: {f.name: args[f.name] for f in dataclasses.fields(kind) if f.name in args} for kind in kinds}
     try:
         return tuple(values[kind] if kind is models else kind(**values[kind]) for kind in kinds)

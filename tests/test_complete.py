@@ -211,6 +211,13 @@ def test_presets_are_the_flags_of_the_documentation(monkeypatch):
         assert beside == options_of(monkeypatch, f"x.png {flags} --nIter 9 --blend poisson")
 
 
+def test_the_step_size_of_a_preset_is_not_for_approaches_without_one(monkeypatch):
+    """So nobody is told that an --lr that they did not give has no effect."""
+    for approach, given, lr in (("lbfgs", "", None), ("pgd", "", 0.01), ("lbfgs", "--lr 0.02", 0.02)):
+        search = options_of(monkeypatch, f"x.png --preset post --approach {approach} {given}")[3]
+        assert (search.approach, search.lr) == (approach, lr)
+
+
 def test_pgd_and_the_size_of_the_hole(folder):
     args = ["--nIter", 3, "--approach", "pgd", "--lr", 1e-3, "--refine", 0, "--centerScale", 0.125, "--outDir", "pgd"]
     assert_works(complete(folder, folder / "test" / "000.png", *args))

@@ -1,6 +1,7 @@
 """Which batches are missing, complete one, write it: by hand-made cases, with a model that is none."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -253,6 +254,20 @@ def test_a_signal_ends_the_search_with_the_state_reached(tmp_path, imgs):
     job.write(batch, outcome)
     assert Outputs(tmp_path / "out").note("final/000.png") == UNFINISHED
     assert not job.results.has(batch)
+
+
+def test_a_signal_while_heads_are_searched_leaves_unfinished_results(tmp_path, imgs, monkeypatch):
+    job = job_of(tmp_path, imgs)
+
+    def with_heads(reader, loaded, stopped):
+        assert not stopped()
+        signal.raise_signal(signal.SIGINT)
+        assert stopped()
+        return loaded
+
+    monkeypatch.setattr(AlignedReader, "with_heads", with_heads)
+    assert job.run() == 128 + signal.SIGINT
+    assert Outputs(tmp_path / "out").note("final/000.png") == UNFINISHED
 
 
 def test_blending_is_as_named(tmp_path, imgs):

@@ -208,7 +208,7 @@ def test_presets_are_methods_of_the_same_name():
     ],
 )
 def test_a_method_differs_from_the_default_in_one_option(method, name, value):
-    assert REGISTRY[method].run(Search()).options == {**PRESETS["default"].options, name: value}
+    assert REGISTRY[method].run(Search()).options({}) == {**PRESETS["default"].options({}), name: value}
 
 
 @pytest.mark.parametrize("name", ["evaluation.csv", "half.png"])

@@ -15,7 +15,7 @@ from completion import models
 from completion.photos import PhotoCompleter
 from dcgan import directories
 from dcgan.directories import read_config
-from dcgan.options import NetworkOptions
+from dcgan.options import NetworkOptions, TrainOptions
 from faces.alignment import alignments
 from faces.compositing import Layer
 from faces.frame import Frame
@@ -176,7 +176,7 @@ def test_training_on_another_margin_is_refused(faces):
     assert DCGAN.load(faces / "out" / "model").options.margin == 0.25
     assert_fails(train(faces, "wide", "--margin", 0.5), 1, "has --margin 0.25, not 0.5")
     assert_fails(train(faces, "tight", "--epoch", 2), 1, "tight/000.png was aligned with --margin 0", "other pictures")
-    assert "1 epochs of 1 steps are done already" in train(faces, "wide").stdout
+    assert "--epoch 1 is reached already" in train(faces, "wide").stdout
 
 
 def test_pictures_of_another_margin_are_not_projected(faces):
@@ -205,7 +205,7 @@ def test_aligned_pictures_of_another_margin_are_not_completed(faces):
 def stub(color):
     """A model of 16 pixels that completes every picture in one color."""
 
-    def complete(incomplete, search):
+    def complete(incomplete, search, stopped):
         assert not (incomplete.masks.all(axis=(1, 2))).any()
         yield SimpleNamespace(generated=np.full_like(incomplete.pictures, color))
 
@@ -235,7 +235,7 @@ def test_heads_are_completed_where_the_hole_reaches_beyond_the_face(rows, column
 
 def test_each_photo_gets_its_own_heads():
     completer, photo, frame = both()
-    completer.wide.dcgan.complete = lambda incomplete, search: iter(
+    completer.wide.dcgan.complete = lambda incomplete, search, stopped: iter(
         [
             SimpleNamespace(
                 generated=np.arange(len(incomplete), dtype=np.uint8)[:, None, None, None] + incomplete.pictures * 0
@@ -294,3 +294,13 @@ def test_a_folder_without_a_wide_model_is_none(tmp_path, monkeypatch):
     (tmp_path / "pretrained-wide").mkdir()
     (tmp_path / "pretrained-wide" / "README.md").touch()
     assert directories.wide_of(tmp_path / "faces") is None
+
+
+def test_a_bundled_model_that_was_trained_on_is_none(tmp_path):
+    """Its faces are no longer those that the wide model was trained with."""
+    dcgan = DCGAN(8, gf_dim=4, df_dim=4)
+    dcgan.save(tmp_path)
+    dcgan = DCGAN.load(tmp_path)
+    assert dcgan.directory == tmp_path.resolve()
+    next(dcgan.train(np.zeros((2, 8, 8, 3), np.uint8), TrainOptions(batch_size=2)))
+    assert dcgan.directory is None

@@ -97,8 +97,8 @@ def test_training_begins_with_what_it_is(trained, monkeypatch, capsys):
     statistics = 2 * 4  # a mean and a variance for each channel of G's one batch normalization, which are not learned
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == (
-        "21 pictures of 8x8 in color, 5 steps an epoch, 1 left over each time; "
-        f"{g - statistics:,} in G and {d:,} in D to learn"
+        "21 pictures of 8x8 in color; steps in an epoch: 5, unused pictures in an epoch: 1; "
+        f"trainable weights: {g - statistics:,} in G, {d:,} in D"
     )
     assert lines[1].startswith("warning: 21 pictures are few") and "--init" in lines[1]
 
@@ -147,7 +147,10 @@ def test_what_has_changed_is_said_and_epochs_are_counted_rightly(here, capsys):
     assert epochs[steps:].count("1") == round((1 - done) * 15) and epochs[steps:].count("2") == 15
     before = contents(here)
     go(3, batch_size=2)
-    assert "3 epochs of 15 steps are done already" in capsys.readouterr().out and contents(here) == before
+    assert (
+        "--epoch 3 is reached already: choose a larger --epoch to continue" in capsys.readouterr().out
+        and contents(here) == before
+    )
 
 
 def test_quite_other_pictures_are_refused(here):

@@ -105,7 +105,7 @@ def test_complete_and_train_from_one(tmp_path):
     assert_works(run_script(*command, cwd=tmp_path))
     again = run_script(*command, cwd=tmp_path)
     assert_works(again)
-    assert "are done already" in again.stdout
+    assert "is reached already" in again.stdout
 
 
 def test_the_newest_is_taken_and_the_default_directory_may_hold_one(tmp_path, monkeypatch):

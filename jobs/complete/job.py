@@ -70,8 +70,9 @@ class Completion:
         received: list[int] = []
         writing: Future[None] | None = None
         with ThreadPoolExecutor(1) as background:
-            for batch in self.plan.missing():
+            for located in self.plan.missing():
                 with stop_signals() as received:
+                    batch = located.with_heads(lambda: bool(received))
                     outcome = self.complete(batch, received)
                     if writing:
                         writing.result()  # waits, and raises the error if there was one

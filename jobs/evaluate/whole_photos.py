@@ -12,6 +12,7 @@ from completion.models import open_model
 from completion.options import PhotoOptions
 from completion.photos import PhotoCompleter
 from dcgan.options import DeviceOptions, Preset
+from faces.compositing import Layer
 from faces.finding import by_landmarks
 from faces.frame import Frame
 from images.blending import blend
@@ -116,10 +117,11 @@ def nearest(true: Frame, found: Sequence[Frame]) -> Frame | None:
 
 
 class DamagedPhotos:
-    """A batch of damaged photos, for a Method."""
+    """A batch of damaged photos, for a Method. Heads that several methods share are searched once."""
 
     def __init__(self, completer: PhotoCompleter, batch: Sequence[Damaged]):
         self.completer, self.batch = completer, batch
+        self.heads: dict[bool, list[Layer | None]] = {}  # by whether the true frames are used
 
     def by_filling(self, fill: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Iterator[np.ndarray]:
         """Completes the photos one by one."""
@@ -136,14 +138,15 @@ class DamagedPhotos:
         """
         photos = [each.photo for each in self.batch]
         frames = [[frame] if (frame := each.true if told else each.found) else [] for each in self.batch]
-        heads = self.completer.completed_heads([*map(self.completer.heads, photos, frames)])
+        if told not in self.heads:
+            self.heads[told] = self.completer.completed_heads([*map(self.completer.heads, photos, frames)])
         faces = [self.completer.faces(*pair) for pair in zip(photos, frames, strict=True) if pair[1]]
         completed = np.zeros((0, 1, 1, 3), np.uint8)
         if faces:
             together = Incomplete.joined(faces)  # one search of all takes less time
             *_, last = self.completer.dcgan.complete(together, replace(preset.search, out_interval=0))
             completed = blend(last.generated, together, preset.blend)
-        for photo, found, head in zip(photos, frames, heads, strict=True):
+        for photo, found, head in zip(photos, frames, self.heads[told], strict=True):
             faces_here = completed[: len(found)]
             yield self.completer.finish(photo, found, grain, preset.search.seed, head)(faces_here).pixels
             completed = completed[len(found) :]
@@ -177,8 +180,9 @@ def measure(batches: Iterable[Sequence[Damaged]], methods: Sequence[Method], com
             measured.displacements.append(each.found.displacement(each.true) if each.found else np.nan)
             measured.show("true", each.photo.pixels)
             measured.show("masked", each.photo.masked())
+        photos = DamagedPhotos(completer, batch)
         for method in methods:
-            for each, completed in zip(batch, method.run(DamagedPhotos(completer, batch)), strict=True):
+            for each, completed in zip(batch, method.run(photos), strict=True):
                 values = (*closeness_in_hole(completed, each.photo), grain_share(completed, each.photo))
                 measured.values[method.name].append(values)
                 measured.show(method.name, completed)

@@ -31,7 +31,7 @@ def train(files: RunOptions, networks: Mapping[str, Any], options: TrainOptions,
         with signals_by_default(worker.count > 1):
             trainer = Trainer(run, networks, options, devices, together)
         if trainer.is_done:
-            say(f"{options.epochs} epochs of {trainer.batches} steps are done already: a larger --epoch continues")
+            say(f"--epoch {options.epochs} is reached already: choose a larger --epoch to continue")
             return None
         with stop_signals() as stop:
             trainer.fit(stop)

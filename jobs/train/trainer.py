@@ -130,8 +130,8 @@ def introduce(dcgan: DCGAN, pictures: Dataset, options: TrainOptions) -> None:
     )
     kind = f"{dcgan.image_size}x{dcgan.image_size} in {'gray' if dcgan.c_dim == 1 else 'color'}"
     say(
-        f"{len(pictures):,} pictures of {kind}, {batches:,} steps an epoch, {left_over} left over each time; "
-        f"{' and '.join(weights)} to learn"
+        f"{len(pictures):,} pictures of {kind}; steps in an epoch: {batches:,}, unused pictures in an epoch: "
+        f"{left_over}; trainable weights: {', '.join(weights)}"
     )
     if compiles(dcgan.strategy):
         say("the first step takes half a minute, as it is compiled for the GPU")
