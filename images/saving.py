@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.ExifTags import Base
 
 from images.decoding import PictureError, Source
-from images.files import png_level
+from images.files import PNG_LEVEL
 from images.photo import Photo
 
 LONGEST_SIDE = {"jpg": 65_500, "webp": 16_383}  # pixels
@@ -31,7 +31,7 @@ def save_photo(path: Path, photo: Photo, quality: int | None = None) -> None:
     picture = Image.fromarray(numbers[..., 0] if photo.gray else numbers)
     if stored.alpha is not None:
         picture.putalpha(Image.fromarray(np.where(photo.known, stored.alpha, np.uint8(255))))
-    picture.save(path, icc_profile=stored.colors.profile, **_arguments(suffix, stored.metadata, numbers, quality))
+    picture.save(path, icc_profile=stored.colors.profile, **_arguments(suffix, stored.metadata, quality))
 
 
 def check_side(name: Source, shape: Sequence[int], format: str) -> None:
@@ -48,11 +48,11 @@ def _fits(photo: Photo, suffix: str) -> bool:
     return suffix == ".png" or photo.stored.numbers.dtype == np.uint8
 
 
-def _arguments(suffix: str, metadata: Mapping[str, Any], numbers: np.ndarray, quality: int | None) -> dict[str, Any]:
+def _arguments(suffix: str, metadata: Mapping[str, Any], quality: int | None) -> dict[str, Any]:
     """The arguments of Pillow's `save` for a format."""
     kept = {name: metadata[name] for name in ("exif", "dpi") if name in metadata}
     if suffix == ".png":
-        return kept | {"compress_level": png_level(numbers)}
+        return kept | {"compress_level": PNG_LEVEL}
     if suffix == ".webp":
         if "dpi" in kept:  # which only EXIF data can tell
             kept["exif"] = _with_resolution(kept.get("exif", b""), kept["dpi"])
