@@ -57,7 +57,7 @@ class NetworkOptions(Options):
         "the numbers for all layers, down to 4x4: 64,128,...",
         check=filters,
     )
-    margin: float = option(0.0, "the pictures are faces by align.py with this --margin", check=MARGIN)
+    margin: float = option(0.0, "the --margin that align.py used for the pictures", check=MARGIN)
 
     def __post_init__(self):
         super().__post_init__()
@@ -195,7 +195,10 @@ class SearchOptions(Options):
         check=POSITIVE,
     )
     lr_decay: str = option(
-        "cosine", "adam, pgd: reduce the step size to 0 along a cosine, or keep it", "--lrDecay", choices=LR_DECAYS
+        "cosine",
+        "adam, pgd: how the step size falls to 0; none: it stays the same",
+        "--lrDecay",
+        choices=LR_DECAYS,
     )
     beta1: float = option(0.9, "adam: decay of the mean gradient", check=DECAY)
     beta2: float = option(0.999, "adam: decay of the mean squared gradient", check=DECAY)
@@ -222,7 +225,7 @@ class SearchOptions(Options):
     )
     lam: float = option(
         0.0,
-        "weight of the perceptual loss: with a larger value, the result must look more real to D; 0 does not use D, "
+        "weight of the perceptual loss: with a larger value, the result must look more real to D. 0: D is not used, "
         "which halves the time",
         check=NOT_NEGATIVE,
     )
@@ -243,7 +246,7 @@ class SearchOptions(Options):
     refine: int = option(
         8,
         "side in pixels of G's feature maps that are searched after z: with a larger value, the result fits the "
-        "known pixels more closely but looks less like a face; 0 searches z only",
+        "known pixels more closely but looks less like a face. 0: search z only",
         check=number(int),
         choices=(0, *(2**i for i in range(2, 10))),
     )

@@ -55,7 +55,7 @@ class MaskOptions(Options):
     )
     invert: bool = option(False, "swap keep and fill in a mask, or opaque and transparent in a picture", "--invertMask")
     keep_alpha: bool = option(
-        False, "the result is transparent where the picture is; otherwise, transparent pixels are filled", "--keepAlpha"
+        False, "keep transparent pixels transparent; by default, they are filled. Needs another mask", "--keepAlpha"
     )
     grow: int = option(0, "enlarge the hole by N pixels of the picture on every side", "--growMask", number(int, 0))
     center_scale: float = option(

@@ -25,7 +25,7 @@ class AlignOptions(Options):
     landmarks: str = option(
         MISSING,
         "the three points that have the same position in all aligned faces: inner corners of the eyes and lower lip, "
-        "or outer corners of the eyes and nose. The bundled models need the former",
+        "or outer corners of the eyes and nose. The bundled models need innerEyesAndBottomLip",
         "landmarks",
         choices=LANDMARKS,
     )
@@ -72,7 +72,7 @@ class SampleOptions(Options):
     )
     seed: int = option(0, "seed of the random z", check=SEED)
     columns: int = option(8, "samples in a row of the grid", check=COUNT)
-    single: bool = option(False, "write each sample to a file of its own, in the size of the model, instead of a grid")
+    single: bool = option(False, "instead of a grid, write each sample to its own file, in the size of the model")
     walk: int | None = option(
         None, "move from each z to the next in N steps, and write a grid and a GIF", check=number(int, 1, 1000)
     )
@@ -80,7 +80,7 @@ class SampleOptions(Options):
         None, f"add the mean z of {FILES}. Repeat the option to add more", "--plus", term, nargs="+", action="append"
     )
     minus: tuple[tuple[Path, ...], ...] | None = option(
-        None, "subtract the mean z of such files, likewise", "--minus", term, nargs="+", action="append"
+        None, "subtract the mean z of such files", "--minus", term, nargs="+", action="append"
     )
     nearest: Path | None = option(
         None, "show each sample next to the most similar pictures of this folder, such as training pictures", check=path

@@ -54,6 +54,8 @@ def parse(
         group = parser.add_argument_group((kind.__doc__ or "").partition(".")[0])
         for field in dataclasses.fields(kind):
             _add(group, field, kind is models)
+    needed = [action for action in parser._actions if action.required]
+    parser.usage = " ".join(["%(prog)s", "[options]", *map(_shown, needed)])
     of_presets = next(iter(presets.values())).options({}) if presets else {}
     # argparse leaves alone what the namespace has.
     args = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(of_presets, NOT_GIVEN))))
@@ -88,6 +90,12 @@ def _add(group, field: dataclasses.Field, of_model: bool) -> None:
     if field.metadata["check"]:
         argument["type"] = _type(field.metadata["check"])
     group.add_argument(flag, **argument | field.metadata["argument"])
+
+
+def _shown(argument: argparse.Action) -> str:
+    """A required argument in the line of usage."""
+    value = argument.metavar or f"{{{','.join(argument.choices or ())}}}"
+    return " ".join([*argument.option_strings, f"{value} ..." if argument.nargs == "+" else str(value)])
 
 
 def _type(check: Callable[[Any], Any]) -> Callable[[str], Any]:

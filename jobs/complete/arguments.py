@@ -25,8 +25,7 @@ class CompleteOptions(Options):
     out_dir: Path = option(Path("completions"), "folder for everything that is written", "--outDir", check=path)
     tries: int = option(
         1,
-        "completions of each picture: the best guess, and N - 1 livelier alternatives, each from a random start of its "
-        "own",
+        "completions of each picture: the best guess, and N - 1 livelier alternatives, which start at random z",
         check=number(int, 1, MOST_TRIES),
     )
     format: str = option(

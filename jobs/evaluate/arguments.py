@@ -28,26 +28,32 @@ class EvaluateOptions(Options):
     )
     masks: tuple[str, ...] | None = option(
         None,
-        f"masks (default: {' '.join(PAPERS_MASKS)}, as in the paper, or {' '.join(PHOTO_MASKS)} with --photo). hair, "
-        "the upper face with its hair, and head, half of the head, are for --photo",
+        f"masks: some of {', '.join(MASKS)} (default: {' '.join(PAPERS_MASKS)}, as in the paper, or "
+        f"{' '.join(PHOTO_MASKS)} with --photo). Only with --photo: hair (the upper face with its hair) and head (half "
+        "of the head)",
         choices=MASKS,
         nargs="+",
+        metavar="MASK",
     )
     methods: tuple[str, ...] | None = option(
-        None, "methods, see above (default: all except post, which is slow)", choices=tuple(METHODS), nargs="+"
+        None,
+        "methods, see above (default: all except post, which is slow)",
+        choices=tuple(METHODS),
+        nargs="+",
+        metavar="METHOD",
     )
     batch_size: int = option(AT_ONCE, "pictures that are completed together", "--batchSize", check=COUNT)
     seed: int = option(0, "seed of the random masks", check=SEED)
     photo: bool = option(
         False,
-        "DIR contains whole photos: cut holes into the faces, locate the damaged faces, complete the photos, and "
+        "DIR contains whole photos: hide a part of each face, locate the damaged faces, complete the photos, and "
         "measure in the hole",
         "--photo",
     )
     samples: bool = option(
         False,
-        "measure samples of random z instead of completions. The first half of the pictures in DIR, of any kind, is "
-        "the reference; the second half is measured as well, as the baseline",
+        "measure samples of random z instead of completions. They are compared with the first half of the pictures "
+        "in DIR, which may be of any kind. The second half is the baseline: it is measured like the samples",
         "--samples",
     )
 
