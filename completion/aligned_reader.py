@@ -1,18 +1,17 @@
 """Reads pictures that are completed as a whole, such as aligned faces, and fits them and their masks to the model."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from completion.batches import Final
+from completion.batches import Final, Reader
 from completion.given_masks import GivenMasks, Hidden, without_transparency
 from dcgan.options import NetworkOptions
 from faces.table import check_margin
-from images.decoding import Given, Source, central_part, central_square, load_picture, read_photo, resized
-from images.files import Loader, load_each
+from images.decoding import Given, Source, central_square, load_picture, read_photo, resized
 from images.incomplete import Incomplete
 from images.mask_options import WITHOUT_HOLE
 from images.masks import HALF, covered, fit_mask, grown, make_mask
@@ -44,7 +43,7 @@ class Loaded(NamedTuple):
         return Incomplete(self.picture.pixels[None], self.picture.known).with_tones()
 
 
-class AlignedReader:
+class AlignedReader(Reader):
     """Reads pictures [size, size, c_dim] and their masks."""
 
     def __init__(self, masks: GivenMasks, networks: NetworkOptions, seed: int):
@@ -68,7 +67,7 @@ class AlignedReader:
             pixels, fitted, _ = load_picture(path, size, self.c_dim)
             return Loaded(path, Photo(pixels, self.made), fitted)
         photo = read_photo(path, options.keep_alpha)
-        square = photo[central_part(photo.shape)]
+        square = photo[central_square(photo.shape)]
         if self.c_dim == 1:
             square = square.in_gray()
         mask, hidden = self._mask(path, square.known)
@@ -101,7 +100,7 @@ class AlignedReader:
         options, side = self.masks.options, len(opaque)
         given = self.masks.of(path)
         if given is not None:
-            mask = central_square(given) if options.hole_color else squared(given, f"the mask of {path}")
+            mask = given[central_square(given.shape)] if options.hole_color else squared(given, f"the mask of {path}")
         elif options.usual and (options.invert or not opaque.all()):
             mask = given = opaque = opaque ^ options.invert
         else:
@@ -109,18 +108,6 @@ class AlignedReader:
         if options.grow or not opaque.all():
             mask = opaque & (covered(mask, side, side) >= HALF)
         return grown(mask, options.grow), Hidden.by(mask) if given is not None else None
-
-    def looked_at(self, loaded: Loaded) -> Loaded:
-        """The picture unchanged."""
-        return loaded
-
-    def with_faces(self, loaded: dict[int, Loaded], load: Loader = load_each) -> dict[int, Loaded]:
-        """The pictures unchanged: each is a face."""
-        return loaded
-
-    def with_heads(self, loaded: Mapping[int, Loaded], stopped: Callable[[], bool]) -> Mapping[int, Loaded]:
-        """The pictures unchanged: nothing is completed around them."""
-        return loaded
 
     def finals(self, loaded: Loaded, tries: Sequence[np.ndarray]) -> Iterator[Final]:
         """The pictures to write, from the completed face of each try, uint8 [1, size, size, c_dim]."""

@@ -1,9 +1,10 @@
 """The pictures of a call in groups of one kind and in batches, and what the search makes of a batch."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,23 +29,28 @@ class Final(NamedTuple):
     close_up: Sequence[np.ndarray] = ()  # thumbnails of the faces, masked and completed, each uint8 [h, w, C]
 
 
-class Reader(Protocol):
-    """Reads pictures of one kind with their masks."""
+class Reader(ABC):
+    """Reads pictures of one kind with their masks. Pictures without faces to look for stay as they are read."""
 
     masks: GivenMasks
 
+    @abstractmethod
     def read(self, path: Source) -> Any:
         """Reads a picture. UserError if that is not possible."""
 
     def looked_at(self, loaded: Any) -> Any:
         """The picture with what can be found out while another batch is searched."""
+        return loaded
 
     def with_faces(self, loaded: dict[int, Any], load: Loader = load_each) -> dict[int, Any]:
         """The pictures with the faces in them located. load: deals with those that cannot be completed."""
+        return loaded
 
     def with_heads(self, loaded: Mapping[int, Any], stopped: Callable[[], bool]) -> Mapping[int, Any]:
         """The pictures with the heads around their faces searched; the search ends once `stopped` returns True."""
+        return loaded
 
+    @abstractmethod
     def finals(self, loaded: Any, tries: Sequence[np.ndarray]) -> Iterator[Final]:
         """The pictures to write, from the completed faces of each try, uint8 [k, size, size, c_dim]."""
 

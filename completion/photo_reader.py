@@ -11,7 +11,7 @@ from weakref import WeakSet
 import cv2
 import numpy as np
 
-from completion.batches import Final
+from completion.batches import Final, Reader
 from completion.given_masks import GivenMasks, Hidden
 from completion.options import PhotoOptions
 from completion.photos import NO_HEADS, Heads, PhotoCompleter
@@ -58,7 +58,7 @@ class LoadedPhoto:
         return self.shape[0] * self.shape[1]
 
 
-class PhotoReader:
+class PhotoReader(Reader):
     """Reads photos and their masks, locates the faces, and composites the completed faces."""
 
     def __init__(

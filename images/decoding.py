@@ -106,7 +106,7 @@ def load_picture(path: str | Source, size: int, c_dim: int) -> Fitted:
     mode, narrow, transparent = "L" if c_dim == 1 else "RGB", [], False
     with _decoded(path) as picture:
         colors, alpha = _colors(picture, path), "A" if picture.has_transparency_data else ""
-        for strip in _strips(picture, colors.mode + alpha, _central_box(*picture.size)):
+        for strip in _strips(picture, colors.mode + alpha, central_square((picture.height, picture.width))):
             opacity = strip.getchannel("A") if alpha else None
             strip = colors.srgb(strip.convert(colors.mode)).convert(mode)
             if opacity:
@@ -160,21 +160,11 @@ def _turn(width: int, height: int) -> AbstractContextManager:
     return _large if width * height > LARGE else nullcontext()
 
 
-def central_square(pixels: np.ndarray) -> np.ndarray:
-    """The largest central square of [H, W] or [H, W, C]."""
-    return pixels[central_part(pixels.shape)]
-
-
-def central_part(shape: Sequence[int]) -> Part:
+def central_square(shape: Sequence[int]) -> Part:
     """The rows and columns of the largest central square of a picture, (height, width, ...)."""
-    left, top, right, bottom = _central_box(shape[1], shape[0])
-    return slice(top, bottom), slice(left, right)
-
-
-def _central_box(width: int, height: int) -> tuple[int, int, int, int]:
-    side = min(height, width)
-    left, top = (width - side) // 2, (height - side) // 2
-    return left, top, left + side, top + side
+    height, width, side = *shape[:2], min(shape[:2])
+    top, left = (height - side) // 2, (width - side) // 2
+    return slice(top, top + side), slice(left, left + side)
 
 
 def resized(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -280,15 +270,15 @@ def _pixels(picture: Image.Image, mode: str) -> np.ndarray:
     """uint8 [H, W, C]."""
     pixels = np.empty((picture.height, picture.width, len(mode)), np.uint8)
     top = 0
-    for strip in _strips(picture, mode, (0, 0, *picture.size)):
+    for strip in _strips(picture, mode, (slice(picture.height), slice(picture.width))):
         pixels[top : top + strip.height] = np.asarray(strip).reshape(strip.height, strip.width, -1)
         top += strip.height
     return pixels
 
 
-def _strips(picture: Image.Image, mode: str, box: tuple[int, int, int, int]) -> Iterator[Image.Image]:
-    """Converts a box (left, top, right, bottom) to another mode, strip by strip to save memory."""
-    left, top, right, bottom = box
+def _strips(picture: Image.Image, mode: str, part: Part) -> Iterator[Image.Image]:
+    """Converts a part of a picture to another mode, strip by strip to save memory."""
+    (top, bottom), (left, right) = ((side.start or 0, side.stop) for side in part)
     rows = max(1, STRIP // (right - left))
     white = _white(picture)
     for row in range(top, bottom, rows):

@@ -86,11 +86,6 @@ def painted(canvas: Canvas, layers: Sequence[np.ndarray]) -> Photo:
     return photo
 
 
-def attempts_of(seed: int) -> range:
-    """Returns the attempts to show: for seed 0 the best guess and alternatives, for another seed only alternatives."""
-    return range(1, TRIES + 1) if seed else range(TRIES)
-
-
 @dataclass(frozen=True)
 class Suggestion:
     """One of the completions to choose from."""
@@ -137,7 +132,8 @@ class Painter:
     def _with_faces(self, canvas: Canvas, photo: Photo, frames: Sequence[Frame], seed: int) -> Iterator[Stage]:
         """Yields the stages of a completion of the faces in these frames."""
         search, reached = SearchOptions(out_interval=FRAMES, seed=seed), self.completer.reached(frames)
-        attempts, shown = attempts_of(seed), in_view(canvas.view, photo, self.completer.seen(frames))
+        attempts = range(1, TRIES + 1) if seed else range(TRIES)  # only alternatives, or the best guess and these
+        shown = in_view(canvas.view, photo, self.completer.seen(frames))
         yield Stage("Preparing the search. The first time, this takes a while ...")
         (heads,) = self.completer.completed_heads([self.completer.heads(photo, frames)])
         for state in self.completer.complete(photo, frames, search, attempts=attempts):
