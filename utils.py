@@ -58,7 +58,7 @@ def some(paths: Sequence[Any], what: str = "pictures") -> str:
 
 
 def drop_output() -> None:
-    """Discards all further output, as its reader (`| head`) has gone or its disk is full."""
+    """Discards all further output, because its reader (`| head`) has ended or the disk is full."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -82,7 +82,7 @@ def in_notebook() -> bool:
 
 
 def ignore_pillow() -> None:
-    """Ignores Pillow's warnings: they are about pictures that can be read, and the others are reported."""
+    """Ignores Pillow's warnings. They are about readable pictures; for unreadable ones Pillow raises errors."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
@@ -181,7 +181,7 @@ def number(
 
 
 def path(value: Any) -> Path:
-    """A check for `option`: a path. "~" is the home folder, which no shell replaces in --outDir=~/x."""
+    """A check for `option`: a path. "~" is the home folder, because shells do not expand it in --outDir=~/x."""
     return Path(os.path.expanduser(value))
 
 

@@ -1,4 +1,4 @@
-"""Reads pictures that are completed as a whole, such as aligned faces, and fits them and their masks to the model."""
+"""Reads aligned faces, or other pictures that fill the model's frame, and fits them and their masks to the model."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -80,12 +80,12 @@ class AlignedReader(Reader):
         return Loaded(path, replace(square, known=known), fitted, hidden)
 
     def _resized(self, square: Photo, known: np.ndarray, weights: np.ndarray) -> Photo:
-        """A square in the size of the model, in which known pixels do not depend on hidden ones.
+        """Resizes a square to the model's size, so that known pixels do not depend on hidden ones.
 
         known: bool [size, size]. weights: uint8 [s, s], the known share of each pixel.
         """
         size, stored = self.size, square.stored
-        # The hole is resized apart, because its pixels are shown beside the result but must not run into known ones.
+        # The hole is resized separately: before.png shows its pixels, but they must not blur into known ones.
         alone = resized(square.pixels.squeeze(), size).reshape(size, size, -1)
         pixels = np.where(known[..., None], resized(np.dstack([square.pixels, weights]), size)[..., :-1], alone)
         numbers = stored.colors.numbers(pixels.reshape(size * size, -1)).reshape(size, size, -1)

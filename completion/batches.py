@@ -65,7 +65,7 @@ class Recipe:
     tries: int = 1  # completions of each picture
 
     def digest(self, lowres: int) -> str:
-        """Identifies all that a result depends on, besides its picture."""
+        """A digest of everything that a result depends on, except its picture."""
         weights = [*self.dcgan.generator.get_weights(), *self.dcgan.discriminator.get_weights()]
         return digest(*weights, self.dcgan.precision, replace(self.search, out_interval=0), self.blending, lowres)
 
@@ -74,17 +74,17 @@ class Recipe:
 class Group:
     """The photos or the aligned pictures of a call."""
 
-    numbers: Sequence[int]  # of its pictures among all of the call
+    numbers: Sequence[int]  # the indices of its pictures among all pictures of the call
     recipe: Recipe
     reader: Reader
 
     @cached_property
     def how(self) -> str:
-        """Identifies all that a result depends on, besides its picture."""
+        """A digest of everything that a result depends on, except its picture."""
         return self.recipe.digest(self.reader.masks.options.lowres)
 
     def note(self, number: int, loaded: Any) -> str:
-        """The note of a picture's finished results: a digest of what they depend on."""
+        """The note of a picture's finished results: a digest of everything that they depend on."""
         return digest(self.how, number, *loaded.made_of)
 
 
@@ -94,7 +94,7 @@ class Batch:
 
     nth: int  # 1 and up, among the batches of a call
     group: Group
-    loaded: Mapping[int, Any]  # the pictures as the reader has loaded them, by their numbers among all of the call
+    loaded: Mapping[int, Any]  # the pictures that the reader has loaded, by their indices among all of the call
 
     @property
     def paths(self) -> list[Any]:
@@ -108,12 +108,12 @@ class Batch:
 
     @property
     def has_faces(self) -> bool:
-        """Whether there is something to search for, as far as is known before the faces of photos are located."""
+        """Whether there may be a face to search for. It is certain once the faces of photos are located."""
         return any(each.incomplete is None or len(each.incomplete) for each in self.loaded.values())
 
     @cached_property
     def incomplete(self) -> Incomplete:
-        """[N * tries]: the pictures, or the located faces of photos; first for the best guesses."""
+        """[N * tries]: the pictures, or the located faces of photos. The best guesses come first."""
         parts = [each.incomplete for each in self.loaded.values()]
         ids = [Face(number, k) for number, part in zip(self.loaded, parts, strict=True) for k in range(len(part))]
         joined = Incomplete.joined(parts, self.group.reader.masks.options.lowres, ids)

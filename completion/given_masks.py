@@ -1,4 +1,4 @@
-"""The masks of pictures as the options give them, and what is told about them."""
+"""Finds the mask of each picture by the options, and warns about masks that may be wrong."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -26,12 +26,12 @@ class Hidden(NamedTuple):
 
     @classmethod
     def by(cls, known: np.ndarray) -> "Hidden":
-        """As a mask hides it, bool [H, W]."""
+        """Counts the pixels in the hole of a mask, bool [H, W]."""
         return cls(int((~known).sum()), known.size)
 
 
 def without_transparency(photo: Photo) -> Photo:
-    """A photo whose transparent pixels outside of the hole look like those around them, so that none is a guide."""
+    """Fills transparent pixels outside of the hole smoothly, because their invisible colors must not guide a search."""
     alpha = photo.stored.alpha
     if alpha is None:
         return photo
@@ -63,10 +63,10 @@ class GivenMasks:
         return read_mask(self.folder.find(picture), self.options.invert) if self.folder else self.file
 
     def photo(self, path: Source) -> tuple[Photo, Hidden | None]:
-        """Reads a photo with its hole, and what its transparency and its mask hide before the hole is enlarged.
+        """Reads a photo with its hole, and counts the pixels in the hole before it is enlarged.
 
-        The latter is None if the mask will be made in the model's frame. Raises UserError if a file cannot be read or
-        the mask has other proportions.
+        The count is None if the mask will be made in the model's frame. Raises UserError if a file cannot be read, or
+        if the mask has other proportions.
         """
         photo, mask = read_photo(path, self.options.keep_alpha), self.of(path)
         known = photo.known ^ (self.options.usual and self.options.invert)
@@ -77,7 +77,7 @@ class GivenMasks:
         return photo, None if made else Hidden.by(known)
 
     def describe(self, loaded: Iterable[Any]) -> None:
-        """Tells what the masks of loaded pictures hide, if that may be a mistake."""
+        """Reports what is found of the --holeColor, and masks that hide more than half of their pictures."""
         hidden = {each.path: each.hidden for each in loaded if each.hidden}
         if self.options.hole_color and hidden:
             count = sum(each.pixels for each in hidden.values())

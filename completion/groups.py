@@ -63,9 +63,10 @@ def _kind(photos: PhotoOptions, masks: GivenMasks) -> bool | None:
 
 
 def whole_photos(imgs: Sequence[Source], size: int, masks: GivenMasks) -> tuple[list[bool], dict[Source, "Boxes"]]:
-    """Whether each picture shows faces, but none that fills it, and what `first_look` saw where it was needed.
+    """Whether each picture is a whole photo: it shows faces, but none that fills it.
 
-    Pictures of `size` pixels are never photos. A picture that cannot be completed counts as one of the others.
+    Also returns what `first_look` saw in those pictures that it looked at. Pictures of `size` pixels are never photos.
+    A picture without a face, or that cannot be read, counts as a photo if all others are.
     """
     kinds = [_without_look(path, size) for path in imgs]
     unknown = [number for number, kind in enumerate(kinds) if kind is None]
@@ -93,7 +94,7 @@ def _without_look(path: Source, size: int) -> bool | None:
 def _by_faces(path: Source, masks: GivenMasks) -> tuple[bool | None, "Boxes | None"]:
     """Whether a picture with its hole filled is a whole photo, and what `first_look` saw if it was needed.
 
-    None if no face is found, the picture cannot be read, or it has no mask.
+    The former is None if no face is found, if the picture cannot be read, or if it has no mask.
     """
     from faces.detector import LOOK, face_fills, filled, fills  # here, as dlib takes time to load
     from faces.finding import first_look

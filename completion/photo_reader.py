@@ -1,4 +1,4 @@
-"""Reads photos with their masks, locates their faces, and makes the completed photos from the completed faces."""
+"""Reads photos with their masks, locates their faces, and composites the completed faces into the photos."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,11 +40,11 @@ class LoadedPhoto:
     """A photo to complete, and its damaged faces once they are located."""
 
     path: Source
-    made_of: tuple[str]  # a digest of all that its completion depends on
+    made_of: tuple[str]  # a digest of everything that its completion depends on
     photo: Photo | None  # None if it takes too much memory; then it is read again
     shape: tuple[int, int]  # height and width
     frames: Sequence[Frame]  # at first those that the options give
-    hidden: Hidden | None = None  # None if the same mask, made in the model's frame, hides a part of each face
+    hidden: Hidden | None = None  # None if a mask that is made in the model's frame hides a part of each face
     seen: Boxes | None = None  # by `first_look`, if known already
     incomplete: Incomplete | None = None  # the faces in these frames
     heads: Heads = NO_HEADS  # around those faces beyond whose frames the hole reaches
@@ -235,7 +235,7 @@ def parts_of(loaded: dict[int, LoadedPhoto]) -> Iterator[dict[int, LoadedPhoto]]
 
 
 def remark(path: Source, outside: float, frames: Sequence[Frame]) -> None:
-    """Tells what may look poor in a completed photo with faces in these frames. outside: the share of its hole."""
+    """Reports parts of a completed photo that may look poor. outside: share of the hole outside of the frames."""
     if outside > LITTLE:
         say(f"{path}: {outside:.0%} of the hole lies beyond the faces and is only filled smoothly")
     for frame in frames:
@@ -245,7 +245,7 @@ def remark(path: Source, outside: float, frames: Sequence[Frame]) -> None:
 
 @contextmanager
 def can_be_done(path: Source) -> Iterator[None]:
-    """PictureError if dlib or OpenCV fails in here or the memory does not suffice."""
+    """Raises PictureError if dlib or OpenCV fails in this context, or if memory runs out."""
     try:
         yield
     except (MemoryError, RuntimeError, cv2.error) as error:

@@ -43,7 +43,7 @@ def writable(directory: Path) -> Iterator[None]:
         # TensorFlow names its operation and temporary file before the reason.
         reason = error.message.rpartition("; ")[2] if isinstance(error, tf.errors.OpError) else error
         raise UserError(
-            f"cannot write into {directory} ({reason}): make room there; files saved earlier are whole"
+            f"cannot write into {directory} ({reason}): free some space there; files saved earlier are complete"
         ) from error
 
 

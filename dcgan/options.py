@@ -34,7 +34,7 @@ def window(value: Any) -> int:
     """A check for `option`: an odd side of a window, or 0 for no window."""
     side = number(int)(value)
     if side != 0 and not (side % 2 and 3 <= side < 512):
-        raise ValueError(f"{value} is not 0 and not an odd number from 3 to 511")
+        raise ValueError(f"{value} is neither 0 nor an odd number from 3 to 511")
     return side
 
 

@@ -18,9 +18,9 @@ UNKNOWN, KEPT, UNREADABLE = range(3)
 class Dataset:
     """Picture files as an array, uint8 [N, size, size, c_dim], indexed by lists of numbers.
 
-    The next readable picture replaces an unreadable one, so that the pictures depend on the files alone. Each
-    unreadable picture is reported when it is first used, and so are the first that must be cropped or resized, and the
-    first that is partly transparent and so composed over gray.
+    The next readable picture replaces an unreadable one, so that the pictures depend on the files alone. Messages name
+    each unreadable picture, the first that is cropped or resized, and the first that is partly transparent and
+    therefore composed over gray.
     """
 
     dtype = np.dtype(np.uint8)

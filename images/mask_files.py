@@ -18,9 +18,9 @@ BLACK, WHITE, COLOR = range(3)
 def read_mask(path: Source, invert: bool = False) -> np.ndarray:
     """Reads a mask, bool [H, W], True where pixels are known. invert: swaps known pixels and hole.
 
-    The lighter of two tones is known. A color beside black or white is the hole. In a partly transparent mask, painted
-    pixels are the hole, or all others if they are painted white. Raises UserError if the hole is not clear,
-    PictureError if the file cannot be read.
+    The lighter of two tones is known. A color on black or white is the hole. In a partly transparent mask, painted
+    pixels are the hole; if they are white, all others are. Raises UserError if the hole is not clear, PictureError if
+    the file cannot be read.
     """
     pixels = read_picture(path, "RGBA")
     painted = pixels[..., 3] >= OPAQUE
@@ -66,7 +66,7 @@ def _check_even(colors: np.ndarray) -> None:
     """ValueError if most of the colors, uint8 [N, 3], differ from their median."""
     differ = np.abs(colors - np.median(colors, axis=0)).max(axis=1) > NEAR
     if differ.mean() > 0.5:
-        raise ValueError(f"looks like a photo, as {differ.mean():.0%} of its painted pixels differ in color")
+        raise ValueError(f"looks like a photo, because {differ.mean():.0%} of its painted pixels differ in color")
 
 
 def _lighter(gray: np.ndarray) -> np.ndarray:
@@ -78,7 +78,7 @@ def _lighter(gray: np.ndarray) -> np.ndarray:
     between = slice(low + (high - low + 7) // 8, high - (high - low) // 8)
     share = levels[between].sum() / gray.size
     if share > 0.5:  # a soft brush leaves less
-        raise ValueError(f"looks like a photo, as {share:.0%} of its pixels are neither light nor dark")
+        raise ValueError(f"looks like a photo, because {share:.0%} of its pixels are neither light nor dark")
     flat = cv2.erode(gray, np.ones((3, 3))) == cv2.dilate(gray, np.ones((3, 3)))  # not at smooth edges
     third = np.bincount(gray[flat], minlength=256)[between]
     if third.size and third.max() > STRAY * gray.size:

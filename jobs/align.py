@@ -171,9 +171,8 @@ def check_alike(aligner: Aligner, photos: dict[str, Path], earlier: dict[str, li
             alike = frames and np.allclose(frames[0].transform.ravel(), expected, atol=1e-6)
             if not alike or bool(row[-2]) != aligner.options.all:
                 raise UserError(
-                    f"{aligner.options.out} holds faces with another --size or --margin, other landmarks, another "
-                    f"landmark model, with or without --all, or of another {name}: choose another folder, or repeat "
-                    "the options of the earlier run"
+                    f"{aligner.options.out} holds faces with another --size, --margin, --all, landmarks or landmark "
+                    f"model, or {name} has changed: choose another folder, or repeat the options of the earlier run"
                 )
             return
 

@@ -135,7 +135,7 @@ def draw_nearest(dcgan: "DCGAN", paths: Sequence[Path], z: np.ndarray, outputs: 
     pictures = images(dcgan, z, 1 + len(NEIGHBORS))
     dataset = Dataset(paths, dcgan.image_size, dcgan.c_dim, memory=0)
     found = nearest(pictures, dataset, len(NEIGHBORS), Progress(len(paths), "pictures").update)
-    say(f"root mean squared differences, of 255, to the nearest of {len(paths) - dataset.left_out} pictures:")
+    say(f"root mean squared difference (0 to 255) to the nearest of {len(paths) - dataset.left_out} pictures:")
     for i, (number, distance, mirrored) in enumerate(zip(*(each[:, 0] for each in found), strict=True)):
         say(f"  {i}: {distance:.1f} to {paths[number]}{', mirrored' if mirrored else ''}")
     near = dataset[found.numbers.ravel()].reshape(*found.numbers.shape, *pictures.shape[1:])

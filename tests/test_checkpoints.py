@@ -227,7 +227,7 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk(saved, tmp_path):
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, unlimited[1]))
     try:
-        with pytest.raises(UserError, match=r"cannot write into .* make room"):
+        with pytest.raises(UserError, match=r"cannot write into .* free some space"):
             dcgan.save(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)

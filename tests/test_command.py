@@ -203,7 +203,7 @@ def test_options_of_the_scripts(kind, argv, expected):
         (NetworkOptions, "--c_dim 2", "--c_dim: invalid choice: 2"),
         (TrainOptions, "--beta1 1", "--beta1: 1 is not at least 0 and below 1"),
         (TrainOptions, "--seed -1", "--seed: -1 is not at least 0"),
-        (SearchOptions, "--contextWindow 4", "--contextWindow: 4 is not 0 and not an odd number from 3 to 511"),
+        (SearchOptions, "--contextWindow 4", "--contextWindow: 4 is neither 0 nor an odd number from 3 to 511"),
         (SearchOptions, "--approach newton", "--approach: invalid choice: 'newton'"),
         (MaskOptions, "--maskType left --maskDir m", "--maskDir and --holeColor exclude each other"),
         (MaskOptions, "--holeColor 00ff00 --invertMask", "--invertMask needs --maskFile, --maskDir or transparent"),

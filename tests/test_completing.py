@@ -318,9 +318,8 @@ def test_results_carry_their_notes_and_what_was_not_found_is_left_out(tmp_path, 
     assert job.plan.tally["completed"] == 2
     said = capsys.readouterr().out.splitlines()
     assert said == [
-        f"{imgs[1]}: the loss was not finite, the search was restarted 2 times",
-        f"{imgs[2]}: the loss was not finite, the search was restarted 9 times; it never became finite, so the "
-        "picture is skipped",
+        f"{imgs[1]}: the loss was not finite (restarts: 2)",
+        f"{imgs[2]}: the loss was not finite (restarts: 9); it never became finite, so the picture is skipped",
     ]
 
 

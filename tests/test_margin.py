@@ -80,7 +80,7 @@ def test_an_alignment_with_a_margin_gives_the_same_frame(aligned):
 
 @pytest.mark.parametrize("margin", [[], ["--margin", 0.4], ["--margin", -1]])
 def test_a_folder_has_one_margin(aligned, margin):
-    code, words = (2, "--margin") if -1 in margin else (1, "another --size or --margin")
+    code, words = (2, "--margin") if -1 in margin else (1, "another --size, --margin")
     result = run_script("align.py", PHOTO.name, "align", INNER, "wide", "--size", 128, *margin, cwd=aligned)
     assert_fails(result, code, words)
 

@@ -13,7 +13,7 @@ from kernels.tensorflow import tf
 from model import SearchStep
 from outputs import Outputs
 
-GIF_FRAMES = 60  # at least, if the search has so many, and fewer than twice as many
+GIF_FRAMES = 60  # a GIF has from 60 to 119 frames, or fewer if the search has fewer
 
 
 class Frames:
@@ -36,7 +36,7 @@ class Frames:
         self.outputs.write(f"{name}{self.suffix}.png", partial(save_picture, pixels=pixels), self.note)
 
     def record(self, state: SearchStep) -> None:
-        """Remembers the losses; if the state has pictures, writes these and everything remembered."""
+        """Collects the losses. If the state has pictures, writes these and the collected losses."""
         self.losses.append(state.losses[: self.count])
         if state.generated is None:
             return

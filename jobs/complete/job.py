@@ -1,4 +1,4 @@
-"""Completes pictures: searches one missing batch after the other, and has the results written meanwhile."""
+"""Completes pictures: searches the missing batches one by one, and writes the results of the one before meanwhile."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,9 +32,9 @@ def complete(
 ) -> int | None:
     """Completes the pictures that no earlier call completed, and reports where they are.
 
-    Each worker of a cluster completes its share of the batches, into the same folder; the chief writes frames.
-    Returns 128 and the signal's number if a signal stopped it, once the unfinished results are written. UserError if
-    a picture cannot be completed, once the others are.
+    Each worker of a cluster completes its share of the batches, in the same folder; only the first one writes frames.
+    If a signal stops it, it writes the unfinished results and returns 128 plus the signal's number. If a picture cannot
+    be completed, it completes the others and raises UserError.
     """
     if search.approach not in RATES and search.lr:
         say(f"--lr {search.lr:g} has no effect with --approach {search.approach}")
@@ -88,7 +88,7 @@ class Completion:
         return None
 
     def complete(self, batch: Batch, received: Sequence[int]) -> Outcome:
-        """Searches until the end or until a signal is `received`, then blends. Writes the sheet and frames if due."""
+        """Searches until the end, or until a signal is `received`; then blends. Writes the sheet and frames if due."""
         framed, recipe = self.results.make_room(batch), batch.group.recipe
         if not batch.has_faces:
             self.progress.skip(self.results.iterations)
@@ -119,7 +119,7 @@ class Completion:
         self.plan.tally["completed"] += self.results.write(batch, outcome)
 
     def report(self) -> None:
-        """Reports what became of the pictures. UserError if some are not completed."""
+        """Reports how many pictures were completed, and where. UserError if some were not."""
         tally = self.plan.tally
         pictures = len(self.plan.imgs) - tally["of others"]
         if tally["fitted"]:

@@ -65,7 +65,7 @@ class Results:
             outputs.check(*(log_name(Face(number)) for number in range(len(imgs))))
 
     def has(self, batch: Batch) -> bool:
-        """Whether everything exists that the finished batch leaves, made from what its notes say."""
+        """Whether all results of the finished batch exist, made from the same inputs."""
         expected: dict[str, str] = {}
         for number, note in batch.notes.items():
             expected |= self._expected(number, note)
@@ -89,7 +89,7 @@ class Results:
         return framed
 
     def write_sheet(self, batch: Batch, completed: np.ndarray, blended: np.ndarray, iteration: int) -> None:
-        """Writes the sheet of a batch, with a row for each picture. Its frames must exist: it marks their end."""
+        """Writes the sheet of a batch, a row for each picture. Its note says that all frames exist: call it last."""
         shown = batch.best_guesses[:ROWS]
         rows = np.stack([shown.pictures, shown.shown(), *(each[: len(shown)] for each in (completed, blended))], axis=1)
         sheet = table(rows.reshape(-1, *rows.shape[2:]), ["before", "masked", "completed", "blended"])
@@ -102,7 +102,7 @@ class Results:
         return frames_note(batch.nth) + made_of
 
     def has_of(self, number: int, note: str) -> bool:
-        """Whether the finished files of a picture exist, made from what this note says."""
+        """Whether all results of a finished picture exist with this note."""
         return self._are_there(self._expected(number, note))
 
     def _are_there(self, expected: Mapping[str, str]) -> bool:
@@ -139,14 +139,14 @@ class Results:
         return written
 
     def _found(self, batch: Batch, outcome: Outcome, number: int, attempt: int) -> np.ndarray | None:
-        """uint8 [k, H, W, C]: a picture's faces by one attempt; None if their loss never became finite."""
+        """uint8 [k, H, W, C]: the faces of a picture by one attempt; None if a loss never became finite."""
         rows = batch.rows(number, attempt)
         found, restarts = outcome.found[rows].all(), outcome.restarts[rows].sum()
         if restarts:
             what = f"try {attempt + 1}" if attempt else "the picture"
             without_result = "" if found else f"; it never became finite, so {what} is skipped"
             path = batch.loaded[number].path
-            say(f"{path}: the loss was not finite, the search was restarted {restarts} times{without_result}")
+            say(f"{path}: the loss was not finite (restarts: {restarts}){without_result}")
         return outcome.blended[rows] if found else None
 
     def _finals(self, batch: Batch, loaded: Any, tries: Sequence[np.ndarray]) -> Iterator[Final]:
@@ -216,7 +216,7 @@ def log_name(face: Face) -> str:
 
 
 def _possible(notes: Mapping[str, str]) -> list[str]:
-    """All results that calls with any --tries and --format write for the picture of these results."""
+    """The names of all results that a call with any --tries and --format may write for the same picture."""
     name = Path(next(iter(notes))).stem
     finals = (f"{final_folder(attempt)}/{name}.{end}" for attempt in range(MOST_TRIES) for end in FORMATS)
     return [*finals, f"tries/{name}.png"]

@@ -1,4 +1,4 @@
-"""Measures completions of aligned faces: the paper's experiment, with the post's search and classical inpainting."""
+"""Measures completions of aligned faces, as in the paper, and compares searches with classical inpainting."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -103,7 +103,7 @@ def aligned_faces(paths: Sequence[Path], dcgan: "DCGAN") -> np.ndarray:
 
 
 def compile_search(dcgan: "DCGAN", pictures: np.ndarray) -> None:
-    """Has TensorFlow compile the search for this batch size, so that no method's time includes it."""
+    """Compiles the search for this batch size, so that the time of no method includes it."""
     for _ in dcgan.complete(Incomplete(pictures, np.eye(dcgan.image_size)), SearchOptions(n_iter=1, out_interval=0)):
         pass
 

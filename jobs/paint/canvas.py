@@ -1,4 +1,4 @@
-"""Photos to paint on, and their completion: all that the page of paint.py does except its looks."""
+"""Photos to paint on, and their completion: everything that the page of paint.py does, except its layout."""
 
 import threading
 from collections.abc import Iterator, Sequence

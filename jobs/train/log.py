@@ -38,7 +38,7 @@ class TrainingLog:
         path = outputs.folder / LOSS_FILE
         rows = earlier_rows(path, COLUMNS, step)
         if step and path.exists() and (not rows or int(rows[-1][0]) != step):
-            raise UserError(f"{path} is damaged, as it lacks step {step}: choose another --log_dir")
+            raise UserError(f"{path} is damaged, because step {step} is missing: choose another --log_dir")
         self.earlier = float(rows[-1][2]) if rows else 0.0  # seconds of earlier calls
         outputs.write(LOSS_FILE, lambda path: write_rows(path, [COLUMNS, *rows]), run, grows=True)
         self.events = EventFile(outputs, "", run)
@@ -118,7 +118,7 @@ class TrainingLog:
                 self.warn_once(
                     "D has won",
                     f"at step {step} D has won: its mean loss over {WON_STEPS} steps is {np.mean(self.d_losses):.2g}, "
-                    "and G learns little from it; try a lower --learning_rate, more pictures, or --flip",
+                    "so that G learns little. Try a lower --learning_rate, more pictures, or --flip",
                 )
 
 

@@ -99,7 +99,7 @@ class Run:
         settings = settings | {"train_size": self.options.train_size}
         self.record, changes = self.record.continued(step, settings, self.names, batches)
         if changes:
-            say(f"changed at step {step}: {', '.join(changes)}; no single command repeats this run")
+            say(f"changed at step {step}: {', '.join(changes)}; a single command cannot reproduce this run any more")
         return self.record.origin
 
     def save_record(self) -> None:

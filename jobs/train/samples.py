@@ -44,8 +44,8 @@ class Samples:
         if step >= ALIKE_STEP and max(self.spreads) < ALIKE:
             self.log.warn_once(
                 "samples are alike",
-                f"at step {step} samples are alike: they differ {self.spreads[-1]:.0%} as much as the pictures; if "
-                "that does not change, try a lower --learning_rate, another --seed, or more pictures",
+                f"at step {step} samples are alike: their variation is {self.spreads[-1]:.0%} of that of the pictures. "
+                "If that does not change, try a lower --learning_rate, another --seed, or more pictures",
             )
 
 

@@ -134,10 +134,10 @@ def introduce(dcgan: DCGAN, pictures: Dataset, options: TrainOptions) -> None:
         f"{left_over}; trainable weights: {', '.join(weights)}"
     )
     if compiles(dcgan.strategy):
-        say("the first step takes half a minute, as it is compiled for the GPU")
+        say("the first step takes half a minute, because it is compiled for the GPU")
     if len(pictures) < FEW:
         say(
-            f"warning: {len(pictures)} pictures are few: fine-tune a model for about 200 steps (--init "
-            "checkpoints/pretrained --learning_rate 1e-4, see docs/training.md). From random weights, or in many more "
-            f"steps, G memorizes fewer than about {FEW} pictures and fills holes in others with noise"
+            f"warning: {len(pictures)} pictures are few: G would memorize them, and fill holes in others with noise. "
+            "Instead, fine-tune a model for about 200 steps: add --init checkpoints/pretrained --learning_rate 1e-4 "
+            "(see docs/training.md)"
         )
