@@ -46,10 +46,10 @@ def find_pictures(folder: str | Path, without: Iterable[Path] = ()) -> list[Path
             pictures += found
     for place, count in skipped.items():
         if count:
-            say(f"skipped: {count} pictures in {place}, which is an output folder")
+            say(f"skipped pictures in the output folder {place}: {count}")
     if unsupported:
         count, first = len(unsupported), unsupported[0]
-        say(f"skipped: {count} HEIC files ({first}), which cannot be read: save such pictures as PNG or JPEG")
+        say(f"skipped HEIC files: {count} ({first}). They cannot be read: save such pictures as PNG or JPEG")
     if not pictures:
         raise UserError(f"no pictures in {folder}: put {', '.join(s[1:] for s in sorted(SUFFIXES))} files there")
     return sorted(pictures)

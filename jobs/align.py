@@ -215,6 +215,6 @@ def _align_all(options: AlignOptions) -> None:
     statuses = Counter(part[0][2] for part in done.values())
     say(", ".join(f"{statuses[s]} {s}" for s in ("aligned", "no face", "several faces", "unreadable")))
     faces = sum(bool(row[1]) for part in done.values() for row in part)
-    say(f"{faces} faces: {out}, status of each photo: {log}")
+    say(f"aligned faces: {faces} in {out}; status of each photo: {log}")
     if not faces:
         raise UserError(f"no face was aligned from {options.raw}: choose photos of faces seen from the front")

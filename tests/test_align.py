@@ -158,7 +158,7 @@ def test_photos_with_several_faces_can_be_left_out(tmp_path):
     for _ in range(2):
         result = run_script(*all_faces, cwd=tmp_path)
         assert_works(result)
-        assert "2 faces: all" in result.stdout
+        assert "aligned faces: 2 in all" in result.stdout
     first, second = rows(tmp_path / "all")
     assert [(each["source"], each["output"], each["faces"]) for each in (first, second)] == [
         ("pair.png", "pair_1.png", "2"),

@@ -108,7 +108,7 @@ def test_pictures_of_a_kind_that_is_not_read_are_named(tmp_path, capsys):
     for name in ("1.png", "2.HEIC", "3.heif", "4.txt"):
         (tmp_path / name).touch()
     assert files.find_pictures(tmp_path) == [tmp_path / "1.png"]
-    assert capsys.readouterr().out.startswith("skipped: 2 HEIC files (")
+    assert capsys.readouterr().out.startswith("skipped HEIC files: 2 (")
 
 
 def test_find_pictures(tmp_path):

@@ -29,7 +29,7 @@ def test_nothing_has_changed():
 
 def test_what_has_changed_is_named():
     record, changes = begun().continued(7, {**SETTINGS, "seed": 3, "train_size": 18}, [*NAMES[3:], "new/x.png"], 4)
-    assert changes == ["--seed was 0, is 3", "--train_size was not set, is 18", "1 pictures added, 3 removed"]
+    assert changes == ["--seed was 0, is 3", "--train_size was not set, is 18", "pictures added: 1, removed: 3"]
     assert record.continued(9, record.settings, record.names, 4) == (record, [])
 
 

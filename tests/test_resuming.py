@@ -140,7 +140,7 @@ def test_what_has_changed_is_said_and_epochs_are_counted_rightly(here, capsys):
     go(3, batch_size=2)
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("changed")]
     (line,) = said
-    assert line.startswith(f"changed at step {steps}: --batch_size was 4, is 2, 9 pictures added, 0 removed;")
+    assert line.startswith(f"changed at step {steps}: --batch_size was 4, is 2, pictures added: 9, removed: 0;")
     epochs = column("epoch")
     done = (steps - 5) / 5  # of the second epoch
     assert epochs[:steps] == ["0"] * 5 + ["1"] * (steps - 5)

@@ -68,7 +68,7 @@ class Record:
         ]
         if list(names) != list(self.names):
             before, after = set(self.names), set(names)
-            changes.append(f"{len(after - before)} pictures added, {len(before - after)} removed")
+            changes.append(f"pictures added: {len(after - before)}, removed: {len(before - after)}")
         # The record is that of later steps if their checkpoints are lost.
         position = max(0, step - self.origin) * batches // self.batches
         return replace(now, origin=step - position), changes
