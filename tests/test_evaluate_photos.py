@@ -2,6 +2,7 @@
 
 import csv
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -75,6 +76,15 @@ def test_the_table(tmp_path):
     assert float(default["found"]) == 1 and float(default["displacement_median"]) < 5
     assert float(default["psnr_hole"]) > float(spline["psnr_hole"]) > 10
     assert (tmp_path / "evaluation" / "photos_mouth.png").exists()
+
+
+def test_heads_are_searched_once_for_all_methods():
+    completer = Mock(completed_heads=Mock(return_value=[None]))
+    photo = Photo(np.zeros((40, 50, 3), np.uint8), np.eye(40, 50, dtype=bool))
+    photos = DamagedPhotos(completer, [Damaged(photo, FRAME, None)])
+    for method in ("default", "ungrained"):
+        list(METHODS[method].run(photos))
+    completer.completed_heads.assert_called_once()
 
 
 def test_without_a_face_that_is_found_there_is_the_spline():

@@ -33,6 +33,16 @@ def test_what_has_changed_is_named():
     assert record.continued(9, record.settings, record.names, 4) == (record, [])
 
 
+def test_a_record_of_an_earlier_version(tmp_path):
+    first = {"step": 0, "origin": 0, "batches": 9, "pictures": 36, "digest": "a", "settings": {}}
+    last = {"step": 40, "origin": 10, "batches": 5, "pictures": 20, "digest": "b", "settings": SETTINGS}
+    earlier = {"run": "r", "folders": ["logs"], "stretches": [first, last], "names": NAMES}
+    (tmp_path / "run.json").write_text(json.dumps(earlier))
+    assert Record.load(tmp_path) == Record("r", origin=10, batches=5, settings=SETTINGS, names=NAMES)
+    (tmp_path / "run.json").write_text(json.dumps(earlier | {"stretches": []}))
+    assert Record.load(tmp_path) == Record("r", names=NAMES)
+
+
 def test_epochs_go_on_where_they_stood():
     """Whatever the changes: each step takes its share of an epoch, and no change takes more than a step back."""
     rng = random.Random(0)

@@ -226,7 +226,7 @@ def test_what_runs_write_below_the_pictures_is_none_of_them(here, capsys):
     go(3, **dot)
     out = capsys.readouterr().out
     assert "21 pictures of 8x8" in out and "changed" not in out
-    assert "skipped: 1 pictures in" in out and "/samples, which" in out
+    assert "skipped pictures in the output folder" in out and "/samples: 1" in out
     with pytest.raises(UserError, match="choose another --sample_dir"):
         go(4, sample_dir=here / "faces", **dot)
 

@@ -35,7 +35,7 @@ class Record:
         """The record in a checkpoint directory, or None. Raises UserError if it is damaged."""
         path = directory / FILE
         try:
-            record = cls(**json.loads(path.read_text()))
+            record = cls(**_latest(json.loads(path.read_text())))
             numbers, texts = (record.origin, record.batches, record.learned), (record.run, *record.names)
             if not all(isinstance(n, int) for n in numbers) or not all(isinstance(text, str) for text in texts):
                 raise ValueError
@@ -77,6 +77,16 @@ class Record:
         """Whether no picture has the file name of one that the run was trained with."""
         known = {os.path.basename(name) for name in self.names}
         return bool(known) and known.isdisjoint(map(os.path.basename, names))
+
+
+def _latest(record: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a record. Earlier versions wrote a history, `stretches`; the last one has the latest settings."""
+    if "stretches" not in record:
+        return record
+    kept = {name: record[name] for name in ("run", "names")}
+    for last in record["stretches"][-1:]:
+        kept |= {name: last[name] for name in ("origin", "batches", "settings")}
+    return kept
 
 
 def _shown(value: Any) -> str:

@@ -78,7 +78,8 @@ class Run:
         """Raises UserError if another run's or the user's files would be replaced."""
         self.checkpoints.check("config.json", "checkpoint", "run.json")
         self.logs.check(LOSS_FILE)
-        if (self.logs.note(LOSS_FILE) or self.record.run) != self.record.run:
+        run = (self.logs.note(LOSS_FILE) or self.record.run).split()[0]  # earlier versions noted a step after it
+        if run != self.record.run:
             raise UserError(f"{self.logs.folder} holds the losses of another run: choose another --log_dir")
         for name in sorted(set(os.listdir(self.samples.folder)) - set(self.samples.names(self.record.run))):
             if SAMPLE.fullmatch(name):
