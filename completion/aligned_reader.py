@@ -93,7 +93,7 @@ class AlignedReader(Reader):
         return Photo(pixels, known, replace(stored, numbers=numbers, white=255, alpha=alpha))
 
     def _mask(self, path: Source, opaque: np.ndarray) -> tuple[np.ndarray, Hidden | None]:
-        """The mask of a picture's central square, bool [S, S], and what it hides unless it is made.
+        """The mask of a picture's central square, bool [S, S], and how much it hides; None if the program makes it.
 
         opaque: bool [s, s], which pixels of the square are opaque.
         """

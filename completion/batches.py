@@ -1,4 +1,4 @@
-"""The pictures of a call in groups of one kind and in batches, and what the search makes of a batch."""
+"""Groups of pictures of one kind, batches of pictures that are searched together, and the results of a batch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence

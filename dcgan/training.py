@@ -81,7 +81,7 @@ class Training:
     def d_step(self, x_real, x_fake):
         """Updates D: its logits rise for real images and fall for fake ones. Returns its losses and logits."""
         with tf.GradientTape() as tape:
-            # Two passes, as batch normalization must see real and fake images apart.
+            # Two passes, because batch normalization must see real and fake images separately.
             d_logits_real = self.discriminator(x_real, training=True)
             d_logits_fake = self.discriminator(x_fake, training=True)
             d_loss_real = cross_entropy(d_logits_real, 1.0)

@@ -31,7 +31,7 @@ DEEP_RGB, DEEP_GRAY_WITH_ALPHA = "RGB;16B", "LA;16B"  # raw modes of PNG files
 GRAY_STEPS = {"L;2": 85, "L;4": 17}  # raw modes of PNG files, and by how much Pillow scales their numbers
 OPAQUE = 128  # the alpha from which a pixel is known
 STRIP = 4_000_000  # pixels converted at a time
-Image.init()  # loads all decoders; some, like TIFF's and WebP's, are loaded late otherwise
+Image.init()  # loads all decoders now, also those that Pillow loads when it first needs them
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # pictures that cannot be read are reported here
 with suppress(AttributeError, OSError):  # Pillow for Windows does not export libtiff's functions
     _pillow = ctypes.CDLL(Image.core.__file__)

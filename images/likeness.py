@@ -48,7 +48,7 @@ def _patches(pictures: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]
 
 
 def _laplacian_pyramid(picture: np.ndarray) -> Iterator[np.ndarray]:
-    """float32 [H, W, C] of each size: the details lost by halving; at last the smallest picture."""
+    """float32 [H, W, C] of each size: the details lost by halving; finally the smallest picture."""
     level: np.ndarray = picture.astype(np.float32)
     while len(level) >= 2 * SMALLEST:
         halved = cv2.pyrDown(level).reshape(len(level) // 2, len(level) // 2, -1)  # OpenCV drops a single channel

@@ -1,4 +1,4 @@
-"""What a result keeps of its file besides pixels: EXIF, resolution, and how a JPEG is compressed."""
+"""The metadata of its file that a result keeps: EXIF data, resolution, and how a JPEG is compressed."""
 
 from contextlib import suppress
 from typing import Any

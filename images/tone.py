@@ -14,7 +14,7 @@ WINDOWS = 16  # windows along the longer side, in which colors are averaged. So 
 # 450 simulated toned photos and faces in JPEG of quality 60 and 95. It accepts none of 591 color photos and faces:
 # their distances are 8.3 or more.
 SPREAD, SHARE = 7, 0.98
-FEW = 512  # pixels: the colors of fewer are close to some curve by chance, so that only gray ones have a tone
+FEW = 512  # pixels: the colors of fewer fit some curve by chance, so only gray ones have a tone
 
 
 def luminance(pixels: np.ndarray) -> np.ndarray:

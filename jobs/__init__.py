@@ -1,1 +1,1 @@
-"""What the scripts run: the command line, and what a run reads, says and leaves on disk."""
+"""The work of the scripts: the command line, reading, messages, and the files that are written."""

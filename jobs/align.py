@@ -24,7 +24,7 @@ from jobs.arguments import AlignOptions
 from outputs import Outputs, only_writer
 from utils import Progress, UserError, say, write_rows
 
-UNREADABLE = (PictureError, MemoryError, RuntimeError, cv2.error)  # dlib and OpenCV raise the last ones
+UNREADABLE = (PictureError, MemoryError, RuntimeError, cv2.error)  # dlib and OpenCV raise the last two
 AT_ONCE = 1000  # photos that wait for a thread
 
 

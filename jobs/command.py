@@ -57,7 +57,7 @@ def parse(
     needed = [action for action in parser._actions if action.required]
     parser.usage = " ".join(["%(prog)s", "[options]", *map(_shown, needed)])
     of_presets = next(iter(presets.values())).options({}) if presets else {}
-    # argparse leaves alone what the namespace has.
+    # argparse does not overwrite attributes that the namespace already has.
     args = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(of_presets, NOT_GIVEN))))
     if presets:
         args = presets[args["preset"]].options({name: each for name, each in args.items() if each is not NOT_GIVEN})

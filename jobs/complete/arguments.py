@@ -1,4 +1,4 @@
-"""The options of complete.py, besides photos, masks, search and devices."""
+"""The options of complete.py, except those of photos, masks, search and devices."""
 
 from dataclasses import MISSING, dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The command line of evaluate.py, besides devices."""
+"""The options of evaluate.py, except those of devices."""
 
 from dataclasses import MISSING, dataclass
 from pathlib import Path

@@ -18,7 +18,7 @@ class Samples:
     """Writes samples of 64 fixed z, and warns if they are alike."""
 
     def __init__(self, dcgan: DCGAN, pictures: Pictures, outputs: Outputs, log: TrainingLog, seed: int):
-        """The fixed z follow from the seed. `pictures`, the real ones, say how much samples should differ."""
+        """The fixed z follow from the seed. pictures: the real ones; samples should vary as much."""
         self.dcgan, self.outputs, self.log = dcgan, outputs, log
         rng = np.random.default_rng(seed)
         self.z = rng.uniform(-1, 1, (64, dcgan.z_dim)).astype(np.float32)
