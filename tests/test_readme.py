@@ -165,6 +165,7 @@ def test_every_option_exists(tmp_path):
         "--build",
         "--depth",
         "--gpus",
+        "--profile",
         "--quick",
     }  # of other programs
     assert named
