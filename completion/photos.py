@@ -14,6 +14,7 @@ from faces.compositing import MARGIN, Compositor, Layer, faces_in, regions, tone
 from faces.detector import Boxes, FaceFinder, predictor_path
 from faces.finding import CloseUp, Locator
 from faces.frame import Frame
+from faces.placing import SCOUT
 from faces.together import Asking, together
 from images.blending import blend
 from images.grain import REACH, add_grain
@@ -68,7 +69,8 @@ class PhotoCompleter:
         from completion.placing import PlacingNetwork  # loads TensorFlow
 
         options = self.dcgan.options
-        return Locator(self.finder, PlacingNetwork(), self._quickly_filled, options.image_size, options.margin)
+        networks = PlacingNetwork(), PlacingNetwork(SCOUT)
+        return Locator(self.finder, *networks, self._quickly_filled, options.image_size, options.margin)
 
     def seen(self, frames: Sequence[Frame]) -> list[Frame]:
         """The frames of faces with the margin that the model was trained with."""

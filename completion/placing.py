@@ -1,7 +1,8 @@
-"""The network of faces/placing.py in TensorFlow."""
+"""The networks of faces/placing.py in TensorFlow."""
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -15,15 +16,18 @@ AT_ONCE = 256  # views; their feature maps take 100 MB
 class PlacingNetwork:
     """Convolutions of stride 2 and dense layers with ReLU between them. An answer does not depend on other views."""
 
+    def __init__(self, weights: Path = WEIGHTS):
+        self.weights = weights
+
     @cached_property
     def layers(self) -> list[tuple[tf.Tensor, tf.Tensor]]:
         """Weights and bias of each layer."""
-        with np.load(WEIGHTS) as stored:
+        with np.load(self.weights) as stored:
             arrays = [tf.constant(stored[name], tf.float32) for name in stored.files]
         return list(zip(arrays[::2], arrays[1::2], strict=True))
 
     def __call__(self, views: list[np.ndarray]) -> Sequence[np.ndarray]:
-        """Takes a list of views [N, SIDE, SIDE, 4], returns for each the answers [N, 6]."""
+        """Takes a list of views [N, SIDE, SIDE, 4], returns for each the answers [N, 6 or 7]."""
         x = np.concatenate(views)
         answers = np.concatenate([self._answers(x[first : first + AT_ONCE]) for first in range(0, len(x), AT_ONCE)])
         return np.split(answers, np.cumsum([len(each) for each in views])[:-1])

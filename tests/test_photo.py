@@ -19,8 +19,9 @@ from completion.placing import PlacingNetwork
 from faces import finding
 from faces.alignment import Alignment, alignments, frame_by
 from faces.detector import TEMPLATES, FaceFinder, face_transform, filled, predictor_path
-from faces.finding import Candidate, Locator, _looks, _meeting
+from faces.finding import Candidate, Locator, _likely, _looks, _meeting
 from faces.frame import Frame
+from faces.placing import SCOUT
 from faces.table import COLUMNS
 from faces.together import together
 from images.mask_options import MaskOptions
@@ -213,7 +214,8 @@ def roughly(faces):
 
 
 def damaged_faces(finder, photo, fill=roughly, everywhere=False):
-    (found,) = together([Locator(finder, PlacingNetwork(), fill, 64).damaged_faces(photo, everywhere)])
+    locator = Locator(finder, PlacingNetwork(), PlacingNetwork(SCOUT), fill, 64)
+    (found,) = together([locator.damaged_faces(photo, everywhere)])
     return found.result()
 
 
@@ -258,7 +260,7 @@ def test_a_second_face_that_is_nearly_hidden_is_found(finder):
 def test_faces_are_those_that_meet_the_hole_each_once():
     """Two squares of 64 pixels side by side, and the right one again, nearly, which is less sure."""
     squares = {
-        name: Candidate(0.5, None, Frame(np.array([[1.0, 0, -left], [0, 1, 0]]), 64))
+        name: Candidate(0.5, None, Frame(np.array([[1.0, 0, -left], [0, 1, 0]]), 64), 0)
         for name, left in (("left", 0), ("right", 70), ("again", 75))
     }
 
@@ -285,12 +287,32 @@ def test_a_face_whose_hole_goes_far_beyond_it_is_found(finder):
     assert found.displacement(true) < 6.4
 
 
-@pytest.mark.parametrize(("scatter", "score", "found"), [(9.0, 0.5, 1), (9.0, 0.2, 0), (0.5, 0.2, 1), (0.5, -0.6, 1)])
-def test_what_scatters_is_a_face_only_if_dlib_is_sure(monkeypatch, scatter, score, found):
+def test_a_face_that_dlib_does_not_detect_is_found_at_a_hole(finder, monkeypatch):
+    """The upper half of the face hidden, and then a corner of the photo."""
+    photo = np.asarray(DEMO)
+    (true,) = alignment(finder, photo)
+    monkeypatch.setattr(finding, "look", lambda *args: [])
+    (found,) = damaged_faces(finder, Photo(photo, known_but_for(photo.shape, true, (0, 0, 64, 32))))
+    assert found.displacement(true) < 6.4
+    corner = np.ones(photo.shape[:2], bool)
+    corner[-40:, -40:] = False
+    assert damaged_faces(finder, Photo(photo, corner)) == []
+
+
+@pytest.mark.parametrize(("guesses", "found"), [([4], 0), ([4, 4], 0), ([4, 4, 4], 3), ([7], 1), ([4, 4, 7], 3)])
+def test_a_place_to_which_several_guesses_lead_is_more_likely_a_face(guesses, found):
+    """Two pixels apart; another one is far away."""
+    frames = [Frame(np.array([[1.0, 0, -left], [0, 1, 0]]), 64) for left in (*range(0, 2 * len(guesses), 2), 90)]
+    likely = _likely([Candidate(-1, None, frame, score) for frame, score in zip(frames, [*guesses, 5], strict=True)])
+    assert [each.likely for each in likely] == sorted(guesses, reverse=True)[:found]
+
+
+@pytest.mark.parametrize(("doubt", "score", "found"), [(9.0, 0.5, 1), (9.0, 0.2, 0), (-9, 0.2, 1), (-9, -0.6, 1)])
+def test_what_the_network_doubts_is_a_face_only_if_dlib_is_sure(monkeypatch, doubt, score, found):
     """A detector that finds a box in the middle, and a hole in its corner."""
 
     def placed(photo, guess, network):
-        return guess, scatter
+        return guess, -doubt
         yield  # as a generator
 
     monkeypatch.setattr(finding, "placed", placed)

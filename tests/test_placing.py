@@ -8,11 +8,10 @@ import pytest
 import train_placing
 from conftest import ROOT
 
-import completion.placing
 from completion.placing import PlacingNetwork
 from faces import placing
 from faces.detector import FaceFinder, face_transform, predictor_path
-from faces.finding import LANDMARKS, SCATTER, _visible, box_of, by_box
+from faces.finding import LANDMARKS, LIKELY, _visible, box_of, by_box
 from faces.frame import Frame, inverse
 from faces.together import together
 from images.decoding import read_picture
@@ -24,8 +23,8 @@ PIXELS = read_picture(ROOT / "data" / "demo" / "raw" / "astronaut.png")
 PHOTO = Photo(PIXELS, np.ones(PIXELS.shape[:2], bool))
 
 
-def placed(photo, guess):
-    (found,) = together([placing.placed(photo, guess, PlacingNetwork())])
+def placed(photo, guess, weights=placing.WEIGHTS):
+    (found,) = together([placing.placed(photo, guess, PlacingNetwork(weights))])
     return found.result()
 
 
@@ -37,15 +36,14 @@ def face():
     return box, Frame(face_transform(finder.landmarks(PIXELS, box), LANDMARKS, 64), 64)
 
 
-def test_the_network_answers_as_in_keras(monkeypatch, tmp_path):
+def test_the_network_answers_as_in_keras(tmp_path):
     keras.utils.set_random_seed(0)
     net, rng = train_placing.network(), np.random.default_rng(0)
     for variable in net.variables:
         variable.assign(variable + rng.uniform(0, 0.1, variable.shape))
     np.savez(tmp_path / "new.npz", *train_placing.folded(net))
-    monkeypatch.setattr(completion.placing, "WEIGHTS", tmp_path / "new.npz")
     x = rng.uniform(-1, 1, (3, 64, 64, 4)).astype(np.float32)
-    (found,) = PlacingNetwork()([x])
+    (found,) = PlacingNetwork(tmp_path / "new.npz")([x])
     np.testing.assert_allclose(found, net(x), rtol=0.01, atol=0.01)
 
 
@@ -77,16 +75,18 @@ def test_a_wrong_guess_is_put_right(face):
     assert by_box(box, 64).displacement(true) < 8
     rng = np.random.default_rng(0)
     for _ in range(5):
-        found, scatter = placed(PHOTO, true.moved(train_placing.disturbance(rng)))
+        guess = true.moved(train_placing.disturbance(rng))
+        found, _ = placed(PHOTO, guess)
         assert found.displacement(true) < 2
-        assert scatter < SCATTER
+        _, score = placed(PHOTO, guess, placing.SCOUT)
+        assert score > LIKELY
 
 
 @pytest.mark.parametrize("box", [(126, 335, 215, 425), (273, 337, 325, 389), (342, 187, 450, 295)])
-def test_what_is_no_face_scatters(box):
+def test_what_is_no_face_scores_low(box):
     """Two badges, one of which dlib takes for a face, and what is behind."""
-    _, scatter = placed(PHOTO, by_box(dlib.rectangle(*box), 64))
-    assert scatter > SCATTER
+    _, score = placed(PHOTO, by_box(dlib.rectangle(*box), 64), placing.SCOUT)
+    assert score < LIKELY
 
 
 @pytest.mark.parametrize("size", [64, 128])
@@ -102,19 +102,45 @@ def test_a_face_of_which_nothing_is_known_stays_a_guess(face):
     box, _ = face
     beyond = Frame(np.array([[1.0, 0, -900], [0, 1, 900]]), 64)
     for guess, value in ((beyond, True), (by_box(box, 64), False)):
-        found, scatter = placed(Photo(PIXELS, np.full(PHOTO.shape, value)), guess)
+        found, score = placed(Photo(PIXELS, np.full(PHOTO.shape, value)), guess, placing.SCOUT)
         np.testing.assert_allclose(found.transform, guess.transform, atol=1e-9)
-        assert scatter > SCATTER
+        assert score == 0
 
 
-def test_the_place_is_the_mean_of_all_starts_and_the_scatter_how_far_they_are_from_it(monkeypatch):
+def test_place_and_score_are_the_means_of_all_starts(monkeypatch):
     """Found at 0, 1, 2, 3 and 4 pixels to the right of the frame."""
+    answers = np.zeros((5, 7))
+    answers[:, 6] = 1, 2, 3, 4, 10
     monkeypatch.setattr(placing, "STARTS", [np.array([[1, 0, x / 32], [0, 1, 0]]) for x in range(5)])
-    searched = placing.placed(PHOTO, Frame(np.eye(2, 3), 32), lambda views: [np.zeros((5, 6)) for _ in views])
+    searched = placing.placed(PHOTO, Frame(np.eye(2, 3), 32), lambda views: [answers for _ in views])
     (result,) = together([searched])
-    found, scatter = result.result()
+    found, score = result.result()
     np.testing.assert_allclose(found.transform, [[1, 0, 2], [0, 1, 0]])
-    assert scatter == pytest.approx(64 / 32 * (2 + 1 + 0 + 1 + 2) / 5)
+    assert score == pytest.approx(4)
+
+
+def test_a_scan_finds_two_faces_at_a_hole_and_none_elsewhere():
+    """A network that takes bright squares for faces if they fill the frame and the margin around it is dark."""
+    pixels, known = np.zeros((200, 300, 3), np.uint8), np.ones((200, 300), bool)
+    squares = [(20, 30, 60), (130, 90, 90), (230, 20, 60)]  # left, top, side
+    for left, top, side in squares:
+        pixels[top : top + side, left : left + side] = 255
+    known[100:130, 30:170] = known[60:100, 30:50] = False
+
+    def scores(views):
+        bright = (views[..., 0] + 1) / 2 * views[..., 3]
+        inside = bright[:, 11:53, 11:53].sum(axis=(1, 2))
+        outside = bright.sum(axis=(1, 2)) - inside
+        return np.column_stack([np.zeros((len(views), 6)), inside / 42**2 - outside / (64**2 - 42**2) - 0.3])
+
+    (result,) = together([placing.scan(Photo(pixels, known), 64, lambda views: [*map(scores, views)])])
+    seen = set()
+    for frame in result.result():
+        x, y = frame.back @ (31.5, 31.5, 1)
+        seen.add(
+            min(squares, key=lambda square: np.hypot(square[0] + square[2] / 2 - x, square[1] + square[2] / 2 - y))
+        )
+    assert seen == set(squares[:2])
 
 
 def test_a_box_of_what_a_box_makes():
@@ -148,6 +174,21 @@ def test_a_close_up_shows_what_is_around(corner, side):
     np.testing.assert_allclose(near.pixels[i, j, 1] + 256.0 * near.pixels[i, j, 2], place[1], atol=1)
 
 
+def test_it_learns_the_guesses_elsewhere_that_look_most_like_faces(monkeypatch):
+    """Of eight guesses in a photo with two faces: two at the first one, one at the second, and five far away."""
+    faces = [Frame(np.array([[1.0, 0, -x], [0, 1, -50]]), 64) for x in (50, 250)]
+    guesses = [Frame(np.array([[1.0, 0, -x], [0, 1, -50]]), 64) for x in (45, 55, 245, 100, 120, 140, 160, 180)]
+    batch = train_placing.batch_of([train_placing.Example(PHOTO, faces, guess) for guess in guesses])
+    moves = [64 * (np.array([0.5, 0.5, 1]) @ right.T - 0.5)[0] for right in batch.right]
+    np.testing.assert_allclose(moves, [-5, 5, -5, 50, 70, 90, -90, -70], atol=0.01)
+    monkeypatch.setattr(train_placing, "PHOTOS", 1)
+    answers = np.zeros((8, 7))
+    answers[:, 6] = -9, -9, 9, 1, 5, 2, 4, 3
+    kept = train_placing.hardest(batch, answers)
+    assert [next(i for i in range(8) if guesses[i] is each.guess) for each in kept.examples] == [0, 1, 2, 4]
+    np.testing.assert_array_equal(kept.x, batch.x[[0, 1, 2, 4]])
+
+
 def test_it_is_trained_on_a_folder_and_its_table(tmp_path, monkeypatch, capsys, face):
     _, true = face
     (tmp_path / "raw").mkdir()
@@ -157,10 +198,10 @@ def test_it_is_trained_on_a_folder_and_its_table(tmp_path, monkeypatch, capsys, 
     (tmp_path / "alignment.csv").write_text(
         f"source,output,status,a,b,tx,c,d,ty,width,height,size,faces\na.png,a.png,aligned,{numbers},512,512,64,1\n"
     )
-    monkeypatch.setattr(train_placing, "BATCH", 4)
+    monkeypatch.setattr(train_placing, "PHOTOS", 1)
     arguments = [tmp_path / "raw", tmp_path / "alignment.csv", "--steps", 2, "--out", tmp_path / "new.npz"]
     monkeypatch.setattr(sys, "argv", ["train_placing.py", *map(str, arguments)])
     train_placing.main()
     assert "2: " in capsys.readouterr().out
-    shapes = [[array.shape for array in np.load(path).values()] for path in (tmp_path / "new.npz", placing.WEIGHTS)]
+    shapes = [[array.shape for array in np.load(path).values()] for path in (tmp_path / "new.npz", placing.SCOUT)]
     assert shapes[0] == shapes[1]
