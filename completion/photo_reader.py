@@ -18,7 +18,7 @@ from completion.photos import NO_HEADS, Heads, PhotoCompleter
 from faces.alignment import alignments, as_points, frame_by
 from faces.compositing import LITTLE, Layer, share_outside
 from faces.detector import Boxes
-from faces.finding import first_look
+from faces.finding import CLEAR, first_look
 from faces.frame import Frame, around
 from images.decoding import PictureError, Source
 from images.files import Loader, load_each
@@ -173,7 +173,7 @@ class PhotoReader(Reader):
         photo = self._photo(replace(loaded, frames=frames))
         damaged = self.completer.damaged(photo, frames)
         if not damaged:
-            why = f"{path}: {self._why_none(photo, frames)}"
+            why = f"{path}: {self._why_none(loaded, photo, frames)}"
             if photo.intact:
                 raise UserError(why)
             say(why)
@@ -192,7 +192,7 @@ class PhotoReader(Reader):
             photo = photo.hiding(~grown(~frame.under(self.in_frame, photo.shape), self.masks.options.grow))
         return photo
 
-    def _why_none(self, photo: Photo, frames: Sequence[Frame]) -> str:
+    def _why_none(self, loaded: LoadedPhoto, photo: Photo, frames: Sequence[Frame]) -> str:
         """Why the photo has no face to complete, what becomes of its hole, and what to do."""
         result = "" if photo.intact else "only filled smoothly, because "
         if self.points or self.alignment:
@@ -203,10 +203,13 @@ class PhotoReader(Reader):
                 else "meets no face"
             )
             return f"{result}the hole {fault} given by {named}: give a face that is hidden in part"
-        return (
-            f"{result}no face was found{'' if photo.intact else ' at the hole'}. If there is one, give its inner eye "
-            'corners and lower lip by --points "x,y x,y x,y", or the --alignment of an undamaged version'
+        points = (
+            'its inner eye corners and lower lip by --points "x,y x,y x,y", or the --alignment of an undamaged version'
         )
+        if not photo.intact and any(score > CLEAR for _, score in loaded.seen or ()):
+            fault = "the hole meets no face between the brows and the chin"
+            return f"{result}{fault}: hair alone is not completed. If it hides part of a face, give {points}"
+        return f"{result}no face was found{'' if photo.intact else ' at the hole'}. If there is one, give {points}"
 
     def finals(self, loaded: LoadedPhoto, tries: Sequence[np.ndarray]) -> Iterator[Final]:
         """The photos to write, from the completed faces of each try, uint8 [k, size, size, c_dim]."""

@@ -65,11 +65,12 @@ def folder(tmp_path_factory):
     noise = Image.fromarray(levels).convert("RGB")
     noise.save(folder / "in" / "none.png")
     erased(noise, (90, 60, 110, 90)).save(folder / "in" / "smooth.png")
+    erased(DEMO, (80, 0, 170, 70)).save(folder / "in" / "wig.png")
     mask = Image.new("L", (200, 150), 255)
     mask.paste(0, (50, 50, 100, 100))
     mask.save(folder / "mask_of_none.png")
     result = complete(folder, "in", "--outDir", "out", "--outInterval", 1)
-    assert_fails(result, 1, "skipped 1 of 4 pictures")
+    assert_fails(result, 1, "skipped 1 of 5 pictures")
     (folder / "stdout").write_text(result.stdout)
     return folder
 
@@ -89,6 +90,7 @@ def test_the_hole_is_completed_and_every_known_pixel_stays(folder):
 def test_what_is_said(folder):
     said = (folder / "stdout").read_text().splitlines()
     assert any("none.png: no face was found. If" in line and "--points" in line for line in said)
+    assert any("wig.png: only filled smoothly, because the hole meets no face between" in line for line in said)
     assert any("erased.png: 14% of the hole lies beyond the faces" in line for line in said)
 
 
@@ -125,8 +127,8 @@ def test_the_same_call_again_does_nothing_and_one_without_a_result_does_that(fol
     finals = sorted((folder / "out" / "final").iterdir())
     times = [path.stat().st_mtime_ns for path in finals]
     result = complete(folder, "in", "--outDir", "out", "--outInterval", 1)
-    assert_fails(result, 1, "1 of 4")
-    assert "earlier call with the same options: 3 of 4 pictures" in result.stdout
+    assert_fails(result, 1, "1 of 5")
+    assert "earlier call with the same options: 4 of 5 pictures" in result.stdout
     assert [path.stat().st_mtime_ns for path in finals] == times
     whole = finals[0].read_bytes()
     finals[0].unlink()
