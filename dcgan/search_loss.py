@@ -15,6 +15,7 @@ from kernels.layers import fill_rows, row_count
 from kernels.tensorflow import enough_memory, keras, tf
 from ops import block_means, to_float, to_uint8
 
+GUESS = 0.01  # the contextual loss's weight of a guessed pixel: enough for the color of hair
 Measure = Callable[[Space, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 """Takes a space and z [batch, z_dim] in it.
 
@@ -26,7 +27,7 @@ class Target(NamedTuple):
     """The pictures that G(z) is compared with, distributed over the devices."""
 
     y: Any  # [batch, H, W, c_dim] in [-1, 1]
-    weights: Any  # [batch, H, W, 1], of the contextual loss; 0 in the hole
+    weights: Any  # [batch, H, W, 1], of the contextual loss; 0 in the hole, except for guesses
     lam: Any
     lowres: int
 
@@ -48,6 +49,7 @@ class SearchLoss:
         """
         window, floor = options.context_window, options.context_floor
         weights = np.stack([context_weights(mask, window, floor) for mask in incomplete.masks])
+        weights[incomplete.guessed] = GUESS
         target = Target(
             self.strategy.run(to_float, (filled_parts(self.strategy, incomplete.pictures),)),
             filled_parts(self.strategy, weights[..., None]),

@@ -13,9 +13,12 @@ from images.spline import Spline
 from images.tone import Tone, luminance, tone_of
 
 FADE = 0.25  # of a frame's side: wide enough to leave no visible edge
+FADE_OF_HEAD = 0.35  # of the wide frame's side: what is beside a head is uncertain
+FADE_OVER_HEAD = 0.15  # of a face over a head: the model of faces knows faces better than the model of heads
 # Of a frame's side. Located faces are displaced by about as much, so a hole that ends so close to the frame's edge was
 # probably meant to end with the frame.
 MARGIN = 0.03
+HEAD_WIDTH = 0.72  # of a wide frame's side. A head fills an ellipse of this width and the frame's height
 DETAIL = 256  # pixels of the longer side in which the tone is looked for, or more
 LITTLE = 0.005  # of the hole: a smaller share outside of all frames is not worth a message
 
@@ -28,6 +31,17 @@ def faces_in(photo: Photo, frames: Sequence[Frame], c_dim: int = 3) -> Incomplet
     if c_dim == 1:
         return Incomplete(luminance(faces)[..., None], known)
     return Incomplete(faces, known, tones=[tone_around(photo, frames)] * len(frames))
+
+
+def heads_in(photo: Photo, frames: Sequence[Frame], c_dim: int) -> Incomplete:
+    """The same for heads in wide frames, whose hidden pixels are guessed from their mirror images.
+
+    Else, the hair of a hidden half would be dark, whatever the color of the visible half. Pixels beside the head are
+    not guessed, because backgrounds are less symmetric.
+    """
+    heads = faces_in(photo, frames, c_dim)
+    y, x = (np.indices(heads.pictures.shape[1:3]) + 0.5) / heads.pictures.shape[1] - 0.5
+    return heads.mirrored((x / HEAD_WIDTH) ** 2 + y**2 < 0.25)
 
 
 def tone_around(photo: Photo, frames: Sequence[Frame]) -> Tone | None:
@@ -45,6 +59,7 @@ class Layer(NamedTuple):
 
     frames: Sequence[Frame]
     faces: np.ndarray  # uint8 [N, size, size, C]
+    fade: float = FADE
 
 
 class Compositor:
@@ -55,14 +70,14 @@ class Compositor:
         weight * face + spline(weight * (photo - face)) + (1 - weight) * under
 
     where `spline` interpolates into the hole (images/spline.py). `under` is spline(photo), or the result with the faces
-    of the layer `under` on it. The weight is 1 in the frames. It falls to 0 within `fade` of a frame's side toward
-    places where the hole goes on outside of the frame. So the face meets the known pixels around it without an edge, as
-    in images/blending.py, and the spline alone fills the hole outside of all frames. Known pixels stay as they are, and
-    no other pixel of the photo is read.
+    of the layer `under` on it. The weight is 1 in the frames. It falls to 0 within the layer's `fade`, a share of a
+    frame's side, toward places where the hole goes on outside of the frame. So the face meets the known pixels around
+    it without an edge, as in images/blending.py, and the spline alone fills the hole outside of all frames. Known
+    pixels stay as they are, and no other pixel of the photo is read.
     """
 
-    def __init__(self, photo: Photo, frames: Sequence[Frame], fade: float = FADE, under: Layer | None = None):
-        self.photo, self.frames, self.fade = photo, frames, fade
+    def __init__(self, photo: Photo, frames: Sequence[Frame], fade: float | None = None, under: Layer | None = None):
+        self.photo, self.frames, self.fade = photo, frames, fade or (FADE_OVER_HEAD if under else FADE)
         self.parts = []
         for part, hole in regions(photo):
             spline = Spline(~hole)
@@ -75,7 +90,7 @@ class Compositor:
         """uint8 [H, W, 3]: the photo with these faces, uint8 [N, size, size, C]."""
         completed = self.photo.pixels.copy()
         for part, hole, spline, under in self.parts:
-            in_hole = self._with(Layer(self.frames, faces), under, part, hole, spline)
+            in_hole = self._with(Layer(self.frames, faces, self.fade), under, part, hole, spline)
             completed[part][hole] = in_hole.clip(0, 255).round()
         return completed
 
@@ -86,7 +101,7 @@ class Compositor:
     def _with(self, layer: Layer, under: np.ndarray, part: Part, hole: np.ndarray, spline: Spline) -> np.ndarray:
         """The pixels of a part of the hole with the faces of a layer over those `under` it, each [n, 3]."""
         pixels = self._known(part, hole)
-        face, weight = _mean_face(hole, [frame.in_part(part) for frame in layer.frames], layer.faces, self.fade)
+        face, weight = _mean_face(hole, [frame.in_part(part) for frame in layer.frames], layer.faces, layer.fade)
         return (weight * face)[hole] + spline(weight * (pixels - face)) + (1 - weight[hole]) * under
 
 

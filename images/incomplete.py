@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -23,12 +24,13 @@ class Face:
 class Incomplete:
     """A batch of pictures with their holes. ValueError if the shapes do not match."""
 
-    pictures: np.ndarray  # uint8 [N, H, W, C]. Pixels in the hole are ignored
+    pictures: np.ndarray  # uint8 [N, H, W, C]. Pixels in the hole are ignored, except those `guessed`
     masks: np.ndarray  # bool [N, H, W], True where a pixel is known. One [H, W] may be given for all pictures
     lowres: int = 0  # side of the blocks whose means are known everywhere; 0 if no means are known
     # [N], by default Face(0), Face(1), ... The random numbers of a picture's search depend on its id alone.
     ids: Sequence[Face] = ()
     tones: Sequence[Tone | None] = ()  # [N]: the tones of toned pictures; by default all are color pictures
+    guessed: Any = False  # bool [N, H, W]: pixels in the hole that the pictures have a guess for. The search uses it
 
     def __post_init__(self):
         pictures, masks = self.pictures, np.asarray(self.masks, bool)
@@ -37,6 +39,7 @@ class Incomplete:
         if self.lowres and (pictures.shape[1] % self.lowres or pictures.shape[2] % self.lowres):
             raise ValueError(f"lowres {self.lowres} does not divide the pictures' {pictures.shape[1:3]}")
         object.__setattr__(self, "masks", np.broadcast_to(masks, pictures.shape[:3]))
+        object.__setattr__(self, "guessed", np.broadcast_to(self.guessed, pictures.shape[:3]))
         object.__setattr__(self, "ids", tuple(self.ids if len(self.ids) else map(Face, range(len(pictures)))))
         object.__setattr__(self, "tones", tuple(self.tones or [None] * len(pictures)))
         if len(self.ids) != len(pictures):
@@ -45,14 +48,21 @@ class Incomplete:
     @classmethod
     def joined(cls, parts: Sequence["Incomplete"], lowres: int = 0, ids: Sequence[Face] = ()) -> "Incomplete":
         """Concatenates one or more batches."""
-        pictures, masks = (np.concatenate([getattr(part, name) for part in parts]) for name in ("pictures", "masks"))
-        return cls(pictures, masks, lowres, ids, [tone for part in parts for tone in part.tones])
+        names = ("pictures", "masks", "guessed")
+        pictures, masks, guessed = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+        return cls(pictures, masks, lowres, ids, [tone for part in parts for tone in part.tones], guessed)
 
     def with_tones(self) -> "Incomplete":
         """The same pictures with the tones that their known pixels have."""
         if self.pictures.shape[-1] == 1:
             return self
         return replace(self, tones=[*map(tone_of, self.pictures, self.masks)])
+
+    def mirrored(self, where: np.ndarray) -> "Incomplete":
+        """Guesses the hidden pixels `where`, bool [H, W], from their known mirror images."""
+        guessed = ~self.masks & self.masks[:, :, ::-1] & where
+        pictures = np.where(guessed[..., None], self.pictures[:, :, ::-1], self.pictures)
+        return replace(self, pictures=pictures, guessed=guessed)
 
     def tried(self, attempts: Sequence[int]) -> "Incomplete":
         """A batch with all pictures once for each of the attempts: first all of the first attempt."""
@@ -63,7 +73,8 @@ class Incomplete:
         return len(self.pictures)
 
     def __getitem__(self, part: slice) -> "Incomplete":
-        return Incomplete(self.pictures[part], self.masks[part], self.lowres, self.ids[part], self.tones[part])
+        pictures, masks, guessed = (array[part] for array in (self.pictures, self.masks, self.guessed))
+        return Incomplete(pictures, masks, self.lowres, self.ids[part], self.tones[part], guessed)
 
     def shown(self) -> np.ndarray:
         """uint8 [N, H, W, C]: the known pixels with a gray hole; for `lowres` the means of the blocks."""

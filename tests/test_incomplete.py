@@ -84,3 +84,15 @@ def test_tries_repeat_the_pictures():
     assert tried.ids == (*IDS, Face(7, 0, 2), Face(3, 0, 2), Face(3, 1, 2))
     np.testing.assert_array_equal(tried.pictures, np.concatenate([PICTURES, PICTURES]))
     np.testing.assert_array_equal(tried.masks, np.concatenate([whole.masks, whole.masks]))
+
+
+def test_hidden_pixels_are_guessed_from_their_mirror_images():
+    """In rows of 6 pixels: where the mirror image is hidden, too, or a guess is not wanted, there is none."""
+    pictures = np.arange(12, dtype=np.uint8).reshape(1, 2, 6, 1)
+    hidden, wanted = np.array([[0, 0, 1, 1, 0, 1], [1, 0, 0, 0, 0, 0]]), np.array([[1] * 6, [0] * 6])
+    incomplete = Incomplete(pictures, hidden == 0)
+    guess = incomplete.mirrored(wanted == 1)
+    np.testing.assert_array_equal(guess.guessed[0], np.array([[0, 0, 0, 0, 0, 1], [0] * 6]) == 1)
+    np.testing.assert_array_equal(guess.pictures.ravel(), [0, 1, 2, 3, 4, 0, *range(6, 12)])
+    both = Incomplete.joined([incomplete, guess])
+    assert both.guessed.sum() == both[1:].guessed.sum() == 1 and not both[:1].guessed.any()

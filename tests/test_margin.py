@@ -15,14 +15,17 @@ from completion import models
 from completion.photos import PhotoCompleter
 from dcgan import directories
 from dcgan.directories import read_config
-from dcgan.options import NetworkOptions, TrainOptions
+from dcgan.options import NetworkOptions, SearchOptions, TrainOptions
+from dcgan.search_loss import GUESS
 from faces.alignment import alignments
 from faces.compositing import Layer
 from faces.frame import Frame
 from faces.table import TABLE, check_margin
+from images.incomplete import Incomplete
 from images.photo import Photo
 from jobs.evaluate.aligned import mask_of
 from model import DCGAN
+from ops import to_float
 from utils import UserError
 
 PHOTO = ROOT / "data" / "demo" / "raw" / "astronaut.png"
@@ -231,6 +234,26 @@ def test_heads_are_completed_where_the_hole_reaches_beyond_the_face(rows, column
     assert bool(layer) == beyond
     if beyond:
         np.testing.assert_allclose(layer.frames[0].corners(), frame.corners(0.5))
+
+
+def test_a_hidden_half_of_a_head_is_guessed_from_the_other_one():
+    completer, photo, frame = both()
+    known = photo.known.copy()
+    known[20:90, 20:56] = False  # the left half of the head's frame, whose pixels have 4x4 of the photo
+    heads = completer.heads(Photo(photo.pixels, known), [frame]).incomplete
+    (picture,), (guessed,) = heads.pictures, heads.guessed
+    assert guessed[2:-2, 4:7].all() and not guessed[:, 8:].any()
+    assert not guessed[[0, 0, -1, -1], [0, 1, 0, 1]].any()  # beside the head
+    np.testing.assert_array_equal(picture[guessed], picture[:, ::-1][guessed])
+
+
+def test_a_guess_counts_little_in_the_search():
+    incomplete = Incomplete(blobs(2, 8), np.arange(8) >= 4, tones=(None, None))
+    guess = incomplete.mirrored(np.arange(8) >= 2)
+    dcgan, search = DCGAN(8, gf_dim=4, df_dim=4), SearchOptions(n_iter=1, refine=0)
+    without, counted = (next(iter(dcgan.complete(each, search))) for each in (incomplete, guess))
+    off = abs(to_float(without.generated).numpy() - to_float(guess.pictures).numpy())[:, :, 2:4].sum(axis=(1, 2, 3))
+    np.testing.assert_allclose((counted.losses - without.losses)[:, 0], GUESS * off, rtol=0.05)
 
 
 def test_each_photo_gets_its_own_heads():
