@@ -207,8 +207,8 @@ class PhotoReader(Reader):
             'its inner eye corners and lower lip by --points "x,y x,y x,y", or the --alignment of an undamaged version'
         )
         if not photo.intact and any(score > CLEAR for _, score in loaded.seen or ()):
-            fault = "the hole meets no face between the brows and the chin"
-            return f"{result}{fault}: hair or background alone is not completed. If it hides part of a face, give {points}"
+            fault = "the hole meets no face between the brows and the chin: hair or background alone is not completed"
+            return f"{result}{fault}. If it hides part of a face, give {points}"
         return f"{result}no face was found{'' if photo.intact else ' at the hole'}. If there is one, give {points}"
 
     def finals(self, loaded: LoadedPhoto, tries: Sequence[np.ndarray]) -> Iterator[Final]:
