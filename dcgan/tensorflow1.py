@@ -5,7 +5,6 @@ its batch normalizations from d_bn1. The later code has d_h4_lin and d_bn0, and 
 """
 
 import re
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ OPTIMIZER = re.compile(r".*/Adam(_1)?|beta[12]_power(_\d+)?")
 KERAS_NAMES = {"Matrix": "kernel", "w": "kernel", "biases": "bias"}
 
 
-@lru_cache(maxsize=1)  # complete.py asks for the size of the pictures first, then for the weights
 def read(path: Path) -> tuple[NetworkOptions, dict[str, np.ndarray]]:
     """The networks of a checkpoint, found by its variables' shapes, and the variables, named as in model.py.
 

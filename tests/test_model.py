@@ -597,7 +597,7 @@ def test_without_a_model_of_ones_own_there_is_a_bundled_one(tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("named", "steps", "words"),
     [
-        (None, None, "pretrained, trained for 4800 steps"),
+        (None, None, "pretrained, trained for 7096 steps"),
         (None, 12, "learned for only 12 steps: to use it anyway, add --checkpointDir checkpoints"),
         (None, 800, "checkpoints, trained for 800 steps. To use a bundled model instead, add --checkpointDir /"),
         (Path("checkpoints"), 12, "checkpoints, trained for 12 steps; results may be noise"),
