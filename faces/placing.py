@@ -25,6 +25,7 @@ WEIGHTS, SCOUT = (Path(__file__).with_name(name) for name in ("placing.npz", "sc
 # ratio; distance of two guesses of one side, in shares of it.
 LARGEST, SIZES, RATIO, STEP = 1, 6, 1.4, 0.35
 SMALLEST = LARGEST * RATIO ** (1 - SIZES)
+TINY = 16  # pixels: guesses with a smaller side are left out, or a long strip would have a million
 LIKELIEST, APART = 8, 12  # of the guesses that `scan` returns: their number, and least displacements in 64ths
 AT_ONCE = 64  # views of a photo, to save memory when many photos are searched
 
@@ -63,7 +64,9 @@ def scan(photo: Photo, size: int, scout: Network) -> Asking:
     """Returns the guesses, of `size` pixels, that most likely show a face at the photo's hole, the likeliest first."""
     near, closer = photo.shrunk(int(SMALLEST * min(photo.shape) * WIDE / SIDE))
     sides = min(near.shape) * LARGEST * RATIO ** -np.arange(SIZES)
-    guesses = [guess for side in sides for guess in _spread(near, side, size)]  # never none: the largest meet the hole
+    guesses = [guess for side in sides if side >= TINY for guess in _spread(near, side, size)]
+    if not guesses:  # the photo is tiny, or the hole lies where `shrunk` cuts the photo off
+        return []
     scores = (yield from _answers(near, guesses, scout))[:, 6]
     chosen: list[Frame] = []
     for i in np.argsort(-scores, kind="stable"):

@@ -3,8 +3,9 @@
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -81,7 +82,7 @@ class Aligner:
             rows.append([job.name, output, "aligned", *map(str, (*frame.transform.ravel(), *sizes))])
         return rows
 
-    def align_all(self, jobs: Sequence[Job]) -> Iterator[list[list[str]]]:
+    def align_all(self, jobs: Sequence[Job]) -> Generator[list[list[str]], None, None]:
         """Aligns photos in parallel, because dlib and OpenCV let other threads run; yields the rows of each."""
         threads = ThreadPoolExecutor(self.options.jobs)
         try:
@@ -204,13 +205,14 @@ def _align_all(options: AlignOptions) -> None:
     done = {name: part for name, part in kept.items() if name in photos}
     outputs.write(TABLE, lambda path: write_rows(path, [COLUMNS, *chain.from_iterable(kept.values())]), grows=True)
     progress = Progress(len(jobs), "photos")
-    for part in aligner.align_all(jobs):
-        outputs.add_rows(TABLE, part)
-        name, _, status, *_ = part[0]
-        done[name] = part
-        if options.verbose or status == "unreadable":
-            say(f"{name}: {status}")
-        progress.update(progress.done + 1)
+    with closing(aligner.align_all(jobs)) as parts:  # an error ends the threads before the folder is unlocked
+        for part in parts:
+            outputs.add_rows(TABLE, part)
+            name, _, status, *_ = part[0]
+            done[name] = part
+            if options.verbose or status == "unreadable":
+                say(f"{name}: {status}")
+            progress.update(progress.done + 1)
 
     statuses = Counter(part[0][2] for part in done.values())
     say(", ".join(f"{statuses[s]} {s}" for s in ("aligned", "no face", "several faces", "unreadable")))

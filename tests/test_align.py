@@ -3,7 +3,9 @@
 import csv
 import importlib
 import shutil
+import threading
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,8 +13,10 @@ from conftest import ROOT, assert_fails, assert_works, run_script
 from PIL import Image
 
 from faces.detector import TEMPLATES, predictor_path
-from jobs.align import Aligner, Job
+from jobs.align import Aligner, Job, align
 from jobs.arguments import AlignOptions
+from outputs import Outputs
+from utils import UserError
 
 DEMO = ROOT / "data" / "demo" / "raw"
 INNER = "innerEyesAndBottomLip"
@@ -186,6 +190,20 @@ def test_pixels_of_a_much_larger_photo_are_averaged(tmp_path):
     y, x = np.indices((64, 64)).reshape(2, -1)
     columns, rows, _ = (np.linalg.inv(transform) @ [x, y, np.ones_like(x)] / 4).round().astype(int)
     assert abs(face[y, x] - photo[rows, columns]).mean() < 8
+
+
+def test_an_error_ends_the_threads_before_the_folder_is_unlocked(tmp_path, monkeypatch):
+    """Also if the error is kept, and with it the generator."""
+    (tmp_path / "raw").mkdir()
+    for i in range(20):
+        (tmp_path / "raw" / f"{i}.png").symlink_to(DEMO / "astronaut.png")
+    monkeypatch.setattr(Outputs, "add_rows", Mock(side_effect=UserError("replaced")))
+    before = threading.active_count()
+    options = AlignOptions(tmp_path / "raw", "align", INNER, tmp_path / "out", jobs=1)
+    with pytest.raises(UserError, match="replaced") as kept:
+        align(options)
+    assert kept and threading.active_count() == before
+    assert len(list((tmp_path / "out").glob("*.png"))) < 20
 
 
 def test_every_option_reaches_the_alignment(monkeypatch):

@@ -143,6 +143,16 @@ def test_a_scan_finds_two_faces_at_a_hole_and_none_elsewhere():
     assert seen == set(squares[:2])
 
 
+@pytest.mark.parametrize(("shape", "rows"), [((501, 501), slice(500, 501)), ((1, 300), slice(1))])
+def test_a_scan_without_guesses_finds_none(shape, rows):
+    """The hole lies where the shrunk photo is cut off, or the photo is tiny."""
+    known = np.ones(shape, bool)
+    known[rows] = False
+    asked: list = []
+    (result,) = together([placing.scan(Photo(np.zeros((*shape, 3), np.uint8), known), 64, asked.extend)])
+    assert result.result() == asked == []
+
+
 def test_a_box_of_what_a_box_makes():
     box = dlib.rectangle(175, 76, 265, 166)
     again = box_of(by_box(box, 64))
