@@ -27,7 +27,7 @@ LARGEST, SIZES, RATIO, STEP = 1, 6, 1.4, 0.35
 SMALLEST = LARGEST * RATIO ** (1 - SIZES)
 TINY = 16  # pixels: guesses with a smaller side are left out, or a long strip would have a million
 LIKELIEST, APART = 8, 12  # of the guesses that `scan` returns: their number, and least displacements in 64ths
-AT_ONCE = 64  # views of a photo, to save memory when many photos are searched
+AT_ONCE = 16  # views of a photo, to save memory when many photos are searched
 
 Network = Callable[[list[np.ndarray]], Sequence[np.ndarray]]
 """Takes a list of views [N, SIDE, SIDE, 4], returns for each the answers [N, 6], or [N, 7] of the scout.
