@@ -17,7 +17,7 @@ SCALE = np.array([1, 3, 10, 30, 100, 300.0])
 
 
 def measured(z, loss, gradient):
-    """As the three losses, of which the last counts, their gradient, and z itself as the images."""
+    """What a Measure returns: the loss three times, its gradient, and z in place of the images."""
     return np.stack([loss] * 3, axis=1), gradient, z
 
 

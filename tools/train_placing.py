@@ -3,11 +3,11 @@
 
 python tools/train_placing.py data/your-dataset/raw data/your-dataset/aligned/alignment.csv
 
-Takes one or more folders of photos, each with the table that align.py wrote for it, by innerEyesAndBottomLip and best
-with --all. Each time a photo is drawn, it gets other edges, holes, colors and wrong guesses, and half of the time it is
-mirrored. The network learns to find back to the face's place in the table, and to tell guesses of faces from other
-parts of the photo, of which it gets those that look most like faces to it. Every example is learned three times: the
-second and third guesses are the earlier ones as the network corrected them.
+Takes one or more folders of photos. After each folder, name the table that align.py wrote for it with the landmarks
+innerEyesAndBottomLip, best with --all. Each time a photo is drawn, it gets other edges, holes, colors and wrong
+guesses, and half of the time it is mirrored. The network learns to move a guess to the face's place in the table. It
+also learns to tell faces from other parts of the photo; it trains on those parts that it takes for faces most. Each
+example is learned three times, the second and third time with the guess as the network corrected it.
 """
 
 import argparse
