@@ -46,16 +46,15 @@ def parse(
     models: the kind whose defaults apply to new models only; it becomes a dict of the options that were named.
     presets: by the names that --preset accepts; each one's `options` takes the options that are given, and returns all.
     """
-    parser = Parser(description=doc, formatter_class=_HelpFormatter)
+    parser = Parser(description=doc, formatter_class=_HelpFormatter, allow_abbrev=False)
+    arguments = []
     if presets:
         text = "set of values for the options of the search and --blend, see above; options that you add override it"
         parser.add_argument("--preset", choices=presets, default=next(iter(presets)), help=text)
     for kind in kinds:
         group = parser.add_argument_group((kind.__doc__ or "").partition(".")[0])
-        for field in dataclasses.fields(kind):
-            _add(group, field, kind is models)
-    needed = [action for action in parser._actions if action.required]
-    parser.usage = " ".join(["%(prog)s", "[options]", *map(_shown, needed)])
+        arguments += [_add(group, field, kind is models) for field in dataclasses.fields(kind)]
+    parser.usage = " ".join(["%(prog)s", "[options]", *(_shown(each) for each in arguments if each.required)])
     of_presets = next(iter(presets.values())).options({}) if presets else {}
     # argparse does not overwrite attributes that the namespace already has.
     args = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(of_presets, NOT_GIVEN))))
@@ -68,8 +67,8 @@ def parse(
         return parser.error(str(error))
 
 
-def _add(group, field: dataclasses.Field, of_model: bool) -> None:
-    """Adds the argument for an option's field.
+def _add(group, field: dataclasses.Field, of_model: bool) -> argparse.Action:
+    """Adds the argument for an option's field, and returns it.
 
     of_model: the argument is left out of the result if it is not given, because a model has its own value.
     """
@@ -89,7 +88,7 @@ def _add(group, field: dataclasses.Field, of_model: bool) -> None:
         argument["metavar"] = "PATH" if "Path" in str(field.type) else "N"
     if field.metadata["check"]:
         argument["type"] = _type(field.metadata["check"])
-    group.add_argument(flag, **argument | field.metadata["argument"])
+    return group.add_argument(flag, **argument | field.metadata["argument"])
 
 
 def _shown(argument: argparse.Action) -> str:

@@ -88,6 +88,7 @@ def test_two_dashes_end_the_options():
         (["here", "--count", "1", "--to"], "argument --to: expected at least one argument"),
         (["here", "--count", "0", "--isHeavy"], "--isHeavy needs a --count"),
         (["here", "--count", "1", "--height", "3"], "unrecognized arguments: --height 3"),
+        (["here", "--count", "1", "--day", "3"], "unrecognized arguments: --day 3"),
     ],
 )
 def test_errors_are_one_line(capsys, argv, words):
@@ -104,6 +105,7 @@ def help_of(capsys, *kinds, doc="doc") -> str:
 
 def test_help_has_the_examples_the_groups_and_the_defaults(capsys):
     text = help_of(capsys, Trip, Bags, doc="Plans trips.\n\n  trip.py here\n  trip.py there")
+    assert re.match(r"usage: \S+ \[options\] PLACE --count N\n", text)
     assert "Plans trips.\n\n  trip.py here\n  trip.py there\n" in text
     assert "A trip:\n" in text and "Luggage:\n" in text and "Not in the help" not in text
     shown = " ".join(text.split())
