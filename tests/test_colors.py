@@ -332,7 +332,7 @@ def test_a_photo_that_is_too_large_for_its_format_is_not_searched(tmp_path, mode
     monkeypatch.setattr(DCGAN, "complete", Mock(side_effect=UserError("searched")))
     args = ["--points", "10,10 20,10 15,30", "--format", suffix, "--checkpointDir", model]
     result = run_script("complete.py", "in", *args, cwd=tmp_path)
-    assert_fails(result, 1, "searched" if suffix == "png" else "none of the pictures can be completed")
+    assert_fails(result, 1, "searched" if suffix == "png" else "no picture was completed")
     fault = "skipped: in/x.png cannot be saved: webp has at most 16383 pixels a side. Add --format png"
     assert (fault in result.stdout) == (suffix == "webp")
 

@@ -383,7 +383,7 @@ def test_points_of_a_face_that_is_longer_or_wider(stretch, refused):
         (["in/erased.png", "in/two.png", "--points", "1,1 2,2 3,9"], 2, ["one photo"]),
         (["in/erased.png", "--maskType", "lowres"], 2, ["lowres", "aligned"]),
         (["in/erased.png", "--alignment", "missing.csv"], 1, ["missing.csv"]),
-        (["in/erased.png", "--maskFile", "mask_of_none.png"], 1, ["none of the pictures"]),
+        (["in/erased.png", "--maskFile", "mask_of_none.png"], 1, ["no picture was completed"]),
         (["in/erased.png", "--maskFile", "in/none.png"], 1, ["in/none.png", "like a photo"]),
     ],
 )
@@ -409,7 +409,7 @@ def test_bad_calls(folder, args, code, words):
 def test_points_where_the_photo_has_no_face_to_complete(folder, points, words):
     """Beyond its edge, also beside a face that is there; so large that the photo is lost in it."""
     result = complete(folder, "in/erased.png", "--points", points, "--outDir", "bad")
-    assert_fails(result, 1, "none of the pictures")
+    assert_fails(result, 1, "no picture was completed")
     assert any("skipped: in/erased.png" in line and words in line for line in result.stdout.splitlines())
 
 

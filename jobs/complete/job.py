@@ -131,7 +131,7 @@ class Completion:
             say(f"completed by an earlier call with the same options: {tally['kept']} of {pictures} pictures")
         done = tally["completed"] + tally["kept"]
         if pictures and not done:
-            raise UserError("none of the pictures can be completed, see above")
+            raise UserError("no picture was completed")
         self.results.show(self.results.iterations)
         if done < pictures:
             raise UserError(f"skipped {pictures - done} of {pictures} pictures, see above; completed the others")
