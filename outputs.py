@@ -16,13 +16,17 @@ LIST, LOCK = ".dcgan-completion", ".dcgan-completion.lock"  # in every output fo
 
 @contextmanager
 def only_writer(directory: Path) -> Iterator[None]:
-    """Creates a directory and locks it. UserError if another process has locked it.
+    """Creates a directory and locks it. UserError if another process has locked it, or if a file is in its place.
 
     The lock ends with the process. Directories that were created are deleted again if nothing was written there.
     """
     from filelock import FileLock, Timeout  # here, as --help does not need it
 
-    created = [each for each in (directory, *directory.parents) if not each.exists()]
+    places = (directory, *directory.parents)
+    file = next((each for each in places if os.path.lexists(each) and not each.is_dir()), None)
+    if file:
+        raise UserError(f"{file} is not a folder: choose another, or move it away")
+    created = [each for each in places if not each.exists()]
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / LOCK
     lock = FileLock(path, timeout=0)
@@ -152,7 +156,7 @@ class Outputs:
 
     def _update(self) -> None:
         """Reads the lines that were added to the list since the last time, by this process or another."""
-        with self.reading, suppress(FileNotFoundError):
+        with self.reading, suppress(FileNotFoundError, NotADirectoryError):
             if self.list.stat().st_size == self.read:
                 return
             with open(self.list, "rb") as file:

@@ -229,7 +229,7 @@ def test_every_option_reaches_the_alignment(monkeypatch):
             ["empty/file", "not a landmark model of dlib"],
         ),
         ([DEMO, "align", INNER, "out", "--dlibFacePredictor", FIVE_POINTS], 1, ["5 landmarks", "68"]),
-        ([DEMO, "align", INNER, "empty/file/out"], 1, ["empty/file"]),
+        ([DEMO, "align", INNER, "empty/file/out"], 1, ["empty/file is not a folder"]),
     ],
 )
 def test_bad_calls(tmp_path, args, code, words):

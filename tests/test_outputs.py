@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from functools import partial
@@ -253,3 +254,14 @@ def test_only_one_process_writes_into_a_directory(tmp_path):
     with pytest.raises(BlockingIOError), only_writer(folder):  # what is raised in there is left alone
         raise BlockingIOError
     assert set(os.listdir(folder)) == {"x", LOCK}
+
+
+@pytest.mark.parametrize("name", ["file", "file/a/b", "link"])
+def test_a_file_in_the_place_of_a_directory_is_named(tmp_path, name):
+    (tmp_path / "file").write_text("precious")
+    (tmp_path / "link").symlink_to("missing")
+    assert Outputs(tmp_path / name).names() == []
+    expected = f"{tmp_path / name.split('/')[0]} is not a folder"
+    with pytest.raises(UserError, match=re.escape(expected)), only_writer(tmp_path / name):
+        pass
+    assert (tmp_path / "file").read_text() == "precious" and len(os.listdir(tmp_path)) == 2

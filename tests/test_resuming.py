@@ -235,6 +235,9 @@ def test_what_runs_write_below_the_pictures_is_none_of_them(here, capsys):
 def test_a_folder_in_which_another_process_writes(here, name):
     with only_writer(here / "taken"), pytest.raises(UserError, match="another process writes into taken"):
         go(2, **{name: Path("taken")})
+    (here / "file").touch()
+    with pytest.raises(UserError, match="file is not a folder"):
+        go(2, **{name: Path("file")})
 
 
 def test_one_folder_for_all(tmp_path, monkeypatch):
