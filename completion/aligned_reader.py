@@ -11,12 +11,14 @@ from completion.batches import Final, Reader
 from completion.given_masks import GivenMasks, Hidden, without_transparency
 from dcgan.options import NetworkOptions
 from faces.table import check_margin
-from images.decoding import Given, Source, central_square, load_picture, read_photo, resized
+from images.decoding import Given, Source, central_square, load_picture, picture_size, read_photo, resized
 from images.incomplete import Incomplete
 from images.mask_options import WITHOUT_HOLE
 from images.masks import HALF, covered, fit_mask, grown, make_mask
 from images.photo import Photo
 from utils import UserError
+
+ENLARGED = 8  # times at most; hardly anything of a face is known in a smaller picture
 
 
 class Loaded(NamedTuple):
@@ -57,12 +59,17 @@ class AlignedReader(Reader):
     def read(self, path: Source) -> Loaded:
         """Reads a picture and its mask. Known pixels do not depend on pixels in the hole, even if they are resized.
 
-        Raises UserError if a file cannot be read, if the picture or mask does not fit, or if the mask hides nothing or
-        everything.
+        Raises UserError if a file cannot be read, if the picture is tiny, if the picture or mask does not fit, or if
+        the mask hides nothing or everything.
         """
         file = path.source if isinstance(path, Given) else path
         check_margin([file] if isinstance(file, Path) else [], self.margin)
         size, options = self.size, self.masks.options
+        width, height = picture_size(path)
+        if ENLARGED * min(width, height) < size:
+            raise UserError(
+                f"{path} is {width}x{height}, too small for this {size}x{size} model: choose a larger picture"
+            )
         if options.kind in WITHOUT_HOLE:
             pixels, fitted, _ = load_picture(path, size, self.c_dim)
             return Loaded(path, Photo(pixels, self.made), fitted)

@@ -48,6 +48,14 @@ def test_hidden_pixels_do_not_run_into_known_ones_when_resized(tmp_path, c_dim):
     assert (loaded[0].picture.pixels != loaded[1].picture.pixels).any()  # what was hidden can be shown
 
 
+@pytest.mark.parametrize("kind", ["center", "lowres"])
+def test_a_picture_is_enlarged_eight_times_at_most(tmp_path, kind):
+    reader = AlignedReader(GivenMasks(MaskOptions(kind=kind)), NetworkOptions(32), 0)
+    assert reader.read(write(tmp_path / "p.png", np.zeros((4, 9, 3)))).fitted
+    with pytest.raises(UserError, match=r"p\.png is 9x3, too small for this 32x32 model: use a larger picture"):
+        reader.read(write(tmp_path / "p.png", np.zeros((3, 9, 3))))
+
+
 def test_transparency_is_a_hole(tmp_path):
     rgba = np.random.default_rng(0).integers(0, 256, (16, 16, 4))
     rgba[..., 3] = 255
