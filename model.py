@@ -30,7 +30,7 @@ from kernels.layers import fill_batch
 from kernels.network import Network
 from kernels.tensorflow import enough_memory, keras, tf
 from ops import Weights, batch_norm, computing_in, conv2d, conv2d_transpose, linear, lrelu, to_uint8
-from utils import UserError
+from utils import UserError, never
 
 LOSSES = ("d_loss", "d_loss_real", "d_loss_fake", "g_loss")
 Pictures = np.ndarray | Dataset
@@ -252,7 +252,7 @@ class DCGAN:
     # ---------------------------------------------------------------------------------- completion
 
     def complete(
-        self, incomplete: Incomplete, options: SearchOptions, stopped: Callable[[], bool] = lambda: False
+        self, incomplete: Incomplete, options: SearchOptions, stopped: Callable[[], bool] = never
     ) -> Iterator[SearchStep]:
         """Searches z in [-1, 1] so that G(z) fits the known pixels of each picture and looks real.
 

@@ -36,6 +36,11 @@ def say(text: object = None) -> None:
     sys.stdout.flush()
 
 
+def never() -> bool:
+    """Returns False: the default of `stopped`, which tells long work whether to end early."""
+    return False
+
+
 @lru_cache(maxsize=1000)
 def say_once(text: str) -> None:
     """Prints a line, unless it was printed before."""

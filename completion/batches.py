@@ -15,7 +15,7 @@ from images.decoding import Source
 from images.files import Loader, load_each
 from images.incomplete import Face, Incomplete
 from images.photo import Photo
-from utils import digest
+from utils import digest, never
 
 if TYPE_CHECKING:
     from model import DCGAN, SearchStep
@@ -129,7 +129,7 @@ class Batch:
         ids = self.incomplete.ids
         return [i for i, face in enumerate(ids) if (face.photo, face.attempt) == (number, attempt)]
 
-    def with_heads(self, stopped: Callable[[], bool] = lambda: False) -> "Batch":
+    def with_heads(self, stopped: Callable[[], bool] = never) -> "Batch":
         """The batch with the heads around its faces searched. The search ends early once `stopped` returns True."""
         return replace(self, loaded=self.group.reader.with_heads(self.loaded, stopped))
 

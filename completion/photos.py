@@ -22,6 +22,7 @@ from images.incomplete import Face, Incomplete
 from images.mask_options import BLENDS
 from images.photo import Photo
 from images.tone import luminance
+from utils import never
 
 if TYPE_CHECKING:
     from model import DCGAN, SearchStep
@@ -111,9 +112,7 @@ class PhotoCompleter:
         frames = [frame.resized(options.image_size) for frame in self.reached(beyond)]
         return Heads(frames, heads_in(photo, frames, options.c_dim))
 
-    def completed_heads(
-        self, heads: Sequence[Heads], stopped: Callable[[], bool] = lambda: False
-    ) -> list[Layer | None]:
+    def completed_heads(self, heads: Sequence[Heads], stopped: Callable[[], bool] = never) -> list[Layer | None]:
         """The completed heads of photos, searched together. They do not depend on the options of the search.
 
         The search ends early once `stopped` returns True.
