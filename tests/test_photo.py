@@ -311,20 +311,29 @@ def test_a_place_to_which_several_guesses_lead_is_more_likely_a_face(guesses, fo
 
 @pytest.mark.parametrize(("doubt", "score", "found"), [(9.0, 0.5, 1), (9.0, 0.2, 0), (-9, 0.2, 1), (-9, -0.6, 1)])
 def test_what_the_network_doubts_is_a_face_only_if_dlib_is_sure(monkeypatch, doubt, score, found):
-    """A detector that finds a box in the middle, and a hole in its corner."""
+    assert len(found_in_a_box(monkeypatch, score, -doubt)) == found
+
+
+@pytest.mark.parametrize(("score", "others", "found"), [(3, [], 1), (3, [0.2], 1), (3, [0.5], 0), (-1, [], 0)])
+def test_a_plausible_guess_is_taken_if_the_photo_has_no_clear_face(monkeypatch, score, others, found):
+    assert len(found_in_a_box(monkeypatch, -0.1, score, others)) == found
+
+
+def found_in_a_box(monkeypatch, dlib_score, network_score, others=()):
+    """The faces where dlib sees a box in the middle, with a hole in its corner, and others of these scores far away."""
 
     def placed(photo, guess, network):
-        return guess, -doubt
+        return guess, network_score
         yield  # as a generator
 
     monkeypatch.setattr(finding, "placed", placed)
-    box = dlib.rectangle(80, 80, 180, 180)
+    box, away = dlib.rectangle(80, 80, 180, 180), dlib.rectangle(200, 200, 240, 240)
     landmarks = np.column_stack([np.linspace(80, 180, 68), np.tile([90, 170], 34)]).astype(int)
-    monkeypatch.setattr(finding, "look", lambda *args: [(box, score)])
-    finder = SimpleNamespace(landmarks=lambda *args: landmarks)
+    monkeypatch.setattr(finding, "look", lambda *args: [(box, dlib_score), *((away, score) for score in others)])
     known = np.ones((260, 260), bool)
     known[80:100, 80:100] = False
-    assert len(damaged_faces(finder, Photo(np.zeros((260, 260, 3), np.uint8), known))) == found
+    photo = Photo(np.zeros((260, 260, 3), np.uint8), known)
+    return damaged_faces(SimpleNamespace(landmarks=lambda *args: landmarks), photo)
 
 
 @pytest.mark.parametrize("radius", [10, 20, 30])
