@@ -10,7 +10,7 @@ import numpy as np
 
 from completion.models import wide_model
 from dcgan.options import SearchOptions
-from faces.compositing import FADE_OF_HEAD, MARGIN, Compositor, Layer, faces_in, heads_in, regions, tone_around
+from faces.compositing import MARGIN, Compositor, Layer, faces_in, heads_in, regions, tone_around
 from faces.detector import Boxes, FaceFinder, predictor_path
 from faces.finding import CloseUp, Locator
 from faces.frame import Frame
@@ -110,7 +110,7 @@ class PhotoCompleter:
         if not beyond:
             return NO_HEADS
         frames = [frame.resized(options.image_size) for frame in self.reached(beyond)]
-        return Heads(frames, heads_in(photo, frames, options.c_dim))
+        return Heads(frames, heads_in(photo, frames, options.c_dim, options.margin))
 
     def completed_heads(self, heads: Sequence[Heads], stopped: Callable[[], bool] = never) -> list[Layer | None]:
         """The completed heads of photos, searched together. They do not depend on the options of the search.
@@ -123,10 +123,7 @@ class PhotoCompleter:
         together = Incomplete.joined(parts, ids=[Face(0)] * sum(map(len, parts)))
         *_, last = self.wide.dcgan.complete(together, COARSE, stopped)
         completed = iter(blend(last.generated, together))
-        return [
-            Layer(frames, np.stack([next(completed) for _ in frames]), FADE_OF_HEAD) if frames else None
-            for frames, _ in heads
-        ]
+        return [Layer(frames, np.stack([next(completed) for _ in frames])) if frames else None for frames, _ in heads]
 
     def faces(self, photo: Photo, frames: Sequence[Frame]) -> Incomplete:
         """The faces in their frames, if any, as the model takes them."""
@@ -178,7 +175,7 @@ class Finish:
 
     def __init__(self, photo: Photo, frames: Sequence[Frame], grain: float, seed: int, heads: Layer | None = None):
         self.photo, self.grain, self.seed = photo, grain, seed
-        self.composite = Compositor(photo, frames, under=heads)
+        self.composite = Compositor(photo, frames, heads=heads)
         self.tone = tone_around(photo, frames)
 
     def __call__(self, faces: np.ndarray) -> Photo:

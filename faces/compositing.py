@@ -13,12 +13,10 @@ from images.spline import Spline
 from images.tone import Tone, luminance, tone_of
 
 FADE = 0.25  # of a frame's side: wide enough to leave no visible edge
-FADE_OF_HEAD = 0.35  # of the wide frame's side: what is beside a head is uncertain
-FADE_OVER_HEAD = 0.15  # of a face over a head: the model of faces knows faces better than the model of heads
 # Of a frame's side. Located faces are displaced by about as much, so a hole that ends so close to the frame's edge was
 # probably meant to end with the frame.
 MARGIN = 0.03
-HEAD_WIDTH = 0.72  # of a wide frame's side. A head fills an ellipse of this width and the frame's height
+HEAD = 1.17, 1.63  # width and height of the ellipse that a head fills, in sides of the frame without a margin
 DETAIL = 256  # pixels of the longer side in which the tone is looked for, or more
 LITTLE = 0.005  # of the hole: a smaller share outside of all frames is not worth a message
 
@@ -33,15 +31,17 @@ def faces_in(photo: Photo, frames: Sequence[Frame], c_dim: int = 3) -> Incomplet
     return Incomplete(faces, known, tones=[tone_around(photo, frames)] * len(frames))
 
 
-def heads_in(photo: Photo, frames: Sequence[Frame], c_dim: int) -> Incomplete:
-    """The same for heads in wide frames, whose hidden pixels are guessed from their mirror images.
+def heads_in(photo: Photo, frames: Sequence[Frame], c_dim: int, margin: float) -> Incomplete:
+    """The same for heads in frames with a margin, whose hidden pixels are guessed from their mirror images.
 
     Else, the hair of a hidden half would be dark, whatever the color of the visible half. Pixels beside the head are
     not guessed, because backgrounds are less symmetric.
     """
     heads = faces_in(photo, frames, c_dim)
-    y, x = (np.indices(heads.pictures.shape[1:3]) + 0.5) / heads.pictures.shape[1] - 0.5
-    return heads.mirrored((x / HEAD_WIDTH) ** 2 + y**2 < 0.25)
+    size = heads.pictures.shape[1]
+    width, height = (size / (1 + 2 * margin) * side for side in HEAD)
+    y, x = np.indices((size, size)) - (size - 1) / 2
+    return heads.mirrored((x / width) ** 2 + (y / height) ** 2 < 0.25)
 
 
 def tone_around(photo: Photo, frames: Sequence[Frame]) -> Tone | None:
@@ -55,11 +55,10 @@ def tone_around(photo: Photo, frames: Sequence[Frame]) -> Tone | None:
 
 
 class Layer(NamedTuple):
-    """Completed faces of a photo."""
+    """Completed faces or heads of a photo."""
 
     frames: Sequence[Frame]
     faces: np.ndarray  # uint8 [N, size, size, C]
-    fade: float = FADE
 
 
 class Compositor:
@@ -69,28 +68,28 @@ class Compositor:
 
         weight * face + spline(weight * (photo - face)) + (1 - weight) * under
 
-    where `spline` interpolates into the hole (images/spline.py). `under` is spline(photo), or the result with the faces
-    of the layer `under` on it. The weight is 1 in the frames. It falls to 0 within the layer's `fade`, a share of a
-    frame's side, toward places where the hole goes on outside of the frame. So the face meets the known pixels around
-    it without an edge, as in images/blending.py, and the spline alone fills the hole outside of all frames. Known
-    pixels stay as they are, and no other pixel of the photo is read.
+    where `spline` interpolates into the hole (images/spline.py). `under` is spline(photo), or the heads and a spline
+    through their edges. The weight is 1 in the frames. It falls to 0 within `fade`, a share of a frame's side, toward
+    places where the hole goes on outside of the frame. So the face meets the known pixels around it without an edge,
+    as in images/blending.py, and `under` alone fills the hole outside of all frames. Known pixels stay as they are, and
+    no other pixel of the photo is read.
     """
 
-    def __init__(self, photo: Photo, frames: Sequence[Frame], fade: float | None = None, under: Layer | None = None):
-        self.photo, self.frames, self.fade = photo, frames, fade or (FADE_OVER_HEAD if under else FADE)
+    def __init__(self, photo: Photo, frames: Sequence[Frame], fade: float = FADE, heads: Layer | None = None):
+        self.photo, self.frames, self.fade = photo, frames, fade
         self.parts = []
         for part, hole in regions(photo):
             spline = Spline(~hole)
-            in_hole = spline(self._known(part, hole))
-            if under:
-                in_hole = self._with(under, in_hole, part, hole, spline)
-            self.parts.append((part, hole, spline, in_hole))
+            under = self._heads(heads, part, hole, spline) if heads else spline(self._known(part, hole))
+            self.parts.append((part, hole, spline, under))
 
     def __call__(self, faces: np.ndarray) -> np.ndarray:
         """uint8 [H, W, 3]: the photo with these faces, uint8 [N, size, size, C]."""
         completed = self.photo.pixels.copy()
         for part, hole, spline, under in self.parts:
-            in_hole = self._with(Layer(self.frames, faces, self.fade), under, part, hole, spline)
+            pixels = self._known(part, hole)
+            face, weight = _mean_face(hole, [frame.in_part(part) for frame in self.frames], faces, self.fade)
+            in_hole = (weight * face)[hole] + spline(weight * (pixels - face)) + (1 - weight[hole]) * under
             completed[part][hole] = in_hole.clip(0, 255).round()
         return completed
 
@@ -98,11 +97,20 @@ class Compositor:
         """A part of the photo, float32 [h, w, 3], with 0 in the hole."""
         return np.where(hole[..., None], 0, self.photo.pixels[part]).astype(np.float32)
 
-    def _with(self, layer: Layer, under: np.ndarray, part: Part, hole: np.ndarray, spline: Spline) -> np.ndarray:
-        """The pixels of a part of the hole with the faces of a layer over those `under` it, each [n, 3]."""
-        pixels = self._known(part, hole)
-        face, weight = _mean_face(hole, [frame.in_part(part) for frame in layer.frames], layer.faces, layer.fade)
-        return (weight * face)[hole] + spline(weight * (pixels - face)) + (1 - weight[hole]) * under
+    def _heads(self, heads: Layer, part: Part, hole: np.ndarray, spline: Spline) -> np.ndarray:
+        """The pixels of a part of the hole, [n, 3]: the heads, and outside of their frames a spline from their edges.
+
+        A head does not fade: a cheek or hair that fades into a smooth color looks like fog.
+        """
+        pixels, frames = self._known(part, hole), [frame.in_part(part) for frame in heads.frames]
+        inside = np.any([frame.covered(hole.shape, MARGIN) for frame in frames], axis=0)
+        face, weight = _mean_face(hole & inside, frames, heads.faces, FADE)
+        inside &= weight[..., 0] > 0
+        pixels[hole] = face[hole] + spline(pixels - face)
+        beyond = hole & ~inside
+        if (beyond != hole).any():
+            pixels[beyond] = Spline(~beyond)(pixels)
+        return pixels[hole]
 
 
 def regions(photo: Photo) -> Iterator[tuple[Part, np.ndarray]]:

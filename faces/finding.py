@@ -35,8 +35,8 @@ DOUBTFUL, FAINT = -0.7, -1.0
 # What is not CLEAR is a face if the scout's score, plus VOTE times the logarithm of how many guesses led to it, exceeds
 # LIKELY. With these numbers, 181 of 192 damaged faces were found, and nothing in 185 holes beside faces.
 LIKELY, VOTE = 6, 2
-# A hole in a photo without a CLEAR face was probably made in one. So if nothing is LIKELY, the likeliest guess above this
-# is taken: that found 10 more of 256 damaged faces, and something in 3 more of 198 photos without a face.
+# A hole in a photo without a CLEAR face was probably made in one. So if nothing is LIKELY, the likeliest guess above
+# this is taken: that found 10 more of 256 damaged faces, and something in 3 more of 198 photos without a face.
 PLAUSIBLE = 2
 SAME = 16  # 64ths: frames displaced by less show the same face
 LANDMARKS = "innerEyesAndBottomLip"  # by which align.py aligned the faces of the bundled models

@@ -242,7 +242,7 @@ def test_a_hidden_half_of_a_head_is_guessed_from_the_other_one():
     known[20:90, 20:56] = False  # the left half of the head's frame, whose pixels have 4x4 of the photo
     heads = completer.heads(Photo(photo.pixels, known), [frame]).incomplete
     (picture,), (guessed,) = heads.pictures, heads.guessed
-    assert guessed[2:-2, 4:7].all() and not guessed[:, 8:].any()
+    assert guessed[4:-4, 4:7].all() and not guessed[:, 8:].any()
     assert not guessed[[0, 0, -1, -1], [0, 1, 0, 1]].any()  # beside the head
     np.testing.assert_array_equal(picture[guessed], picture[:, ::-1][guessed])
 
@@ -274,21 +274,23 @@ def test_each_photo_gets_its_own_heads():
     assert completer.completed_heads([]) == [] and PhotoCompleter(stub(50)).completed_heads(heads) == [None] * 4
 
 
-def test_faces_fade_into_heads():
-    """Without a known pixel near, each shows its color: the face within its frame, the head around it."""
+def test_faces_fade_into_heads_but_heads_do_not_fade():
+    """Without a known pixel near, each shows its colors: the face in its frame, the ramp of the head around it."""
     completer, photo, frame = both()
     known = np.zeros((120, 120), bool)
     known[0] = True
     photo = Photo(np.full((120, 120, 3), 100, np.uint8), known)
-    faces, heads = (np.full((1, 16, 16, 3), color, np.uint8) for color in (50, 200))
-    layer = Layer(completer.reached([frame]), heads)
-    without, layered = (
-        completer.finish(photo, [frame], 0, 0, under)(faces).pixels.astype(int) for under in (None, layer)
+    face, head = np.full((1, 16, 16, 3), 50, np.uint8), np.empty((1, 16, 16, 3), np.uint8)
+    head[:] = 50 + 10 * np.arange(16)[:, None]  # brighter by 2.5 with each pixel of the photo
+    without, result = (
+        completer.finish(photo, [frame], 0, 0, heads)(face).pixels.astype(int)
+        for heads in (None, Layer(completer.reached([frame]), head))
     )
-    np.testing.assert_array_equal(layered[0], photo.pixels[0])
-    assert abs(layered[56, 56] - without[56, 56]).max() <= 1
-    beside = without[56, 30], layered[56, 30]  # in the head
-    assert beside[0].max() < 110 and beside[1].min() > 130
+    np.testing.assert_array_equal(result[0], photo.pixels[0])
+    assert abs(result[56, 56] - without[56, 56]).max() <= 1
+    for beside in (slice(26, 34), slice(78, 86)):
+        assert np.ptp(result[56, beside, 0]) > 12  # of 17.5; the known row takes the rest
+    assert np.abs(np.diff(result[56, :, 0])).max() < 20  # no edge, not even where the head's frame ends
 
 
 def test_the_bundled_model_for_photos_comes_with_the_wide_one(tmp_path, monkeypatch):
