@@ -70,17 +70,17 @@ class Aligner:
                 frames = self.frames(photo, boxes)
                 outside = cv2.BORDER_REPLICATE if self.options.margin else BLACK
                 views = [frame.view(photo, outside) for frame in frames]
+            height, width = photo.shape
+            rows = []
+            for number, (frame, (face, known)) in enumerate(zip(frames, views, strict=True), 1):
+                output = output_of(job, number, self.options.all)
+                pixels = face if photo.intact else np.dstack([face, 255 * known.astype(np.uint8)])
+                self.outputs.write(output, partial(save_picture, pixels=pixels))
+                sizes = width, height, frame.size, len(views) if self.options.all else "", self.options.margin
+                rows.append([job.name, output, "aligned", *map(str, (*frame.transform.ravel(), *sizes))])
+            return rows
         except UNREADABLE:
             return [row_without_face(job.name, "unreadable")]
-        height, width = photo.shape
-        rows = []
-        for number, (frame, (face, known)) in enumerate(zip(frames, views, strict=True), 1):
-            output = output_of(job, number, self.options.all)
-            pixels = face if photo.intact else np.dstack([face, 255 * known.astype(np.uint8)])
-            self.outputs.write(output, partial(save_picture, pixels=pixels))
-            sizes = width, height, frame.size, len(views) if self.options.all else "", self.options.margin
-            rows.append([job.name, output, "aligned", *map(str, (*frame.transform.ravel(), *sizes))])
-        return rows
 
     def align_all(self, jobs: Sequence[Job]) -> Generator[list[list[str]], None, None]:
         """Aligns photos in parallel, because dlib and OpenCV let other threads run; yields the rows of each."""

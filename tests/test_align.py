@@ -13,6 +13,7 @@ from conftest import ROOT, assert_fails, assert_works, run_script
 from PIL import Image
 
 from faces.detector import TEMPLATES, predictor_path
+from images.files import save_picture
 from jobs.align import Aligner, Job, align
 from jobs.arguments import AlignOptions
 from outputs import Outputs
@@ -204,6 +205,16 @@ def test_an_error_ends_the_threads_before_the_folder_is_unlocked(tmp_path, monke
         align(options)
     assert kept and threading.active_count() == before
     assert len(list((tmp_path / "out").glob("*.png"))) < 20
+
+
+def test_too_little_memory_to_write_a_face_does_not_stop_the_others(tmp_path, monkeypatch):
+    (tmp_path / "raw").mkdir()
+    for name in ("a.png", "b.png"):
+        shutil.copy(DEMO / "astronaut.png", tmp_path / "raw" / name)
+    outcomes = iter([Mock(side_effect=MemoryError), save_picture])
+    monkeypatch.setattr("jobs.align.save_picture", lambda path, pixels: next(outcomes)(path, pixels))
+    align(AlignOptions(tmp_path / "raw", "align", INNER, tmp_path / "out", jobs=1))
+    assert [row["status"] for row in rows(tmp_path / "out")] == ["unreadable", "aligned"]
 
 
 def test_every_option_reaches_the_alignment(monkeypatch):
