@@ -29,8 +29,8 @@ class PhotoOptions(Options):
     photo: bool = option(
         False,
         "all IMG are whole photos: find the faces that touch the hole, and complete them. By default, a picture is a "
-        "photo if it has another size than the model, and shows faces, but none that fills it. The model must have "
-        "been trained on faces aligned with innerEyesAndBottomLip, like the bundled models",
+        "photo if its size is not that of the model, and it shows faces that do not fill it. The model must have been "
+        "trained on faces aligned with innerEyesAndBottomLip, like the bundled models",
         "--photo",
     )
     aligned: bool = option(
@@ -41,8 +41,9 @@ class PhotoOptions(Options):
     )
     points: tuple[tuple[float, float], ...] | None = option(
         None,
-        "photos: position of a face that was not found, in pixels from the upper left corner: the inner corners "
-        "of the eyes and the middle of the lower edge of the lower lip. Add three points for each further face",
+        "photos: three points of a face that was not found, in pixels from the upper left corner of the photo: the "
+        "inner corners of both eyes, and the middle of the lower lip's lower edge. Add three points for each further "
+        "face",
         "--points",
         check=points,
         metavar='"X,Y X,Y X,Y"',

