@@ -207,7 +207,7 @@ class PhotoReader(Reader):
             'its inner eye corners and lower lip by --points "x,y x,y x,y", or the --alignment of an undamaged version'
         )
         if not photo.intact and any(score > CLEAR for _, score in loaded.seen or ()):
-            fault = "the hole meets no face between the brows and the chin: hair or background alone is not completed"
+            fault = "the hole meets no face: background alone is not completed"
             return f"{result}{fault}. If it hides part of a face, give {points}"
         return f"{result}no face was found{'' if photo.intact else ' at the hole'}. If there is one, give {points}"
 

@@ -31,6 +31,7 @@ QUICK = SearchOptions(n_iter=20, refine=0, out_interval=0)  # further iterations
 # Landmarks are found better in a face that is whole up to the edge of its frame: in 60 faces with one half hidden, the
 # displacement was 1.60 64ths of the frame on average, instead of 1.75.
 QUICK_FADE = 0.08
+HEAD = 0.3  # of the side of a face's frame: with a model of heads, a hole this close to the frame damages the head
 COARSE = SearchOptions(out_interval=0)  # of the wide model, whatever is chosen for the faces themselves
 
 
@@ -69,9 +70,13 @@ class PhotoCompleter:
     def _locator(self) -> Locator:
         from completion.placing import PlacingNetwork  # loads TensorFlow
 
-        options = self.dcgan.options
         networks = PlacingNetwork(), PlacingNetwork(SCOUT)
-        return Locator(self.finder, *networks, self._quickly_filled, options.image_size, options.margin)
+        return Locator(self.finder, *networks, self._quickly_filled, self.dcgan.image_size, self._margin)
+
+    @property
+    def _margin(self) -> float:
+        """The margin around a frame in which a hole damages the face or its head."""
+        return HEAD if self.wide else self.dcgan.options.margin
 
     def seen(self, frames: Sequence[Frame]) -> list[Frame]:
         """The frames of faces with the margin that the model was trained with."""
@@ -82,8 +87,9 @@ class PhotoCompleter:
         return [frame.widened((self.wide or self.dcgan).options.margin) for frame in frames]
 
     def damaged(self, photo: Photo, frames: Sequence[Frame]) -> list[Frame]:
-        """The faces that the hole hides in part: the model sees one part and completes the other."""
-        return [frame for frame, seen in zip(frames, self.seen(frames), strict=True) if seen.damaged(photo)]
+        """The faces that the hole hides in part, or whose heads it hides in part, if there is a model of heads."""
+        pairs = zip(frames, self.seen(frames), strict=True)
+        return [frame for frame, seen in pairs if frame.widened(self._margin).meets_hole(photo) and seen.shows(photo)]
 
     def locate(
         self, photos: Sequence[Photo], everywhere: Collection[Photo] = (), seen: Mapping[Photo, Boxes] | None = None

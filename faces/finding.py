@@ -36,8 +36,8 @@ DOUBTFUL, FAINT = -0.7, -1.0
 # LIKELY. With these numbers, 181 of 192 damaged faces were found, and nothing in 185 holes beside faces.
 LIKELY, VOTE = 6, 2
 # A hole in a photo without a CLEAR face was probably made in one. So if nothing is LIKELY, the likeliest guess above
-# this is taken: that found 10 more of 256 damaged faces, and something in 3 more of 198 photos without a face.
-PLAUSIBLE = 2
+# this is taken: that found 7 more of 256 damaged faces, and something in 1 more of 198 photos without a face.
+PLAUSIBLE = 3
 SAME = 16  # 64ths: frames displaced by less show the same face
 LANDMARKS = "innerEyesAndBottomLip"  # by which align.py aligned the faces of the bundled models
 # The map from dlib's box to the frame, both of side 1: the median of 2,600 damaged faces.

@@ -140,10 +140,6 @@ class Frame:
         """Whether a pixel of the frame is known."""
         return bool(self.view(photo)[1].any())
 
-    def damaged(self, photo: Photo) -> bool:
-        """Whether the photo hides a part of the face, but not all of it."""
-        return self.meets_hole(photo) and self.shows(photo)
-
     def under(self, mask: np.ndarray, shape: Sequence[int]) -> np.ndarray:
         """bool [H, W]: which pixels of a photo a mask of the frame hides. mask: bool [size, size], True is known."""
         height, width = shape

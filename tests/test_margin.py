@@ -236,6 +236,21 @@ def test_heads_are_completed_where_the_hole_reaches_beyond_the_face(rows, column
         np.testing.assert_allclose(layer.frames[0].corners(), frame.corners(0.5))
 
 
+@pytest.mark.parametrize(("above", "damaged"), [(9, True), (12, False)])
+def test_a_hole_near_a_face_damages_its_head_if_there_is_a_model_of_heads(above, damaged):
+    """The face begins at row 40 and has 32 rows, of which 0.3 are 9.6."""
+    completer, photo, frame = both()
+    photo = photo.hiding(np.pad(np.ones((2, 20), bool), ((39 - above, 79 + above), (45, 55))))
+    assert completer.damaged(photo, [frame]) == [frame] * damaged
+    completer.wide = None
+    assert completer.damaged(photo, [frame]) == []
+
+
+def test_a_face_that_is_hidden_wholly_is_not_completed():
+    completer, photo, frame = both()
+    assert completer.damaged(photo.hiding(frame.covered(photo.shape, 0.1)), [frame]) == []
+
+
 def test_a_hidden_half_of_a_head_is_guessed_from_the_other_one():
     completer, photo, frame = both()
     known = photo.known.copy()

@@ -90,7 +90,7 @@ def test_the_hole_is_completed_and_every_known_pixel_stays(folder):
 def test_what_is_said(folder):
     said = (folder / "stdout").read_text().splitlines()
     assert any("none.png: no face was found. If" in line and "--points" in line for line in said)
-    assert any("wig.png: only filled smoothly, because the hole meets no face between" in line for line in said)
+    assert any("wig.png: only filled smoothly, because the hole meets no face: background" in line for line in said)
     assert any("erased.png: 14% of the hole lies beyond the faces" in line for line in said)
 
 
