@@ -67,9 +67,7 @@ class AlignedReader(Reader):
         size, options = self.size, self.masks.options
         width, height = picture_size(path)
         if ENLARGED * min(width, height) < size:
-            raise UserError(
-                f"{path} is {width}x{height}, too small for this {size}x{size} model: choose a larger picture"
-            )
+            raise UserError(f"{path} is {width}x{height}, too small for this {size}x{size} model: use a larger picture")
         if options.kind in WITHOUT_HOLE:
             pixels, fitted, _ = load_picture(path, size, self.c_dim)
             return Loaded(path, Photo(pixels, self.made), fitted)
