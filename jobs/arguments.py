@@ -33,7 +33,7 @@ class AlignOptions(Options):
     size: int = option(64, "side of an aligned face in pixels", check=number(int, 8, 4096))
     margin: float = option(
         0.0,
-        "share of the aligned square to add on each side: 0.3125 shows the whole head. The bundled models need 0",
+        "share of the aligned square to add on each side: 0.5 shows the whole head. The bundled models need 0",
         check=MARGIN,
     )
     predictor: Path | None = option(
