@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from model import DCGAN
 
 SMALL = 16  # pixels: a smaller face shows hardly any detail
+POINTS = 'its inner eye corners and lower lip by --points "x,y x,y x,y", or the --alignment of an undamaged version'
 KEPT = 100_000_000  # pixels, of 4 bytes, that are kept in memory from reading to writing
 
 
@@ -47,7 +48,7 @@ class LoadedPhoto:
     hidden: Hidden | None = None  # None if a mask that is made in the model's frame hides a part of each face
     seen: Boxes | None = None  # by `first_look`, if known already
     incomplete: Incomplete | None = None  # the faces in these frames
-    heads: Heads = NO_HEADS  # around those faces beyond whose frames the hole reaches
+    heads: Heads = NO_HEADS  # of all faces near whose frames the hole goes on
     completed_heads: Layer | None = None
 
     fitted = False  # into a square
@@ -165,25 +166,27 @@ class PhotoReader(Reader):
             return loaded.photo or self.masks.photo(loaded.path)[0]
 
     def _damaged(self, loaded: LoadedPhoto, frames: Sequence[Frame]) -> LoadedPhoto:
-        """The photo with those of the faces that are damaged, and their heads.
+        """The photo with those of the faces that are damaged, and the heads that are.
 
         UserError if no face is found to make a hole in.
         """
         path, given = loaded.path, loaded.frames
         photo = self._photo(replace(loaded, frames=frames))
-        damaged = self.completer.damaged(photo, frames)
-        if not damaged:
+        touched = self.completer.touched(photo, frames)
+        if not touched:
             why = f"{path}: {self._why_none(loaded, photo, frames)}"
             if photo.intact:
                 raise UserError(why)
             say(why)
             return replace(loaded, frames=[], incomplete=self.completer.faces(photo, []))
-        if len(damaged) < len(given):
-            say(f"{path}: the hole meets {len(damaged)} of the {len(given)} given faces; the others stay unchanged")
-        outside = share_outside(photo, self.completer.reached(damaged))
+        if len(touched) < len(given):
+            say(f"{path}: the hole meets {len(touched)} of the {len(given)} given faces; the others stay unchanged")
+        damaged, heads = self.completer.damaged(photo, touched), self.completer.heads(photo, touched)
+        if not damaged:
+            say(f"{path}: the hole only meets what is near a face. If it hides part of a face, give {POINTS}")
+        outside = share_outside(photo, self.completer.reached(touched))
         remark(path, outside, self.completer.seen(damaged))
-        faces, heads = self.completer.faces(photo, damaged), self.completer.heads(photo, damaged)
-        return replace(loaded, frames=damaged, incomplete=faces, heads=heads)
+        return replace(loaded, frames=damaged, incomplete=self.completer.faces(photo, damaged), heads=heads)
 
     def _photo(self, loaded: LoadedPhoto) -> Photo:
         """The photo, read again if it was not kept, with the mask of the frame over its located faces."""
@@ -203,18 +206,15 @@ class PhotoReader(Reader):
                 else "meets no face"
             )
             return f"{result}the hole {fault} given by {named}: give a face that is hidden in part"
-        points = (
-            'its inner eye corners and lower lip by --points "x,y x,y x,y", or the --alignment of an undamaged version'
-        )
         if not photo.intact and any(score > CLEAR for _, score in loaded.seen or ()):
-            fault = "the hole meets no face: background alone is not completed"
-            return f"{result}{fault}. If it hides part of a face, give {points}"
-        return f"{result}no face was found{'' if photo.intact else ' at the hole'}. If there is one, give {points}"
+            fault = f"the hole meets no face{' and nothing near one' if self.completer.wide else ''}"
+            return f"{result}{fault}. If it hides part of a face, give {POINTS}"
+        return f"{result}no face was found{'' if photo.intact else ' at the hole'}. If there is one, give {POINTS}"
 
     def finals(self, loaded: LoadedPhoto, tries: Sequence[np.ndarray]) -> Iterator[Final]:
         """The photos to write, from the completed faces of each try, uint8 [k, size, size, c_dim]."""
         photo = self._photo(loaded)
-        part = around(self.completer.reached(loaded.frames), photo.shape)
+        part = around([*self.completer.reached(loaded.frames), *loaded.heads.frames], photo.shape)
         with can_be_done(loaded.path):
             finish = self.completer.finish(photo, loaded.frames, self.grain, self.seed, loaded.completed_heads)
             masked = photo.masked()

@@ -31,7 +31,7 @@ QUICK = SearchOptions(n_iter=20, refine=0, out_interval=0)  # further iterations
 # Landmarks are found better in a face that is whole up to the edge of its frame: in 60 faces with one half hidden, the
 # displacement was 1.60 64ths of the frame on average, instead of 1.75.
 QUICK_FADE = 0.08
-HEAD = 0.3  # of the side of a face's frame: with a model of heads, a hole this close to the frame damages the head
+NEAR = 0.3  # of the side of a face's frame: a hole this close to the frame hides hair, a hat or an ear
 COARSE = SearchOptions(out_interval=0)  # of the wide model, whatever is chosen for the faces themselves
 
 
@@ -51,8 +51,8 @@ class PhotoCompleter:
     In short:
 
         (located,) = completer.locate([photo])
-        frames = located.result()
-        (heads,) = completer.completed_heads([completer.heads(photo, frames)])
+        frames = completer.damaged(photo, located.result())
+        (heads,) = completer.completed_heads([completer.heads(photo, located.result())])
         *_, last = completer.complete(photo, frames, SearchOptions())
         result = completer.finish(photo, frames, grain=1, seed=0, heads=heads)(last.completed)
     """
@@ -71,12 +71,13 @@ class PhotoCompleter:
         from completion.placing import PlacingNetwork  # loads TensorFlow
 
         networks = PlacingNetwork(), PlacingNetwork(SCOUT)
-        return Locator(self.finder, *networks, self._quickly_filled, self.dcgan.image_size, self._margin)
+        options = self.dcgan.options
+        return Locator(self.finder, *networks, self._quickly_filled, options.image_size, options.margin, self._near)
 
     @property
-    def _margin(self) -> float:
-        """The margin around a frame in which a hole damages the face or its head."""
-        return HEAD if self.wide else self.dcgan.options.margin
+    def _near(self) -> float:
+        """The margin around a frame in which a hole touches the face or its head."""
+        return NEAR if self.wide else self.dcgan.options.margin
 
     def seen(self, frames: Sequence[Frame]) -> list[Frame]:
         """The frames of faces with the margin that the model was trained with."""
@@ -87,14 +88,22 @@ class PhotoCompleter:
         return [frame.widened((self.wide or self.dcgan).options.margin) for frame in frames]
 
     def damaged(self, photo: Photo, frames: Sequence[Frame]) -> list[Frame]:
-        """The faces that the hole hides in part, or whose heads it hides in part, if there is a model of heads."""
+        """The faces that the hole hides in part: the model sees one part and completes the other."""
+        return self._touched(photo, frames, self.dcgan.options.margin)
+
+    def touched(self, photo: Photo, frames: Sequence[Frame]) -> list[Frame]:
+        """The damaged faces; with a model of heads also those that the hole comes near to."""
+        return self._touched(photo, frames, self._near)
+
+    def _touched(self, photo: Photo, frames: Sequence[Frame], margin: float) -> list[Frame]:
+        """The faces of which a part is known, and that the hole meets with this margin around them."""
         pairs = zip(frames, self.seen(frames), strict=True)
-        return [frame for frame, seen in pairs if frame.widened(self._margin).meets_hole(photo) and seen.shows(photo)]
+        return [frame for frame, seen in pairs if frame.widened(margin).meets_hole(photo) and seen.shows(photo)]
 
     def locate(
         self, photos: Sequence[Photo], everywhere: Collection[Photo] = (), seen: Mapping[Photo, Boxes] | None = None
     ) -> list[Future]:
-        """For each photo the frames of the faces that the hole has damaged and that are visible in part.
+        """For each photo the frames of the faces that the hole touches and that are visible in part.
 
         The most certain face is the first. A future has the error if a photo cannot be searched. everywhere: photos of
         which all faces are wanted, also those that do not touch the hole. seen: what `first_look` sees in photos.
@@ -102,17 +111,17 @@ class PhotoCompleter:
         locator, seen = self._locator, seen or {}
 
         def located(photo: Photo) -> Asking:
-            found = yield from locator.damaged_faces(photo, photo in everywhere, seen.get(photo))
-            return found if photo in everywhere else self.damaged(photo, found)
+            found = yield from locator.faces_at_hole(photo, photo in everywhere, seen.get(photo))
+            return found if photo in everywhere else self.touched(photo, found)
 
         return together([located(photo) for photo in photos])
 
     def heads(self, photo: Photo, frames: Sequence[Frame]) -> Heads:
-        """The heads of those faces beyond whose frames the hole reaches, for the wide model, if there is one."""
+        """The heads of those faces near whose frames the hole goes on, for the wide model, if there is one."""
         if not self.wide:
             return NO_HEADS
         options, inner = self.wide.options, self.dcgan.options.margin + MARGIN
-        beyond = [frame for frame in frames if frame.left_by_hole(photo, inner, options.margin)]
+        beyond = [frame for frame in frames if frame.left_by_hole(photo, inner, NEAR)]
         if not beyond:
             return NO_HEADS
         frames = [frame.resized(options.image_size) for frame in self.reached(beyond)]

@@ -17,6 +17,7 @@ FADE = 0.25  # of a frame's side: wide enough to leave no visible edge
 # probably meant to end with the frame.
 MARGIN = 0.03
 HEAD = 1.17, 1.63  # width and height of the ellipse that a head fills, in sides of the frame without a margin
+CLOSE = 0.1  # of a frame's side: known pixels farther away from a head do not change its colors
 DETAIL = 256  # pixels of the longer side in which the tone is looked for, or more
 LITTLE = 0.005  # of the hole: a smaller share outside of all frames is not worth a message
 
@@ -103,13 +104,16 @@ class Compositor:
         A head does not fade: a cheek or hair that fades into a smooth color looks like fog.
         """
         pixels, frames = self._known(part, hole), [frame.in_part(part) for frame in heads.frames]
-        inside = np.any([frame.covered(hole.shape, MARGIN) for frame in frames], axis=0)
+        inside, close = (
+            np.any([frame.covered(hole.shape, margin) for frame in frames], axis=0) for margin in (MARGIN, CLOSE)
+        )
+        if not (hole & inside).any():
+            return spline(pixels)
         face, weight = _mean_face(hole & inside, frames, heads.faces, FADE)
-        inside &= weight[..., 0] > 0
-        pixels[hole] = face[hole] + spline(pixels - face)
-        beyond = hole & ~inside
-        if (beyond != hole).any():
-            pixels[beyond] = Spline(~beyond)(pixels)
+        has_face = weight[..., 0] > 0
+        pixels[hole] = face[hole] + spline((has_face & close)[..., None] * (pixels - face))
+        beyond = hole & ~(has_face & inside)
+        pixels[beyond] = Spline(~beyond)(pixels)
         return pixels[hole]
 
 

@@ -77,10 +77,13 @@ class Locator:
     scout: Network  # finds them
     fill: Fill  # makes hidden landmarks visible
     size: int
-    margin: float = 0  # around a frame, in shares of its side: a hole that it meets has damaged the face
+    # Around a frame, in shares of its side: the hole has damaged a face that it meets with `margin`, and touches those
+    # that it meets with `near`, which is not less.
+    margin: float = 0
+    near: float = 0
 
-    def damaged_faces(self, photo: Photo, everywhere: bool = False, seen: Boxes | None = None) -> Asking:
-        """Returns the frames of all faces that meet the photo's hole, the most certain first.
+    def faces_at_hole(self, photo: Photo, everywhere: bool = False, seen: Boxes | None = None) -> Asking:
+        """Returns the frames of all faces that the photo's hole touches, the most certain first.
 
         everywhere: returns all certain faces, whether they meet the hole or not. seen: by `first_look`, if known.
         """
@@ -99,15 +102,18 @@ class Locator:
             if chosen and photo.intact:
                 return [self._intact(photo, each.box) for each in chosen]
             if chosen:
-                return (yield from self._all_refined(photo, chosen))
+                return (yield from self._all_refined(photo, chosen if everywhere else self._touched(faces, photo)))
         if photo.intact:
             return []
         for guess in (yield from scan(photo, self.size, self.scout)):
             found.append(Candidate(-np.inf, box_of(guess), *(yield from placed(photo, guess, self.scout))))
-        chosen = _meeting(_likely(found), photo, self.margin)
+        chosen = self._touched(_likely(found), photo)
         if not (chosen or any_clear):
-            chosen = _meeting(_likely(found, PLAUSIBLE), photo, self.margin)[:1]
+            chosen = self._touched(_likely(found, PLAUSIBLE), photo)[:1]
         return (yield from self._all_refined(photo, chosen))
+
+    def _touched(self, faces: Sequence[Candidate], photo: Photo) -> list[Candidate]:
+        return _meeting(faces, photo, self.near)
 
     def _intact(self, photo: Photo, box: dlib.rectangle) -> Frame:
         return by_landmarks(self.finder.landmarks(photo.pixels, box), self.size)
@@ -115,7 +121,7 @@ class Locator:
     def _candidates(self, photo: Photo, box: dlib.rectangle, score: float, everywhere: bool) -> Asking:
         """Returns what is in the box; nothing if it is surely too far from the hole."""
         guess = by_box(box, self.size)
-        if not everywhere and not surroundings(guess).widened(self.margin).meets_hole(photo):
+        if not everywhere and not surroundings(guess).widened(self.near).meets_hole(photo):
             return []
         return [Candidate(score, box, *(yield from placed(photo, guess, self.scout)))]
 

@@ -18,7 +18,7 @@ from dcgan.directories import read_config
 from dcgan.options import NetworkOptions, SearchOptions, TrainOptions
 from dcgan.search_loss import GUESS
 from faces.alignment import alignments
-from faces.compositing import Layer
+from faces.compositing import Compositor, Layer
 from faces.frame import Frame
 from faces.table import TABLE, check_margin
 from images.incomplete import Incomplete
@@ -236,19 +236,22 @@ def test_heads_are_completed_where_the_hole_reaches_beyond_the_face(rows, column
         np.testing.assert_allclose(layer.frames[0].corners(), frame.corners(0.5))
 
 
-@pytest.mark.parametrize(("above", "damaged"), [(9, True), (12, False)])
-def test_a_hole_near_a_face_damages_its_head_if_there_is_a_model_of_heads(above, damaged):
+@pytest.mark.parametrize(("above", "touched"), [(9, True), (12, False)])
+def test_a_hole_near_a_face_is_filled_if_there_is_a_model_of_heads(above, touched):
     """The face begins at row 40 and has 32 rows, of which 0.3 are 9.6."""
     completer, photo, frame = both()
     photo = photo.hiding(np.pad(np.ones((2, 20), bool), ((39 - above, 79 + above), (45, 55))))
-    assert completer.damaged(photo, [frame]) == [frame] * damaged
-    completer.wide = None
     assert completer.damaged(photo, [frame]) == []
+    assert completer.touched(photo, [frame]) == [frame] * touched
+    (layer,) = completer.completed_heads([completer.heads(photo, [frame])])
+    assert bool(layer) == touched
+    completer.wide = None
+    assert completer.touched(photo, [frame]) == []
 
 
 def test_a_face_that_is_hidden_wholly_is_not_completed():
     completer, photo, frame = both()
-    assert completer.damaged(photo.hiding(frame.covered(photo.shape, 0.1)), [frame]) == []
+    assert completer.touched(photo.hiding(frame.covered(photo.shape, 0.1)), [frame]) == []
 
 
 def test_a_hidden_half_of_a_head_is_guessed_from_the_other_one():
@@ -305,7 +308,28 @@ def test_faces_fade_into_heads_but_heads_do_not_fade():
     assert abs(result[56, 56] - without[56, 56]).max() <= 1
     for beside in (slice(26, 34), slice(78, 86)):
         assert np.ptp(result[56, beside, 0]) > 12  # of 17.5; the known row takes the rest
-    assert np.abs(np.diff(result[56, :, 0])).max() < 20  # no edge, not even where the head's frame ends
+    for beside in (slice(0, 38), slice(74, 120)):  # no edge where the head's frame ends
+        assert np.abs(np.diff(result[56, beside, 0])).max() < 10
+
+
+@pytest.mark.parametrize("gap", range(-4, 7))
+def test_heads_of_the_photo_s_color_leave_no_trace_where_their_frames_meet(gap):
+    """Two heads side by side, and a hole over parts of both."""
+    photo = Photo(np.full((100, 200, 3), 200, np.uint8), np.ones((100, 200), bool))
+    frames = [Frame(np.array([[0.25, 0, -0.25 * left], [0, 0.25, -5]]), 16) for left in (20, 84 + gap)]
+    photo = photo.hiding(np.pad(np.ones((70, 100), bool), ((15, 15), (40, 60))))
+    heads = Layer(frames, np.full((2, 16, 16, 3), 200, np.uint8))
+    np.testing.assert_array_equal(Compositor(photo, [], heads=heads)(np.empty((0, 16, 16, 3))), 200)
+
+
+def test_what_is_far_from_a_head_does_not_tint_it():
+    """The head and what is near are dark; what the hole reaches, far beyond the head's frame, is bright."""
+    photo = Photo(np.full((64, 300, 3), 50, np.uint8), np.ones((64, 300), bool))
+    photo.pixels[:, 240:] = 250
+    photo = photo.hiding(np.pad(np.ones((64, 200), bool), ((0, 0), (40, 60))))
+    head = Layer([Frame(np.array([[0.25, 0, -2.5], [0, 0.25, 0]]), 16)], np.full((1, 16, 16, 3), 50, np.uint8))
+    completed = Compositor(photo, [], heads=head)(np.empty((0, 16, 16, 3)))
+    assert completed[:, 40:70].max() < 55
 
 
 def test_the_bundled_model_for_photos_comes_with_the_wide_one(tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from completion.placing import PlacingNetwork
 from faces import finding
 from faces.alignment import Alignment, alignments, frame_by
 from faces.detector import TEMPLATES, FaceFinder, face_transform, filled, predictor_path
-from faces.finding import Candidate, Locator, _likely, _looks, _meeting
+from faces.finding import Candidate, Locator, _likely, _looks, _meeting, by_box
 from faces.frame import Frame
 from faces.placing import SCOUT
 from faces.table import COLUMNS
@@ -90,7 +90,7 @@ def test_the_hole_is_completed_and_every_known_pixel_stays(folder):
 def test_what_is_said(folder):
     said = (folder / "stdout").read_text().splitlines()
     assert any("none.png: no face was found. If" in line and "--points" in line for line in said)
-    assert any("wig.png: only filled smoothly, because the hole meets no face: background" in line for line in said)
+    assert any("wig.png: only filled smoothly, because the hole meets no face. If" in line for line in said)
     assert any("erased.png: 14% of the hole lies beyond the faces" in line for line in said)
 
 
@@ -215,9 +215,9 @@ def roughly(faces):
     return [filled(photo.pixels, photo.known) for photo, _ in faces]
 
 
-def damaged_faces(finder, photo, fill=roughly, everywhere=False):
-    locator = Locator(finder, PlacingNetwork(), PlacingNetwork(SCOUT), fill, 64)
-    (found,) = together([locator.damaged_faces(photo, everywhere)])
+def damaged_faces(finder, photo, fill=roughly, everywhere=False, near=0):
+    locator = Locator(finder, PlacingNetwork(), PlacingNetwork(SCOUT), fill, 64, near=near)
+    (found,) = together([locator.faces_at_hole(photo, everywhere)])
     return found.result()
 
 
@@ -317,6 +317,30 @@ def test_what_the_network_doubts_is_a_face_only_if_dlib_is_sure(monkeypatch, dou
 @pytest.mark.parametrize(("score", "others", "found"), [(3, [], 1), (3, [0.2], 1), (3, [0.5], 0), (-1, [], 0)])
 def test_a_plausible_guess_is_taken_if_the_photo_has_no_clear_face(monkeypatch, score, others, found):
     assert len(found_in_a_box(monkeypatch, -0.1, score, others)) == found
+
+
+@pytest.mark.parametrize(("near", "found"), [(0, 1), (0.3, 2)])
+def test_an_intact_face_near_the_hole_does_not_end_the_search(monkeypatch, near, found):
+    """The first look shows a face beside the hole, and the next one the face that is hidden in part."""
+
+    def placed(photo, guess, network):
+        return guess, 9
+        yield  # as a generator
+
+    beside, hidden = dlib.rectangle(190, 80, 250, 140), dlib.rectangle(80, 80, 140, 140)
+    monkeypatch.setattr(finding, "placed", placed)
+    monkeypatch.setattr(finding, "_looks", lambda *args: [[(beside, 0.9)], [(hidden, 0.5)]])
+    monkeypatch.setattr(Locator, "_refined", lambda self, photo, frame: iter_of(frame))
+    known = np.ones((260, 260), bool)
+    known[100:120, 120:185] = False
+    frames = damaged_faces(None, Photo(np.zeros((260, 260, 3), np.uint8), known), near=near)
+    assert len(frames) == found
+    assert min(frame.displacement(by_box(hidden, 64)) for frame in frames) < 1
+
+
+def iter_of(frame):
+    return frame
+    yield  # as a generator
 
 
 def found_in_a_box(monkeypatch, dlib_score, network_score, others=()):

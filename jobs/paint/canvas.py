@@ -14,7 +14,7 @@ import numpy as np
 from completion.options import PhotoOptions
 from completion.photos import PhotoCompleter
 from dcgan.options import SearchOptions
-from faces.compositing import LITTLE, Compositor, share_outside
+from faces.compositing import LITTLE, Compositor, Layer, share_outside
 from faces.frame import Frame, around
 from images.decoding import OPAQUE, picture_size, read_photo, read_picture
 from images.mask_files import read_mask
@@ -117,25 +117,28 @@ class Painter:
         """Yields the stages of a completion; the last ones have a suggestion each.
 
         photo: as `painted` returns it. frame: the face to complete; by default, those at the hole are located. If
-        there are none, the hole is filled smoothly.
+        there are none, the hole is filled smoothly, or with the heads that it touches.
         """
         with self.busy:
             yield Stage("Looking for the face ...")
-            frames = [frame] if frame else self.completer.locate([photo])[0].result()
-            if frames:
-                yield from self._with_faces(canvas, photo, frames, seed)
+            touched = [frame] if frame else self.completer.locate([photo])[0].result()
+            yield Stage("Preparing the search. The first time, this takes a while ...")
+            (heads,) = self.completer.completed_heads([self.completer.heads(photo, touched)])
+            if frames := self.completer.damaged(photo, touched):
+                yield from self._with_faces(canvas, photo, frames, heads, seed)
             else:
-                result = self.completer.finish(photo, [], PhotoOptions.grain, seed)(np.empty(0))
-                smooth = suggestion("filled smoothly", result, [])
-                yield Stage("No face was found at the hole, so it was filled smoothly.", suggestion=smooth, found=False)
+                result = self.completer.finish(photo, [], PhotoOptions.grain, seed, heads)(np.empty((0, 1, 1, 3)))
+                done = "filled as a part of a head" if heads else "filled smoothly"
+                only = suggestion(done, result, heads.frames if heads else [])
+                yield Stage(f"No face was found at the hole, so it was {done}.", suggestion=only, found=False)
 
-    def _with_faces(self, canvas: Canvas, photo: Photo, frames: Sequence[Frame], seed: int) -> Iterator[Stage]:
+    def _with_faces(
+        self, canvas: Canvas, photo: Photo, frames: Sequence[Frame], heads: Layer | None, seed: int
+    ) -> Iterator[Stage]:
         """Yields the stages of a completion of the faces in these frames."""
         search, reached = SearchOptions(out_interval=FRAMES, seed=seed), self.completer.reached(frames)
         attempts = range(1, TRIES + 1) if seed else range(TRIES)  # only alternatives, or the best guess and these
         shown = in_view(canvas.view, photo, self.completer.seen(frames))
-        yield Stage("Preparing the search. The first time, this takes a while ...")
-        (heads,) = self.completer.completed_heads([self.completer.heads(photo, frames)])
         for state in self.completer.complete(photo, frames, search, attempts=attempts):
             if state.completed is not None:
                 progress = f"Searching: {state.iteration} of {search.iterations}"

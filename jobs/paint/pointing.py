@@ -63,6 +63,6 @@ def pointed_frame(canvas: Canvas, photo: Photo, points: Sequence[Point], complet
         frame = frame_by(in_photo, completer.dcgan.image_size)
     except UserError:
         raise UserError(f"These points are not those of a face. {request(())}") from None
-    if not completer.damaged(photo, [frame]):
+    if not completer.touched(photo, [frame]):
         raise UserError(f"The hole does not meet the face at these points, or hides all of it. {request(())}")
     return frame
