@@ -18,7 +18,7 @@ from images.masks import HALF, covered, fit_mask, grown, make_mask
 from images.photo import Photo
 from utils import UserError
 
-ENLARGED = 8  # times at most; hardly anything of a face is known in a smaller picture
+ENLARGED = 8  # A picture is enlarged at most this many times: a smaller one shows hardly anything of a face.
 
 
 class Loaded(NamedTuple):

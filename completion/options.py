@@ -29,8 +29,8 @@ class PhotoOptions(Options):
     photo: bool = option(
         False,
         "all IMG are whole photos: find the faces that touch the hole, and complete them. By default, a picture is a "
-        "photo if its size is not that of the model, and it shows faces that do not fill it. The model must have been "
-        "trained on faces aligned with innerEyesAndBottomLip, like the bundled models",
+        "photo if its size is not that of the model, and it shows faces, but none that fills it. The model must have "
+        "been trained on faces aligned with innerEyesAndBottomLip, like the bundled models",
         "--photo",
     )
     aligned: bool = option(

@@ -183,7 +183,8 @@ class PhotoReader(Reader):
             say(f"{path}: the hole meets {len(touched)} of the {len(given)} given faces; the others stay unchanged")
         damaged, heads = self.completer.damaged(photo, touched), self.completer.heads(photo, touched)
         if not damaged:
-            say(f"{path}: the hole only meets what is near a face. If it hides part of a face, give {POINTS}")
+            near = "the hole only meets what is near a face, so all tries are alike"
+            say(f"{path}: {near}. If it hides part of a face, give {POINTS}")
         outside = share_outside(photo, self.completer.reached(touched))
         remark(path, outside, self.completer.seen(damaged))
         return replace(loaded, frames=damaged, incomplete=self.completer.faces(photo, damaged), heads=heads)

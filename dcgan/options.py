@@ -47,14 +47,14 @@ class NetworkOptions(Options):
     z_dim: int = option(100, "number of elements of z", check=_width)
     gf_dim: int | Sequence[int] = option(
         64,
-        "channels of G's last feature maps. Each earlier layer has twice as many, up to 8 * N. Or the channels of "
-        "every layer from 4x4 up: 512,256,...",
+        "channels of G's last feature maps. Each earlier layer has twice as many as the next one, up to 8 * N. "
+        "Or the channels of every layer from 4x4 up: 512,256,...",
         check=filters,
     )
     df_dim: int | Sequence[int] = option(
         64,
-        "channels of D's first feature maps. Each later layer has twice as many, up to 8 * N. Or the channels of every "
-        "layer down to 4x4: 64,128,...",
+        "channels of D's first feature maps. Each later layer has twice as many as the one before, up to 8 * N. "
+        "Or the channels of every layer down to 4x4: 64,128,...",
         check=filters,
     )
     margin: float = option(0.0, "the --margin that align.py used for the pictures", check=MARGIN)

@@ -16,7 +16,7 @@ FADE = 0.25  # of a frame's side: wide enough to leave no visible edge
 # Of a frame's side. Located faces are displaced by about as much, so a hole that ends so close to the frame's edge was
 # probably meant to end with the frame.
 MARGIN = 0.03
-HEAD = 1.17, 1.63  # width and height of the ellipse that a head fills, in sides of the frame without a margin
+ELLIPSE = 1.17, 1.63  # width and height of the ellipse that a head fills, in sides of the frame without a margin
 CLOSE = 0.1  # of a frame's side: known pixels farther away from a head do not change its colors
 DETAIL = 256  # pixels of the longer side in which the tone is looked for, or more
 LITTLE = 0.005  # of the hole: a smaller share outside of all frames is not worth a message
@@ -40,7 +40,7 @@ def heads_in(photo: Photo, frames: Sequence[Frame], c_dim: int, margin: float) -
     """
     heads = faces_in(photo, frames, c_dim)
     size = heads.pictures.shape[1]
-    width, height = (size / (1 + 2 * margin) * side for side in HEAD)
+    width, height = (size / (1 + 2 * margin) * side for side in ELLIPSE)
     y, x = np.indices((size, size)) - (size - 1) / 2
     return heads.mirrored((x / width) ** 2 + (y / height) ** 2 < 0.25)
 

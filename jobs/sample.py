@@ -116,7 +116,7 @@ def draw_arithmetic(dcgan: "DCGAN", terms: Iterable[tuple[int, Sequence[Path]]],
     signs, z = zip(*((sign, z_of_files(dcgan, files)) for sign, files in terms), strict=True)
     result = combined(z, signs)
     if max(map(len, z)) > ROWS:
-        say(f"only the first {ROWS} pictures of each term are shown, but its mean is that of all its pictures")
+        say(f"each term shows only its first {ROWS} pictures; its mean is that of all")
     shown = [term[:ROWS] if len(term) > 1 else term[:0] for term in z]  # a single picture is its own mean
     columns = [*(np.concatenate([combined([term]), few]) for term, few in zip(z, shown, strict=True)), result]
     shape = max(map(len, columns)), len(columns), dcgan.image_size, dcgan.image_size, dcgan.c_dim

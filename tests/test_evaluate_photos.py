@@ -15,7 +15,7 @@ from images.photo import Photo
 from jobs.evaluate.aligned import BOXES, mask_of
 from jobs.evaluate.arguments import HEAD_MASKS
 from jobs.evaluate.methods import METHODS
-from jobs.evaluate.whole_photos import HEAD, Damaged, DamagedPhotos, Hole, closeness_in_hole, damage
+from jobs.evaluate.whole_photos import HEAD_SQUARE, Damaged, DamagedPhotos, Hole, closeness_in_hole, damage
 
 MODEL = ROOT / "checkpoints" / "pretrained"
 TRUE = np.array([[0.5, 0.1, -20.0], [-0.1, 0.5, 7.0]])
@@ -55,7 +55,7 @@ def test_boxes_hide_what_they_are_named_after():
 @pytest.mark.parametrize("kind", HEAD_MASKS)
 def test_holes_in_heads_reach_beyond_the_face(kind):
     completer = PhotoCompleter(SimpleNamespace(directory=None, image_size=64, c_dim=3, options=NetworkOptions()))
-    hole = Hole(mask_of(kind, NetworkOptions(margin=HEAD), 0), HEAD)
+    hole = Hole(mask_of(kind, NetworkOptions(margin=HEAD_SQUARE), 0), HEAD_SQUARE)
     photo, true = damage(ROOT / "data" / "demo" / "raw" / "astronaut.png", hole, completer)
     face = true.covered(photo.shape)
     y, x = np.nonzero(~photo.known & ~face)

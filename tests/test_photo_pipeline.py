@@ -63,6 +63,27 @@ def test_the_same_pixels_by_the_command_line_the_page_and_the_evaluation(folder)
     assert (by_command != without_the_head)[~mask].mean() > 0.2
 
 
+def test_a_hole_in_hair_alone_is_completed_by_the_command_line_and_the_page(folder):
+    hole = Image.new("L", DEMO.size, 255)
+    hole.paste(0, (80, 0, 170, 70))
+    hole.save(folder / "mask.png")
+    args = ["photo.png", "--photo", "--maskFile", "mask.png", "--outInterval", 0, "--checkpointDir", FINE]
+    result = run_script("complete.py", *args, cwd=folder)
+    assert_works(result)
+    assert "photo.png: the hole only meets what is near a face" in result.stdout
+    by_command = read_picture(folder / "completions" / "final" / "photo.png")
+
+    painter, mask = Painter(DCGAN.load(FINE)), np.asarray(hole) > 0
+    canvas = open_canvas(folder / "photo.png")
+    photo = painted(canvas, [layer(mask)])
+    last = [*painter.complete(canvas, photo, seed=0)][-1]
+    np.testing.assert_array_equal(last.suggestion.photo.pixels, by_command)
+    assert "a part of a head" in last.message and not last.found  # a click may still tell where a face is
+    np.testing.assert_array_equal(by_command[mask], np.asarray(DEMO)[mask])
+    smooth = painter.completer.finish(photo, [], 1, 0)(np.empty((0, 1, 1, 3))).pixels
+    assert abs(by_command.astype(int) - smooth)[~mask].mean() > 5
+
+
 @pytest.fixture
 def opened(monkeypatch):
     """How often each picture file is opened."""

@@ -97,7 +97,7 @@ def aligned_faces(paths: Sequence[Path], dcgan: "DCGAN") -> np.ndarray:
     fitted = [paths[number] for number, each in loaded.items() if each.fitted]
     faceless = [path for path in fitted[:SHOWN] if face_fills(read_picture(path)) is False]
     if faceless:
-        say(f"not aligned, because no face fills the picture: {some(faceless)}. To measure whole photos, add --photo")
+        say(f"measured, although no face fills the picture: {some(faceless)}. To measure whole photos, add --photo")
     say(f"faces: {len(loaded)}")
     return np.stack([each.pixels for each in loaded.values()])
 

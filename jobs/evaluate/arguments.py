@@ -28,7 +28,7 @@ class EvaluateOptions(Options):
     )
     masks: tuple[str, ...] | None = option(
         None,
-        f"masks to test, of {', '.join(MASKS)} (default: {' '.join(PAPERS_MASKS)}, as in the paper, or "
+        f"masks to test, some of {', '.join(MASKS)} (default: {' '.join(PAPERS_MASKS)}, as in the paper, or "
         f"{' '.join(PHOTO_MASKS)} with --photo). Only with --photo: hair (the upper face with its hair) and head (half "
         "of the head)",
         choices=MASKS,
@@ -37,7 +37,7 @@ class EvaluateOptions(Options):
     )
     methods: tuple[str, ...] | None = option(
         None,
-        "methods to compare, of the list above (default: all except post, which is slow)",
+        "methods to compare, from the list above (default: all except post, which is slow)",
         choices=tuple(METHODS),
         nargs="+",
         metavar="METHOD",

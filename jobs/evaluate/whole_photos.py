@@ -29,7 +29,7 @@ from jobs.evaluate.methods import Method
 from jobs.evaluate.report import Report, mean_and_error
 from utils import Progress, UserError, say
 
-HEAD = 0.45  # the margin of the square that has the masks of heads
+HEAD_SQUARE = 0.45  # the margin of the square that has the masks of heads
 FAR = 16  # 64ths of the frame's side: a face that is displaced by more is another one
 MARGIN = 8  # pixels around the hole that SSIM's windows see
 MEASURES = ("psnr_hole", "ssim_hole", "grain")
@@ -48,7 +48,7 @@ def evaluate_photos(options: EvaluateOptions, devices: DeviceOptions) -> None:
         completer = PhotoCompleter(dcgan)
         report.add(*COLUMNS, *FOUND_COLUMNS)
         for kind in kinds:
-            margin = HEAD if kind in HEAD_MASKS else dcgan.options.margin
+            margin = HEAD_SQUARE if kind in HEAD_MASKS else dcgan.options.margin
             networks = replace(dcgan.options, margin=margin)
             holes = [Hole(mask_of(kind, networks, options.seed + number), margin) for number in range(len(paths))]
             found = measure(damaged_photos(paths, holes, completer, options.batch_size, kind), methods, completer)
