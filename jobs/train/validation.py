@@ -59,8 +59,8 @@ class Validation:
             if (chosen["run"], chosen["pictures"]) == (self.run, self.pictures):
                 return chosen["sliced_wasserstein"]
         raise UserError(
-            f"{self.best.folder} is the best model of another run, or was chosen by other pictures: use the same "
-            "--validation again, or move the folder away"
+            f"{self.best.folder} was not chosen by these pictures in this run: use the same --validation again, or "
+            "move the folder away"
         )
 
     def begin(self, log: TrainingLog) -> None:
