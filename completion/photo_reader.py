@@ -183,8 +183,8 @@ class PhotoReader(Reader):
             say(f"{path}: the hole meets {len(touched)} of the {len(given)} given faces; the others stay unchanged")
         damaged, heads = self.completer.damaged(photo, touched), self.completer.heads(photo, touched)
         if not damaged:
-            near = "the hole only meets what is near a face, so all tries are alike"
-            say(f"{path}: {near}. If it hides part of a face, give {POINTS}")
+            done = "the hole lies beside a face, whose head is completed"
+            say(f"{path}: {done}. If it hides part of a face, give {POINTS}")
         outside = share_outside(photo, self.completer.reached(touched))
         remark(path, outside, self.completer.seen(damaged))
         return replace(loaded, frames=damaged, incomplete=self.completer.faces(photo, damaged), heads=heads)
@@ -241,7 +241,7 @@ def parts_of(loaded: dict[int, LoadedPhoto]) -> Iterator[dict[int, LoadedPhoto]]
 def remark(path: Source, outside: float, frames: Sequence[Frame]) -> None:
     """Reports parts of a completed photo that may look poor. outside: share of the hole outside of the frames."""
     if outside > LITTLE:
-        say(f"{path}: {outside:.0%} of the hole lies beyond the faces and is only filled smoothly")
+        say(f"{path}: {outside:.0%} of the hole lies beyond faces and heads, and is only filled smoothly")
     for frame in frames:
         if frame.side < SMALL:
             say(f"{path}: a face is only {frame.side:.0f} pixels wide and will lack detail")

@@ -105,7 +105,7 @@ class Compositor:
         """
         pixels, frames = self._known(part, hole), [frame.in_part(part) for frame in heads.frames]
         inside, close = (
-            np.any([frame.covered(hole.shape, margin) for frame in frames], axis=0) for margin in (MARGIN, CLOSE)
+            np.any([frame.covered(hole.shape, margin) for frame in frames], axis=0) for margin in (0, CLOSE)
         )
         if not (hole & inside).any():
             return spline(pixels)

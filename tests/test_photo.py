@@ -91,7 +91,7 @@ def test_what_is_said(folder):
     said = (folder / "stdout").read_text().splitlines()
     assert any("none.png: no face was found. If" in line and "--points" in line for line in said)
     assert any("wig.png: only filled smoothly, because the hole meets no face. If" in line for line in said)
-    assert any("erased.png: 14% of the hole lies beyond the faces" in line for line in said)
+    assert any("erased.png: 14% of the hole lies beyond faces" in line for line in said)
 
 
 def test_a_hole_that_meets_no_face_is_filled_smoothly(folder, tmp_path):

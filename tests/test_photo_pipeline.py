@@ -70,7 +70,7 @@ def test_a_hole_in_hair_alone_is_completed_by_the_command_line_and_the_page(fold
     args = ["photo.png", "--photo", "--maskFile", "mask.png", "--outInterval", 0, "--checkpointDir", FINE]
     result = run_script("complete.py", *args, cwd=folder)
     assert_works(result)
-    assert "photo.png: the hole only meets what is near a face" in result.stdout
+    assert "photo.png: the hole lies beside a face" in result.stdout
     by_command = read_picture(folder / "completions" / "final" / "photo.png")
 
     painter, mask = Painter(DCGAN.load(FINE)), np.asarray(hole) > 0
