@@ -96,7 +96,7 @@ class PhotoCompleter:
         return self._touched(photo, frames, self._near)
 
     def _touched(self, photo: Photo, frames: Sequence[Frame], margin: float) -> list[Frame]:
-        """The faces of which a part is known, and that the hole meets with this margin around them."""
+        """The faces that the hole meets, with this margin around them. Faces without a known pixel are left out."""
         pairs = zip(frames, self.seen(frames), strict=True)
         return [frame for frame, seen in pairs if frame.widened(margin).meets_hole(photo) and seen.shows(photo)]
 

@@ -104,9 +104,7 @@ class Compositor:
         A head does not fade: a cheek or hair that fades into a smooth color looks like fog.
         """
         pixels, frames = self._known(part, hole), [frame.in_part(part) for frame in heads.frames]
-        inside, close = (
-            np.any([frame.covered(hole.shape, margin) for frame in frames], axis=0) for margin in (0, CLOSE)
-        )
+        inside, close = (_covered(frames, hole.shape, margin) for margin in (0, CLOSE))
         if not (hole & inside).any():
             return spline(pixels)
         face, weight = _mean_face(hole & inside, frames, heads.faces, FADE)
@@ -161,9 +159,14 @@ def _weight(hole: np.ndarray, inside: np.ndarray, fade: float) -> np.ndarray:
     return (ramp**2 * (3 - 2 * ramp))[..., None]
 
 
+def _covered(frames: Sequence[Frame], shape: Sequence[int], margin: float = 0) -> np.ndarray:
+    """bool [H, W]: which pixels of a photo lie in one or more of the frames, of which there is at least one."""
+    return np.any([frame.covered(shape, margin) for frame in frames], axis=0)
+
+
 def share_outside(photo: Photo, frames: Sequence[Frame]) -> float:
     """The share of the hole that lies in none of the frames, 0 to 1."""
     part = photo.around_hole()
     hole = ~photo.known[part]
-    inside = np.any([frame.in_part(part).covered(hole.shape) for frame in frames], axis=0)
+    inside = _covered([frame.in_part(part) for frame in frames], hole.shape)
     return float((hole & ~inside).sum() / hole.sum())

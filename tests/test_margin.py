@@ -238,7 +238,7 @@ def test_heads_are_completed_where_the_hole_reaches_beyond_the_face(rows, column
 
 @pytest.mark.parametrize(("above", "touched"), [(9, True), (12, False)])
 def test_a_hole_near_a_face_is_filled_if_there_is_a_model_of_heads(above, touched):
-    """The face begins at row 40 and has 32 rows, of which 0.3 are 9.6."""
+    """The face has the rows 40 to 71. A hole is near if it is at most 0.3 * 32 = 9.6 rows away."""
     completer, photo, frame = both()
     photo = photo.hiding(np.pad(np.ones((2, 20), bool), ((39 - above, 79 + above), (45, 55))))
     assert completer.damaged(photo, [frame]) == []

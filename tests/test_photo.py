@@ -322,15 +322,10 @@ def test_a_plausible_guess_is_taken_if_the_photo_has_no_clear_face(monkeypatch, 
 @pytest.mark.parametrize(("near", "found"), [(0, 1), (0.3, 2)])
 def test_an_intact_face_near_the_hole_does_not_end_the_search(monkeypatch, near, found):
     """The first look shows a face beside the hole, and the next one the face that is hidden in part."""
-
-    def placed(photo, guess, network):
-        return guess, 9
-        yield  # as a generator
-
     beside, hidden = dlib.rectangle(190, 80, 250, 140), dlib.rectangle(80, 80, 140, 140)
-    monkeypatch.setattr(finding, "placed", placed)
+    monkeypatch.setattr(finding, "placed", lambda photo, guess, network: returned((guess, 9)))
     monkeypatch.setattr(finding, "_looks", lambda *args: [[(beside, 0.9)], [(hidden, 0.5)]])
-    monkeypatch.setattr(Locator, "_refined", lambda self, photo, frame: iter_of(frame))
+    monkeypatch.setattr(Locator, "_refined", lambda self, photo, frame: returned(frame))
     known = np.ones((260, 260), bool)
     known[100:120, 120:185] = False
     frames = damaged_faces(None, Photo(np.zeros((260, 260, 3), np.uint8), known), near=near)
@@ -338,19 +333,15 @@ def test_an_intact_face_near_the_hole_does_not_end_the_search(monkeypatch, near,
     assert min(frame.displacement(by_box(hidden, 64)) for frame in frames) < 1
 
 
-def iter_of(frame):
-    return frame
-    yield  # as a generator
+def returned(value):
+    """A generator that returns a value and asks for nothing."""
+    return value
+    yield
 
 
 def found_in_a_box(monkeypatch, dlib_score, network_score, others=()):
     """The faces where dlib sees a box in the middle, with a hole in its corner, and others of these scores far away."""
-
-    def placed(photo, guess, network):
-        return guess, network_score
-        yield  # as a generator
-
-    monkeypatch.setattr(finding, "placed", placed)
+    monkeypatch.setattr(finding, "placed", lambda photo, guess, network: returned((guess, network_score)))
     box, away = dlib.rectangle(80, 80, 180, 180), dlib.rectangle(200, 200, 240, 240)
     landmarks = np.column_stack([np.linspace(80, 180, 68), np.tile([90, 170], 34)]).astype(int)
     monkeypatch.setattr(finding, "look", lambda *args: [(box, dlib_score), *((away, score) for score in others)])
